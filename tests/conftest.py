@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(
+    os.environ.get("YOLOV9_LIT_SHARED", Path(__file__).resolve().parents[2] / "shared")
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference numbers and real images; tests that need it skip where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there (reference numbers and images)")
+    return SHARED

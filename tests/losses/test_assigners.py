@@ -1,0 +1,78 @@
+"""Task-aligned assignment against the published implementation's output and by its definition."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yolov9_lit.losses.assigners import TaskAlignedAssigner
+from yolov9_lit.losses.boxes import complete_iou
+from yolov9_lit.structures import Targets
+
+
+def test_equals_reference(shared):
+    reference = np.load(shared / "reference" / "assigner.npz")
+    data = {name: torch.from_numpy(reference[name]) for name in reference.files}
+    targets = Targets(
+        data["gt_boxes_xyxy"],
+        data["gt_labels"].squeeze(-1).long(),
+        data["gt_mask"].squeeze(-1).bool(),
+    )
+    assignment = TaskAlignedAssigner()(
+        data["pred_boxes_xyxy"], data["pred_scores"], data["anchor_points"], targets
+    )
+    foreground = data["foreground"]
+    assert torch.equal(assignment.foreground, foreground)
+    assert torch.equal(
+        targets.labels.gather(1, assignment.indices)[foreground], data["target_labels"][foreground]
+    )
+    assert torch.equal(assignment.boxes[foreground], data["target_boxes_xyxy"][foreground])
+    assert torch.equal(assignment.scores, data["target_scores"])
+
+
+def brute_force(boxes, scores, points, targets, topk):
+    """One image, object by object and anchor by anchor."""
+    candidates, overlap, metric = {}, {}, {}
+    valid = [g for g in range(len(targets.boxes)) if targets.valid[g]]
+    for g in range(len(targets.boxes)):
+        x1, y1, x2, y2 = targets.boxes[g].tolist()
+        for a, (x, y) in enumerate(points.tolist()):
+            overlap[g, a] = max(complete_iou(targets.boxes[g], boxes[a]).item(), 0.0)
+            score = scores[a, targets.labels[g]].item()
+            metric[g, a] = score**0.5 * overlap[g, a] ** 6
+        inside = [a for a, (x, y) in enumerate(points.tolist()) if x1 < x < x2 and y1 < y < y2]
+        candidates[g] = sorted(inside, key=lambda a: -metric[g, a])[:topk]
+    owner = {}
+    for a in range(len(points)):
+        wanting = [g for g in valid if a in candidates[g]]
+        if len(wanting) == 1:
+            owner[a] = wanting[0]
+        elif wanting:
+            owner[a] = max(range(len(targets.boxes)), key=lambda g: overlap[g, a])
+    return owner
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), objects=st.integers(1, 5))
+def test_owner_of_each_anchor_equals_brute_force(seed, objects):
+    generator = torch.Generator().manual_seed(seed)
+    grid = torch.arange(6) * 8.0 + 4
+    points = torch.cartesian_prod(grid, grid)
+    corner = torch.rand(objects, 2, generator=generator) * 24
+    boxes = torch.cat((corner, corner + 9 + torch.rand(objects, 2, generator=generator) * 15), 1)
+    predicted = torch.cat((points - 9, points + 9), 1)
+    predicted += torch.randn(predicted.shape, generator=generator)
+    scores = torch.rand(len(points), 3, generator=generator)
+    targets = Targets(
+        boxes, torch.randint(0, 3, (objects,), generator=generator), torch.ones(objects).bool()
+    )
+    assignment = TaskAlignedAssigner(topk=4)(
+        predicted[None], scores[None], points, Targets(*(t[None] for t in targets))
+    )
+    owner = brute_force(predicted, scores, points, targets, topk=4)
+    # Candidates without any overlap are interchangeable: nothing is asked of them.
+    for anchor in range(len(points)):
+        if assignment.scores[0, anchor].any():
+            assert owner[anchor] == assignment.indices[0, anchor]
+    asked = {a for a, g in owner.items() if complete_iou(boxes[g], predicted[a]) > 0.01}
+    assert asked <= set(assignment.foreground[0].nonzero().flatten().tolist())

@@ -1,0 +1,116 @@
+"""The loss and its gradients against numbers of the published implementation."""
+
+import numpy as np
+import pytest
+import torch
+
+from yolov9_lit.losses.assigners import TaskAlignedAssigner
+from yolov9_lit.losses.detection import DetectionLoss
+from yolov9_lit.models.head import anchor_points
+from yolov9_lit.structures import HeadOutput, Prediction, Targets
+
+LEVELS = ("p3", "p4", "p5")
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def reference(shared):
+    return np.load(shared / "reference" / "loss.npz")
+
+
+def head_output(maps):
+    points, strides = anchor_points(maps)
+    flat = torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2)
+    return HeadOutput(flat[..., :64], flat[..., 64:], points, strides)
+
+
+def leaf_maps(reference, branch):
+    return [torch.from_numpy(reference[f"{branch}_{p}"]).requires_grad_() for p in LEVELS]
+
+
+def targets_of(rows, batch):
+    """(N, 6) image, class, cx, cy, w, h normalised -> padded Targets in pixels."""
+    counts = [int((rows[:, 0] == i).sum()) for i in range(batch)]
+    most = max(counts, default=0)
+    boxes = torch.zeros(batch, most, 4)
+    labels = torch.zeros(batch, most, dtype=torch.int64)
+    valid = torch.zeros(batch, most, dtype=torch.bool)
+    for image, count in enumerate(counts):
+        own = torch.from_numpy(rows[rows[:, 0] == image])
+        centre, size = own[:, 2:4] * SIZE, own[:, 4:6] * SIZE
+        boxes[image, :count] = torch.cat((centre - size / 2, centre + size / 2), dim=1)
+        labels[image, :count] = own[:, 1].long()
+        valid[image, :count] = True
+    return Targets(boxes, labels, valid)
+
+
+def check(reference, name, output, maps):
+    np.testing.assert_allclose(output.total.item(), reference[f"{name}_total"], rtol=1e-4)
+    items = [term.item() for term in output.items]
+    np.testing.assert_allclose(items, reference[f"{name}_box_cls_dfl"], rtol=1e-4)
+    output.total.backward()
+    for branch, leaves in maps.items():
+        for level, leaf in zip(LEVELS, leaves, strict=True):
+            expected = reference[f"{name}_grad_{branch}_{level}"]
+            np.testing.assert_allclose(
+                leaf.grad.numpy(), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()
+            )
+
+
+def test_single_branch_equals_reference(reference):
+    maps = leaf_maps(reference, "main")
+    targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)
+    loss = DetectionLoss(TaskAlignedAssigner())
+    check(reference, "single", loss(Prediction(head_output(maps), ()), targets), {"main": maps})
+
+
+@pytest.mark.parametrize(("name", "guided"), [("dual", False), ("lead_guided", True)])
+def test_auxiliary_branch_equals_reference(reference, name, guided):
+    main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
+    targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)
+    loss = DetectionLoss(TaskAlignedAssigner(), lead_head_guided=guided)
+    output = loss(Prediction(head_output(main), (head_output(aux),)), targets)
+    check(reference, name, output, {"main": main, "aux": aux})
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_batch_without_objects_equals_reference(reference, padding):
+    main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
+    targets = Targets(
+        torch.zeros(3, padding, 4),
+        torch.zeros(3, padding, dtype=torch.int64),
+        torch.zeros(3, padding, dtype=torch.bool),
+    )
+    loss = DetectionLoss(TaskAlignedAssigner())
+    output = loss(Prediction(head_output(main), (head_output(aux),)), targets)
+    total = reference["dual_total_no_objects"]
+    np.testing.assert_allclose(output.total.item(), total, rtol=1e-4)
+    items = [term.item() for term in output.items]
+    np.testing.assert_allclose(items, reference["dual_box_cls_dfl_no_objects"], rtol=1e-4)
+    output.total.backward()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in main + aux)
+
+
+def test_padding_changes_nothing(reference):
+    maps = leaf_maps(reference, "main")
+    rows = reference["targets_batch_class_cxcywh_normalized"]
+    targets = targets_of(rows, 3)
+    wider = Targets(
+        torch.cat((targets.boxes, torch.zeros(3, 5, 4)), dim=1),
+        torch.cat((targets.labels, torch.zeros(3, 5, dtype=torch.int64)), dim=1),
+        torch.cat((targets.valid, torch.zeros(3, 5, dtype=torch.bool)), dim=1),
+    )
+    loss = DetectionLoss(TaskAlignedAssigner())
+    prediction = Prediction(head_output(maps), ())
+    assert loss(prediction, wider).total.item() == loss(prediction, targets).total.item()
+
+
+def test_weights_for_each_branch(reference):
+    main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
+    prediction = Prediction(head_output(main), (head_output(aux), head_output(main)))
+    targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)
+    output = DetectionLoss(TaskAlignedAssigner(), aux_weight=[0.5, 0.1])(prediction, targets)
+    expected = output.main.total + 0.5 * output.aux[0].total + 0.1 * output.aux[1].total
+    assert output.total.item() == pytest.approx(3 * expected.item(), rel=1e-6)
+    with pytest.raises(ValueError, match="aux_weight has 1 values for 2"):
+        DetectionLoss(TaskAlignedAssigner(), aux_weight=[0.5])(prediction, targets)

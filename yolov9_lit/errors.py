@@ -1,0 +1,7 @@
+"""Errors a user can cause: one sentence that says what, where and what to do."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake in the user's input; the commands print its sentence and exit with code 2."""

@@ -1,0 +1,1 @@
+"""Checkpoints in and out, and the detector that reads pictures."""

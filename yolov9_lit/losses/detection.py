@@ -1,0 +1,164 @@
+"""The detection loss: CIoU + DFL + BCE of the main branch and, weighted, of each auxiliary one.
+
+YOLOv9 paper, section 4.1 and appendix A; the terms are those of TOOD (arXiv 2108.07755) and
+Generalized Focal Loss (arXiv 2006.04388).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from yolov9_lit.losses.assigners import Assigner, Assignment
+from yolov9_lit.losses.boxes import complete_iou
+from yolov9_lit.models.head import decode_boxes
+from yolov9_lit.structures import HeadOutput, Prediction, Targets
+
+
+class LossItems(NamedTuple):
+    """One branch's terms, scalars: normalised by the sum of target scores and scaled by the gains."""
+
+    box: Tensor
+    cls: Tensor
+    dfl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the three."""
+        return self.box + self.cls + self.dfl
+
+
+class DetectionLossOutput(NamedTuple):
+    """What a training step needs.
+
+    Attributes:
+        total: scalar to minimise: the weighted branches' sum, times the batch size.
+        main: terms of the main branch.
+        aux: terms of each auxiliary branch, unweighted.
+        items: terms summed over the branches by their weights.
+    """
+
+    total: Tensor
+    main: LossItems
+    aux: tuple[LossItems, ...]
+    items: LossItems
+
+
+class DetectionLoss(nn.Module):
+    """Loss of any number of branches."""
+
+    def __init__(
+        self,
+        assigner: Assigner,
+        box_gain: float = 7.5,
+        cls_gain: float = 0.5,
+        dfl_gain: float = 1.5,
+        main_weight: float = 1.0,
+        aux_weight: float | Sequence[float] = 0.25,
+        lead_head_guided: bool = False,
+    ) -> None:
+        """Set the weights.
+
+        Args:
+            assigner: target assignment of every branch.
+            box_gain: weight of the CIoU term.
+            cls_gain: weight of the BCE term.
+            dfl_gain: weight of the DFL term.
+            main_weight: weight of the main branch.
+            aux_weight: weight of the auxiliary branches, one for all or one for each.
+            lead_head_guided: assign the auxiliary branches' targets by the main branch's
+                predictions (YOLOv7, arXiv 2207.02696, section 4.2) instead of by their own.
+        """
+        super().__init__()
+        self.assigner = assigner
+        self.gains = LossItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
+        self.main_weight = main_weight
+        self.aux_weight = aux_weight
+        self.lead_head_guided = lead_head_guided
+
+    def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:
+        """Compute the loss.
+
+        Args:
+            prediction: raw outputs of every branch.
+            targets: ground truth in input pixels.
+
+        Raises:
+            ValueError: `aux_weight` is a sequence of another length than the auxiliary branches.
+        """
+        boxes = decode_boxes(prediction.main)
+        assignment = self._assign(prediction.main, boxes, targets)
+        main = self._items(prediction.main, boxes, assignment)
+        aux = []
+        for output in prediction.aux:
+            boxes = decode_boxes(output)
+            if not self.lead_head_guided:
+                assignment = self._assign(output, boxes, targets)
+            aux.append(self._items(output, boxes, assignment))
+
+        weights = (self.main_weight, *self._aux_weights(len(aux)))
+        items = LossItems(
+            *(
+                sum((w * term for w, term in zip(weights, terms, strict=True)), start=terms[0] * 0)
+                for terms in zip(main, *aux, strict=True)
+            )
+        )
+        return DetectionLossOutput(items.total * boxes.shape[0], main, tuple(aux), items)
+
+    def _aux_weights(self, count: int) -> tuple[float, ...]:
+        if not isinstance(self.aux_weight, Sequence):
+            return (self.aux_weight,) * count
+        if len(self.aux_weight) != count:
+            raise ValueError(
+                f"loss.aux_weight has {len(self.aux_weight)} values for {count} auxiliary branches"
+            )
+        return tuple(self.aux_weight)
+
+    def _assign(self, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
+        probabilities = output.class_logits.detach().float().sigmoid()
+        return self.assigner(boxes.detach(), probabilities, output.anchor_points, targets)
+
+    def _items(self, output: HeadOutput, boxes: Tensor, assignment: Assignment) -> LossItems:
+        """One branch's terms. Sums run over all anchors: background weighs nothing, and selecting
+        the foreground would make the device wait for the host."""
+        norm = assignment.scores.sum().clamp(min=1)
+        weight = assignment.scores.sum(dim=-1)
+        foreground = assignment.foreground.unsqueeze(-1)
+        # Background anchors get a target that is finite in every term; their weight is zero.
+        target_boxes = torch.where(foreground, assignment.boxes, boxes.detach())
+
+        cls = F.binary_cross_entropy_with_logits(
+            output.class_logits.float(), assignment.scores, reduction="sum"
+        )
+        cells = complete_iou(boxes / output.strides, target_boxes / output.strides)
+        box = ((1 - cells) * weight).sum()
+        dfl = (_distribution_focal_loss(output, target_boxes) * weight).sum()
+        terms = LossItems(box, cls, dfl)
+        return LossItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
+
+
+def _distribution_focal_loss(output: HeadOutput, target_boxes: Tensor) -> Tensor:
+    """Cross-entropy to the two bins around each side's distance, weighted by closeness.
+
+    Args:
+        output: box_logits (B, A, 4 * bins).
+        target_boxes: (B, A, 4) xyxy in input pixels.
+
+    Returns:
+        (B, A), mean over the four sides.
+    """
+    logits = output.box_logits.float().unflatten(-1, (4, -1))
+    left_top, right_bottom = target_boxes.chunk(2, dim=-1)
+    points, strides = output.anchor_points, output.strides
+    distances = torch.cat((points - left_top, right_bottom - points), dim=-1) / strides
+    distances = distances.clamp(0, logits.shape[-1] - 1 - 0.01)
+    lower = distances.long()
+    upper_share = distances - lower
+    log_p = logits.log_softmax(dim=-1)
+    lower_term = log_p.gather(-1, lower.unsqueeze(-1)).squeeze(-1)
+    upper_term = log_p.gather(-1, lower.unsqueeze(-1) + 1).squeeze(-1)
+    return -(lower_term * (1 - upper_share) + upper_term * upper_share).mean(dim=-1)

@@ -1,0 +1,129 @@
+"""The detector: backbone, neck, main head, and PGI's auxiliary branches that deployment drops."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
+from yolov9_lit.models.head import Head, decode_boxes
+from yolov9_lit.models.pgi import AuxiliaryFactory
+from yolov9_lit.structures import HeadOutput, Prediction
+
+
+class HeadFactory(Protocol):
+    """Makes a head for feature maps of the given channels."""
+
+    def __call__(self, channels: tuple[int, ...], num_classes: int) -> Head:
+        """Build the head of one branch."""
+        ...
+
+
+class Detector(nn.Module):
+    """A one-stage detector with any number of auxiliary branches."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: nn.Module,
+        head: Head,
+        aux_branches: Mapping[str, nn.Module] | None = None,
+        aux_heads: Mapping[str, Head] | None = None,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            backbone: (B, C, H, W) -> BackboneOutput.
+            neck: pyramid of the backbone -> maps of levels 3, 4, 5.
+            head: main head.
+            aux_branches: auxiliary branches by name; see `models.pgi`.
+            aux_heads: their heads, by the same names.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.aux_branches = nn.ModuleDict(aux_branches or {})
+        self.aux_heads = nn.ModuleDict(aux_heads or {})
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.head.num_classes
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Compute the raw outputs of every branch.
+
+        Args:
+            images: (B, in_channels, H, W) float in 0..1, H and W multiples of 32.
+        """
+        features = self.backbone(images)
+        neck = self.neck(features.main)
+        aux = tuple(
+            self.aux_heads[name](branch(images, features.auxiliary, neck))
+            for name, branch in self.aux_branches.items()
+        )
+        return Prediction(self.head(neck), aux)
+
+    @staticmethod
+    def decode(output: HeadOutput) -> tuple[Tensor, Tensor]:
+        """Turn one branch's raw output into candidates.
+
+        Returns:
+            Boxes (B, A, 4) xyxy in input pixels and class probabilities (B, A, C).
+        """
+        return decode_boxes(output), output.class_logits.float().sigmoid()
+
+    def without_auxiliary(self) -> Detector:
+        """The main branch alone; its modules are shared with this detector, not copied."""
+        main = Detector(self.backbone, self.neck, self.head)
+        return main.train(self.training)
+
+    def deploy(self) -> Detector:
+        """A copy in evaluation mode: main branch only, RepConv and batch normalisation fused.
+
+        Gives the same main outputs as this detector in evaluation mode, to rounding.
+        """
+        detector = copy.deepcopy(self.without_auxiliary()).eval().requires_grad_(False)
+        for module in list(detector.modules()):
+            fuse = getattr(module, "fuse", None)
+            if callable(fuse):
+                fuse()
+        return detector
+
+
+def gelan_detector(
+    *,
+    num_classes: int,
+    backbone: BackboneFactory,
+    head: HeadFactory,
+    pgi: Mapping[str, AuxiliaryFactory] | None = None,
+    **spec: Any,
+) -> Detector:
+    """Build a GELAN detector, or YOLOv9 where `pgi` names auxiliary branches.
+
+    Args:
+        num_classes: C >= 1.
+        backbone: `Backbone` or `CompositeBackbone`.
+        head: factory of the heads, main and auxiliary.
+        pgi: auxiliary branches by name.
+        **spec: the widths, block, down-sampling and depths: the fields of `GelanSpec`.
+
+    Raises:
+        ValueError: a depth or the number of classes is below 1.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}, it must be at least 1")
+    gelan = GelanSpec(**spec)
+    neck = PathAggregation(gelan)
+    branches = {name: make(gelan, neck.channels) for name, make in (pgi or {}).items()}
+    return Detector(
+        backbone=backbone(gelan),
+        neck=neck,
+        head=head(neck.channels, num_classes),
+        aux_branches=branches,
+        aux_heads={name: head(b.channels, num_classes) for name, b in branches.items()},
+    )

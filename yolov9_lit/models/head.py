@@ -1,0 +1,112 @@
+"""Decoupled anchor-free head with distribution focal loss bins (DFL, arXiv 2006.04388)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from yolov9_lit.models.layers import Conv
+from yolov9_lit.structures import HeadOutput
+
+STRIDES = (8, 16, 32)
+BINS = 16
+
+
+class Head(nn.Module):
+    """A box and a class branch for each of the levels 3, 4, 5."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        num_classes: int,
+        box_groups: int = 4,
+        class_width_factor: int = 1,
+        class_width_limit: int = 128,
+    ) -> None:
+        """Build the branches.
+
+        With c0 the channels of level 3, the box branch is max(c0 / 4, 64) wide, rounded up to a
+        multiple of 4, and the class branch max(c0, min(factor * num_classes, limit)).
+
+        Args:
+            channels: of the three feature maps.
+            num_classes: C >= 1.
+            box_groups: groups of the box branch's second and third convolution.
+            class_width_factor: 1, or 2 as in the published T.
+            class_width_limit: 128 as published.
+        """
+        super().__init__()
+        self.num_classes = num_classes
+        box_width = math.ceil(max(channels[0] // 4, 4 * BINS) / 4) * 4
+        class_width = max(channels[0], min(class_width_factor * num_classes, class_width_limit))
+        self.box = nn.ModuleList(
+            nn.Sequential(
+                Conv(c, box_width, 3),
+                Conv(box_width, box_width, 3, groups=box_groups),
+                nn.Conv2d(box_width, 4 * BINS, 1, groups=box_groups),
+            )
+            for c in channels
+        )
+        self.cls = nn.ModuleList(
+            nn.Sequential(
+                Conv(c, class_width, 3),
+                Conv(class_width, class_width, 3),
+                nn.Conv2d(class_width, num_classes, 1),
+            )
+            for c in channels
+        )
+        self._init_biases()
+
+    def _init_biases(self) -> None:
+        """Start from about five objects in a picture of 640 x 640."""
+        for box, cls, stride in zip(self.box, self.cls, STRIDES, strict=True):
+            nn.init.constant_(box[-1].bias, 1.0)
+            nn.init.constant_(cls[-1].bias, math.log(5 / self.num_classes / (640 / stride) ** 2))
+
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
+        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
+        box_logits = [branch(x).flatten(2) for branch, x in zip(self.box, features, strict=True)]
+        class_logits = [branch(x).flatten(2) for branch, x in zip(self.cls, features, strict=True)]
+        points, strides = anchor_points(features)
+        return HeadOutput(
+            box_logits=torch.cat(box_logits, dim=2).transpose(1, 2),
+            class_logits=torch.cat(class_logits, dim=2).transpose(1, 2),
+            anchor_points=points,
+            strides=strides,
+        )
+
+
+def anchor_points(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Cell centres of the feature maps, by level, then row, then column.
+
+    Args:
+        features: maps (B, C, h, w) of strides 8, 16, 32.
+
+    Returns:
+        Points (A, 2) xy in input pixels and strides (A, 1), of the features' type and device.
+    """
+    points, strides = [], []
+    for feature, stride in zip(features, STRIDES, strict=True):
+        height, width = feature.shape[2:]
+        y = torch.arange(height, device=feature.device, dtype=torch.float32) + 0.5
+        x = torch.arange(width, device=feature.device, dtype=torch.float32) + 0.5
+        grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+        points.append(torch.stack((grid_x, grid_y), dim=-1).view(-1, 2) * stride)
+        strides.append(torch.full_like(points[-1][:, :1], stride))
+    return torch.cat(points), torch.cat(strides)
+
+
+def decode_boxes(output: HeadOutput) -> Tensor:
+    """Turn the box distributions into boxes: the expected distance of each side, in cells, by DFL.
+
+    Returns:
+        (B, A, 4) xyxy in input pixels, not clipped; float32.
+    """
+    logits = output.box_logits.float().unflatten(-1, (4, -1))
+    bins = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+    distances = (logits.softmax(dim=-1) * bins).sum(dim=-1) * output.strides
+    left_top, right_bottom = distances.chunk(2, dim=-1)
+    return torch.cat((output.anchor_points - left_top, output.anchor_points + right_bottom), dim=-1)

@@ -1,0 +1,98 @@
+"""Auxiliary branches of programmable gradient information (YOLOv9 paper, section 4.1, table 4).
+
+A branch supervises the backbone during training through heads of its own and is absent from the
+deploy form. It is any `nn.Module` whose constructor takes `(spec, neck_channels)`, whose `forward`
+takes `(image, auxiliary, neck)` and gives the feature maps of levels 3, 4, 5, and which names their
+channels in `channels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from yolov9_lit.models.gelan import DHLC, Column, GelanSpec, PathAggregation, Pyramid, TopDown
+
+
+class AuxiliaryFactory(Protocol):
+    """Makes an auxiliary branch."""
+
+    def __call__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> nn.Module:
+        """Build the branch for a model whose neck gives `neck_channels` at levels 3, 4, 5."""
+        ...
+
+
+class DeepSupervision(nn.Module):
+    """Heads straight on the backbone's P3, P4, P5 ("PFH" in table 4)."""
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = spec.column_channels[2:]
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Pass the backbone's levels 3 to 5 on."""
+        return auxiliary[2:]
+
+
+class FeaturePyramid(nn.Module):
+    """An FPN of its own on the backbone: the published branch of T, S and E."""
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.fpn = TopDown(spec)
+        self.channels = self.fpn.channels
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the backbone, give levels 3 to 5."""
+        return self.fpn(auxiliary)
+
+
+class PathAggregationBranch(nn.Module):
+    """An FPN and a bottom-up path of its own on the backbone."""
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.pan = PathAggregation(spec)
+        self.channels = self.pan.channels
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the backbone, give levels 3 to 5."""
+        return self.pan(auxiliary)
+
+
+class _Integrative(nn.Module):
+    """A second column from the image, with DHLC links from levels 3 to 5 of the main branch."""
+
+    def __init__(self, spec: GelanSpec, source_channels: Sequence[int]) -> None:
+        super().__init__()
+        targets = {level: spec.link_channels[level] for level in (3, 4, 5)}
+        self.links = DHLC(dict(zip((3, 4, 5), source_channels, strict=True)), targets)
+        self.column = Column(spec)
+        self.channels = spec.column_channels[2:]
+
+    def integrate(self, image: Tensor, sources: Pyramid) -> Pyramid:
+        return self.column(image, self.links(dict(zip((3, 4, 5), sources, strict=True))))[2:]
+
+
+class IntegrativeNetwork(_Integrative):
+    """Auxiliary reversible branch with integrative network on the backbone ("ICN"): M and C."""
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__(spec, spec.column_channels[2:])
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the image and the backbone, give levels 3 to 5."""
+        return self.integrate(image, auxiliary[2:])
+
+
+class NeckIntegrativeNetwork(_Integrative):
+    """The same, linked to the neck's outputs instead (the paper's G_neck, table 4)."""
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__(spec, neck_channels)
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the image and the neck, give levels 3 to 5."""
+        return self.integrate(image, neck)

@@ -1,0 +1,93 @@
+"""The named shapes of the data that flows between the parts; plain tensors, no framework.
+
+Letters in shapes: B images of a batch, H and W input pixels, G ground-truth boxes (padded to the
+fullest image), A anchor points over all levels, C classes, N detections of one image.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Targets(NamedTuple):
+    """Ground truth of a batch, padded to the fullest image.
+
+    Attributes:
+        boxes: (B, G, 4) float, xyxy in input pixels; zeros where padded.
+        labels: (B, G) int64, contiguous class indices in 0..C-1; zeros where padded.
+        valid: (B, G) bool, False where padded.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    valid: Tensor
+
+
+class ImageInfo(NamedTuple):
+    """Where an input picture came from and how to map its pixels back.
+
+    A point of the original picture at (x, y) lies at (x * scale_x + left, y * scale_y + top) of the
+    network's input. Training samples have no such mapping; theirs is the identity.
+    """
+
+    image_id: int
+    path: str
+    height: int
+    width: int
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    left: float = 0.0
+    top: float = 0.0
+
+
+class Batch(NamedTuple):
+    """A batch as the data module gives it.
+
+    Attributes:
+        images: (B, 3, H, W) RGB, uint8 in 0..255 or float in 0..1.
+        targets: the boxes to find.
+        infos: one entry an image.
+    """
+
+    images: Tensor
+    targets: Targets
+    infos: tuple[ImageInfo, ...]
+
+
+class HeadOutput(NamedTuple):
+    """Raw output of one detection head; anchors are ordered by level, then row, then column.
+
+    Attributes:
+        box_logits: (B, A, 4 * bins), distributions of the distances left, top, right, bottom.
+        class_logits: (B, A, C).
+        anchor_points: (A, 2), xy of the cell centres in input pixels.
+        strides: (A, 1), input pixels per cell.
+    """
+
+    box_logits: Tensor
+    class_logits: Tensor
+    anchor_points: Tensor
+    strides: Tensor
+
+
+class Prediction(NamedTuple):
+    """What a detector computes: the main head's output and one for each auxiliary branch."""
+
+    main: HeadOutput
+    aux: tuple[HeadOutput, ...]
+
+
+class Detections(NamedTuple):
+    """Objects found in one image, by falling score.
+
+    Attributes:
+        boxes: (N, 4) float, xyxy in pixels.
+        scores: (N,) float in 0..1.
+        labels: (N,) int64, contiguous class indices.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor

@@ -1,0 +1,1 @@
+"""The Lightning side: module, optimiser groups, schedule, averaging and callbacks."""

@@ -1,0 +1,34 @@
+"""Exponential moving average of the weights, used for evaluation and kept in checkpoints."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class EMA(WeightAveraging):
+    """Lightning's weight averaging with the published ramp: decay x (1 - exp(-updates / tau)).
+
+    Lightning evaluates the averaged weights and stores them under the checkpoint's "state_dict",
+    the trained ones under "current_model_state".
+    """
+
+    def __init__(self, decay: float = 0.9999, tau: float = 2000.0) -> None:
+        """Set the ramp.
+
+        Args:
+            decay: share of the old average that a late update keeps, in 0..1.
+            tau: optimiser steps in which the decay reaches 63 % of its end.
+        """
+        self.decay = decay
+        self.tau = tau
+        super().__init__(avg_fn=self._average)
+
+    @torch.no_grad()
+    def _average(self, averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        count = torch.as_tensor(updates, device=averaged.device) + 1
+        decay = self.decay * (1 - torch.exp(-count / self.tau))
+        return current + (averaged - current) * decay

@@ -1,0 +1,85 @@
+"""Learning rate, momentum and accumulation by batch (YOLOv9 paper, appendix A).
+
+A schedule is a function of the training's position alone, so that a resumed run continues exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+
+class Setting(NamedTuple):
+    """What holds for one training batch.
+
+    Attributes:
+        lr_factor: multiplies each group's initial learning rate; bias groups excepted in warm-up.
+        bias_lr_offset: added to the bias groups' learning rate.
+        momentum: for optimisers that have one.
+        accumulate: batches whose gradients make one optimiser step.
+    """
+
+    lr_factor: float
+    bias_lr_offset: float
+    momentum: float
+    accumulate: int
+
+
+@dataclass(frozen=True)
+class WarmupDecay:
+    """Linear warm-up by batch, then decay by epoch from the initial learning rate to its end.
+
+    Attributes:
+        decay: "linear" as published, "cosine", or "constant".
+        final_factor: the learning rate of the last epoch's end, as a share of the initial one.
+        warmup_epochs: length of the warm-up; 0 for none.
+        min_warmup_batches: the warm-up is at least that long.
+        warmup_bias_lr: where the biases' learning rate starts.
+        warmup_momentum: where the momentum starts.
+        momentum: where it arrives; optimisers without momentum pass it over.
+        nominal_batch: images an optimiser step sees after warm-up.
+    """
+
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    final_factor: float = 0.01
+    warmup_epochs: float = 3.0
+    min_warmup_batches: int = 100
+    warmup_bias_lr: float = 0.1
+    warmup_momentum: float = 0.8
+    momentum: float = 0.937
+    nominal_batch: int = 64
+
+    def accumulation(self, batch_size: int) -> int:
+        """Batches an optimiser step takes after warm-up, for a batch of that many images."""
+        return max(round(self.nominal_batch / batch_size), 1)
+
+    def at(self, batch: int, epoch: int, *, batches: int, epochs: int, batch_size: int) -> Setting:
+        """Give what holds at a batch.
+
+        Args:
+            batch: index within the epoch.
+            epoch: index of the epoch.
+            batches: of one epoch.
+            epochs: of the whole training.
+            batch_size: images of a batch, over all devices.
+        """
+        factor = self._decayed(epoch / epochs)
+        seen = batch + batches * epoch
+        warmup = max(round(self.warmup_epochs * batches), self.min_warmup_batches)
+        if self.warmup_epochs == 0 or seen >= warmup:
+            return Setting(factor, 0.0, self.momentum, self.accumulation(batch_size))
+        share = seen / warmup
+        return Setting(
+            lr_factor=factor * share,
+            bias_lr_offset=self.warmup_bias_lr * (1 - share),
+            momentum=self.warmup_momentum + share * (self.momentum - self.warmup_momentum),
+            accumulate=max(round(1 + share * (self.nominal_batch / batch_size - 1)), 1),
+        )
+
+    def _decayed(self, progress: float) -> float:
+        """The learning rate's factor after that share, 0..1, of the training."""
+        if self.decay == "constant":
+            return 1.0
+        left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return self.final_factor + (1 - self.final_factor) * left
