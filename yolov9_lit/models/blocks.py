@@ -82,14 +82,14 @@ class CSPBlock(nn.Module):
         super().__init__()
         hidden = out_channels // 2
         self.main = Conv(in_channels, hidden)
+        self.shortcut = Conv(in_channels, hidden)
+        self.merge = Conv(2 * hidden, out_channels)
         self.bottlenecks = nn.Sequential(
             *(
                 _Residual(hidden, hidden, RepConv(hidden, hidden), Conv(hidden, hidden, 3))
                 for _ in range(depth)
             )
         )
-        self.shortcut = Conv(in_channels, hidden)
-        self.merge = Conv(2 * hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W)."""

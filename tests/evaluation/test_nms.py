@@ -1,0 +1,63 @@
+"""NMS against the published implementation's output and a brute-force version."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import box_iou
+
+from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("eval_multilabel", NMSSettings()),
+        ("deploy", NMSSettings(0.25, 0.45, multi_label=False, max_detections=1000)),
+    ],
+)
+def test_equals_reference(shared, name, setting):
+    reference = np.load(shared / "reference" / "nms.npz")
+    predictions = torch.from_numpy(reference["predictions_cxcywh_scores"]).transpose(1, 2)
+    centre, size = predictions[..., :2], predictions[..., 2:4]
+    boxes = torch.cat((centre - size / 2, centre + size / 2), dim=-1)
+    for i, found in enumerate(non_max_suppression(boxes, predictions[..., 4:], setting)):
+        expected = torch.from_numpy(reference[f"{name}_image{i}_xyxy_score_label"])
+        torch.testing.assert_close(found.boxes, expected[:, :4], rtol=0, atol=1e-3)
+        torch.testing.assert_close(found.scores, expected[:, 4], rtol=0, atol=1e-6)
+        assert torch.equal(found.labels, expected[:, 5].long())
+
+
+def brute_force(boxes, scores, setting):
+    rows = [
+        (scores[a, c].item(), a, c)
+        for a in range(len(boxes))
+        for c in range(scores.shape[1])
+        if scores[a, c] > setting.confidence and (setting.multi_label or c == scores[a].argmax())
+    ]
+    kept = []
+    for score, a, c in sorted(rows, key=lambda row: -row[0])[: setting.max_candidates]:
+        rivals = [k for k in kept if k[2] == c]
+        if all(box_iou(boxes[a][None], boxes[k[1]][None]) <= setting.iou for k in rivals):
+            kept.append((score, a, c))
+    return kept[: setting.max_detections]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), multi_label=st.booleans(), limit=st.sampled_from([5, 100]))
+def test_equals_brute_force(seed, multi_label, limit):
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(25, 2, generator=generator) * 60
+    boxes = torch.cat((corner, corner + 5 + torch.rand(25, 2, generator=generator) * 40), dim=1)
+    scores = torch.rand(25, 3, generator=generator)
+    setting = NMSSettings(0.4, 0.5, multi_label, max_candidates=4 * limit, max_detections=limit)
+    (found,) = non_max_suppression(boxes[None], scores[None], setting)
+    expected = brute_force(boxes, scores, setting)
+    assert found.labels.tolist() == [c for _, _, c in expected]
+    assert torch.equal(found.boxes, boxes[[a for _, a, _ in expected]].view(-1, 4))
+
+
+def test_nothing_above_the_confidence():
+    (found,) = non_max_suppression(torch.rand(1, 9, 4), torch.zeros(1, 9, 2), NMSSettings())
+    assert [t.shape for t in found] == [(0, 4), (0,), (0,)]

@@ -1,0 +1,158 @@
+"""Models against the published implementation: counts, outputs, the paper's costs."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from yolov9_lit.cli import CONFIG_DIR
+from yolov9_lit.research.cost import count_parameters, detector_cost
+
+DFL_PROJECTION = 16  # the published heads count DFL's fixed projection as parameters
+PUBLISHED = [f"{family}_{size}" for family in ("gelan", "yolov9") for size in "tsmce"]
+
+
+def make(*overrides, num_classes=80):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("summary", overrides=list(overrides))
+    with torch.device("meta"):
+        return instantiate(cfg.model, num_classes=num_classes)
+
+
+@pytest.fixture(scope="module")
+def tables(shared):
+    return yaml.safe_load((shared / "paper" / "tables.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameter_counts_are_the_published_ones(tables, name):
+    published = tables["published_counts"][name]
+    detector = make(f"model={name}")
+    heads = 2 if name.startswith("yolov9") else 1
+    assert count_parameters(detector) == published["train_params"] - heads * DFL_PROJECTION
+    if "fused_params" in published:
+        assert count_parameters(detector.deploy()) == published["fused_params"] - DFL_PROJECTION
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if n[-1] != "t"])
+def test_deployed_cost_is_the_papers(tables, name):
+    params, gflops = tables["table1"][name][:2]
+    cost = detector_cost(make(f"model={name}")).deployed
+    assert cost.params / 1e6 == pytest.approx(params, abs=0.051)
+    assert cost.gflops == pytest.approx(gflops, abs=0.1)
+
+
+def test_t_with_narrow_class_branch_costs_what_the_paper_repository_says(tables):
+    params, gflops = tables["readme"]["yolov9_t"][:2]
+    cost = detector_cost(make("model=yolov9_t", "model.head.class_width_factor=1")).deployed
+    assert cost.params / 1e6 == pytest.approx(params, abs=0.05)
+    assert cost.gflops == pytest.approx(gflops, abs=0.1)
+
+
+@pytest.mark.parametrize("block", ["conv", "res", "dark", "csp"])
+def test_blocks_cost_what_table_2_says(tables, block):
+    params, gflops, _ = tables["table2"][block]
+    cost = detector_cost(make("model=gelan_s", f"block={block}", "model.csp_depth=1")).deployed
+    assert cost.params / 1e6 == pytest.approx(params, abs=0.05)
+    assert cost.gflops == pytest.approx(gflops, abs=0.1)
+
+
+class _Stub:
+    """Stands in for any class of the published code: keeps what it is given."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if module.split(".")[0] in ("torch", "collections"):
+            return super().find_class(module, name)
+        return type(name, (_Stub,), {})
+
+
+class _PickleModule:
+    Unpickler = _Unpickler
+    load = staticmethod(lambda f, **kw: _Unpickler(f, **kw).load())
+
+
+# Published layer number -> our part. Both register a part's tensors in the same order.
+COLUMN = {0: "downs.0", 1: "downs.1", 2: "stages.1", 3: "downs.2", 4: "stages.2"}
+COLUMN |= {5: "downs.3", 6: "stages.3", 7: "downs.4", 8: "stages.4"}
+LAYERS = {number: f"backbone.column.{part}" for number, part in COLUMN.items()}
+LAYERS |= {9: "neck.top_down.spp", 12: "neck.top_down.n4", 15: "neck.top_down.n3"}
+LAYERS |= {16: "neck.down4", 18: "neck.p4", 19: "neck.down5", 21: "neck.p5"}
+BRANCH = {22: "spp", 25: "n4", 28: "n3"}
+FPN = {number: f"aux_branches.fpn.fpn.{part}" for number, part in BRANCH.items()}
+HEADS = {
+    "gelan-t": {22: {"cv2": "head.box", "cv3": "head.cls"}},
+    "yolov9-t": {
+        29: {
+            "cv2": "aux_heads.fpn.box",
+            "cv3": "aux_heads.fpn.cls",
+            "cv4": "head.box",
+            "cv5": "head.cls",
+        }
+    },
+}
+
+
+def tensors_of(pickled):
+    """Parameters and buffers below a pickled module, in the order of registration."""
+    state = pickled.__dict__
+    own = [*state["_parameters"].values(), *state["_buffers"].values()]
+    children = [tensors_of(child) for child in state["_modules"].values()]
+    return [t for t in sum(children, own) if t is not None]
+
+
+def load_published(detector, path, name):
+    content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PickleModule)
+    layers = content["model"].__dict__["_modules"]["model"].__dict__["_modules"]
+    pairs = [(layers[str(n)], part) for n, part in LAYERS.items()]
+    if name.startswith("yolov9"):
+        pairs += [(layers[str(n)], part) for n, part in FPN.items()]
+    for number, parts in HEADS[name].items():
+        head = layers[str(number)].__dict__["_modules"]
+        pairs += [(head[theirs], part) for theirs, part in parts.items()]
+    filled = 0
+    for theirs, part in pairs:
+        own = list(detector.get_submodule(part).state_dict(keep_vars=True).values())
+        for mine, tensor in zip(own, tensors_of(theirs), strict=True):
+            assert mine.shape == tensor.shape, part
+            mine.data.copy_(tensor)
+            filled += 1
+    assert filled == len(detector.state_dict())
+    return detector.eval()
+
+
+@pytest.mark.parametrize("name", ["gelan-t", "yolov9-t"])
+@pytest.mark.parametrize("deployed", [False, True])
+def test_outputs_are_the_published_ones(shared, name, deployed):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("summary", overrides=[f"model={name.replace('-', '_')}"])
+    path = shared / "reference" / f"published_{name}.pt"
+    detector = load_published(instantiate(cfg.model, num_classes=3), path, name)
+    reference = np.load(shared / "reference" / f"forward_{name}.npz")
+    if deployed:
+        detector = detector.deploy()
+    with torch.no_grad():
+        prediction = detector(torch.from_numpy(reference["image"]))
+    branches = {"main": prediction.main}
+    if prediction.aux:
+        branches["aux"] = prediction.aux[0]
+    expected_branches = {n.split("_")[0] for n in reference.files} - {"image"}
+    assert set(branches) == ({"main"} if deployed else expected_branches)
+    for branch, output in branches.items():
+        boxes, probabilities = detector.decode(output)
+        expected = torch.from_numpy(reference[f"{branch}_cxcywh_scores"]).transpose(1, 2)
+        centre, size = expected[..., :2], expected[..., 2:4]
+        corners = torch.cat((centre - size / 2, centre + size / 2), dim=-1)
+        torch.testing.assert_close(boxes, corners, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(probabilities, expected[..., 4:], rtol=1e-4, atol=1e-5)

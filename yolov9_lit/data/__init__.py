@@ -1,0 +1,1 @@
+"""Data: reading annotations, converting formats, augmenting pictures and batching them."""

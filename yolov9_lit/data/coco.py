@@ -1,0 +1,250 @@
+"""Annotation files in COCO format, read into flat arrays.
+
+The format: https://cocodataset.org/#format-data. Flat arrays hold no Python object per box, so
+forked workers share their memory instead of copying it as reference counts change.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from yolov9_lit.data.images import read_image
+from yolov9_lit.data.polygons import FlatPolygons, pack_polygons
+from yolov9_lit.errors import UserError
+
+__all__ = ["Category", "CocoAnnotations", "ImageObjects", "read_coco", "read_image"]
+
+logger = logging.getLogger(__name__)
+
+
+class Category(NamedTuple):
+    """A class of objects under the id its annotation file gives it."""
+
+    id: int
+    name: str
+
+
+class ImageObjects(NamedTuple):
+    """The annotated objects of one picture; copies, free to change.
+
+    Attributes:
+        boxes: (K, 4) float32, xyxy in pixels of the picture.
+        labels: (K,) int64, contiguous class indices.
+        crowd: (K,) bool, True for a region of many objects.
+        polygons: K lists of (P, 2) float32 outlines in pixels; empty for crowds and RLE masks.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    polygons: list[list[np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class CocoAnnotations:
+    """One annotation file of N pictures and M objects.
+
+    Attributes:
+        path: the annotation file.
+        image_dir: the folder that file names start from.
+        categories: sorted by id; a contiguous label is a position in it.
+        image_ids: (N,) int64, in the file's order.
+        file_names: (N,) str.
+        sizes: (N, 2) int32, height and width in pixels as the file states them.
+        boxes: (M, 4) float32, xyxy in pixels inside the picture, grouped by picture.
+        labels: (M,) int64, contiguous class indices.
+        crowd: (M,) bool.
+        offsets: (N + 1,) int64; picture i has the objects offsets[i]:offsets[i + 1].
+        polygons: outlines of the M objects.
+    """
+
+    path: Path
+    image_dir: Path
+    categories: tuple[Category, ...]
+    image_ids: np.ndarray
+    file_names: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    offsets: np.ndarray
+    polygons: FlatPolygons
+
+    def __len__(self) -> int:
+        """Number of pictures, those without objects included."""
+        return len(self.image_ids)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of categories, with objects or without."""
+        return len(self.categories)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Category names by contiguous label."""
+        return tuple(category.name for category in self.categories)
+
+    def image_path(self, index: int) -> Path:
+        """Where picture `index` lies."""
+        return self.image_dir / str(self.file_names[index])
+
+    def objects(self, index: int) -> ImageObjects:
+        """Objects of picture `index`, in the file's order."""
+        start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
+        span = slice(start, stop)
+        polygons = [self.polygons.of(m) for m in range(start, stop)]
+        boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
+        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)
+
+
+def read_coco(annotation_file: Path, image_dir: Path) -> CocoAnnotations:
+    """Reads a COCO annotation file.
+
+    Boxes are clipped to their picture; those not finite or without area inside it are left out,
+    with one warning that counts them. Of the pictures only the first is checked to exist.
+
+    Raises:
+        UserError: the file or folder is missing, is no COCO JSON, or contradicts itself.
+    """
+    content = _load(annotation_file, image_dir)
+    categories = _categories(content["categories"], annotation_file)
+    image_ids, names, sizes = _images(content["images"], annotation_file)
+    first = image_dir / names[0]
+    if not first.is_file():
+        raise UserError(
+            f"picture {first} of {annotation_file} is missing; give the folder its names start from"
+        )
+    annotations: list[dict[str, Any]] = content["annotations"]
+    rows = _positions(annotations, "image_id", image_ids, annotation_file)
+    ids = [category.id for category in categories]
+    labels = _positions(annotations, "category_id", ids, annotation_file)
+    boxes, good = _boxes(annotations, sizes[rows], annotation_file)
+    order = np.argsort(rows, kind="stable")
+    order = order[good[order]]
+    kept = [annotations[i] for i in order]
+    crowd = np.array([bool(entry.get("iscrowd", 0)) for entry in kept], dtype=bool)
+    counts = np.bincount(rows[order], minlength=len(image_ids))
+    return CocoAnnotations(
+        path=annotation_file,
+        image_dir=image_dir,
+        categories=categories,
+        image_ids=np.array(image_ids, dtype=np.int64),
+        file_names=np.array(names, dtype=np.str_),
+        sizes=sizes,
+        boxes=boxes[order],
+        labels=labels[order],
+        crowd=crowd,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        polygons=_polygons(kept, annotation_file),
+    )
+
+
+def _load(path: Path, image_dir: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"annotation file {path} does not exist; check the data set's paths")
+    if not image_dir.is_dir():
+        raise UserError(f"image folder {image_dir} does not exist; check the data set's paths")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); give a COCO annotation file") from error
+    for key in ("images", "annotations", "categories"):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{path} lacks a list of objects '{key}'; give a COCO annotation file")
+    return content
+
+
+def _categories(entries: list[dict[str, Any]], path: Path) -> tuple[Category, ...]:
+    ids = _unique_ids(entries, "category", path)
+    return tuple(
+        sorted(
+            Category(i, str(entry.get("name", i))) for i, entry in zip(ids, entries, strict=True)
+        )
+    )
+
+
+def _images(entries: list[dict[str, Any]], path: Path) -> tuple[list[int], list[str], np.ndarray]:
+    if not entries:
+        raise UserError(f"{path} lists no images; give an annotation file with pictures")
+    ids = _unique_ids(entries, "image", path)
+    for entry in entries:
+        sides = (entry.get("height"), entry.get("width"))
+        known = all(isinstance(side, int) and side > 0 for side in sides)
+        if not known or not isinstance(entry.get("file_name"), str):
+            raise UserError(
+                f"image {entry['id']} of {path} lacks file_name, height or width; write all three"
+            )
+    sizes = np.array([(entry["height"], entry["width"]) for entry in entries], dtype=np.int32)
+    return ids, [entry["file_name"] for entry in entries], sizes
+
+
+def _unique_ids(entries: list[dict[str, Any]], kind: str, path: Path) -> list[int]:
+    seen: dict[int, None] = {}
+    for entry in entries:
+        value = entry.get("id")
+        if not isinstance(value, int):
+            raise UserError(f"{path} has the {kind} id {value!r}; make it a whole number")
+        if value in seen:
+            raise UserError(f"{path} has the {kind} id {value} twice; make the ids unique")
+        seen[value] = None
+    return list(seen)
+
+
+def _positions(
+    annotations: list[dict[str, Any]], key: str, ids: Sequence[int], path: Path
+) -> np.ndarray:
+    position = {value: i for i, value in enumerate(ids)}
+    found = np.empty(len(annotations), dtype=np.int64)
+    for i, entry in enumerate(annotations):
+        value = entry.get(key)
+        if not isinstance(value, int) or value not in position:
+            raise UserError(
+                f"annotation {entry.get('id')} of {path} has the unknown {key} {value!r}; "
+                "correct it or leave the annotation out"
+            )
+        found[i] = position[value]
+    return found
+
+
+def _boxes(
+    annotations: list[dict[str, Any]], sizes: np.ndarray, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clipped xyxy boxes (M, 4) float32 and which of them are usable (M,) bool."""
+    for entry in annotations:
+        box = entry.get("bbox")
+        numbers = isinstance(box, list) and all(isinstance(v, (int, float)) for v in box)
+        if not numbers or len(entry["bbox"]) != 4:
+            raise UserError(
+                f"annotation {entry.get('id')} of {path} has the bbox {box!r}; give x, y, w, h"
+            )
+    boxes = np.array([entry["bbox"] for entry in annotations], dtype=np.float64).reshape(-1, 4)
+    finite = np.isfinite(boxes).all(axis=1)
+    boxes[:, 2:] += boxes[:, :2]
+    limits = np.tile(sizes[:, ::-1], 2)
+    clipped = np.clip(boxes, 0, limits).astype(np.float32)
+    empty = finite & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    for count, fault in ((int((~finite).sum()), "not finite"), (int(empty.sum()), "without area")):
+        if count:
+            logger.warning(
+                "%s of %s boxes in %s are %s and are left out",
+                f"{count:,}", f"{len(boxes):,}", path, fault,
+            )  # fmt: skip
+    return clipped, finite & ~empty
+
+
+def _polygons(annotations: list[dict[str, Any]], path: Path) -> FlatPolygons:
+    try:
+        return pack_polygons(
+            None if entry.get("iscrowd") else entry.get("segmentation") for entry in annotations
+        )
+    except TypeError as error:
+        reason = f"{path} has a segmentation that is neither RLE nor lists of numbers ({error})"
+        raise UserError(f"{reason}; correct it or leave it out") from error

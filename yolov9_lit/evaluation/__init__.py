@@ -1,0 +1,1 @@
+"""From raw outputs to figures: non-maximum suppression, COCO's metric, drawing and tables."""

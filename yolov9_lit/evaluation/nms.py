@@ -1,0 +1,64 @@
+"""Non-maximum suppression with the published evaluation's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from yolov9_lit.structures import Detections
+
+
+@dataclass(frozen=True)
+class NMSSettings:
+    """How candidates become detections.
+
+    Attributes:
+        confidence: candidates score more than this, 0..1.
+        iou: a box is suppressed by a better one of its class beyond this overlap, 0..1.
+        multi_label: a box may stand for every class above the confidence, not only its best one.
+        max_candidates: best candidates of an image that are looked at.
+        max_detections: best detections of an image that are kept.
+    """
+
+    confidence: float = 0.001
+    iou: float = 0.7
+    multi_label: bool = True
+    max_candidates: int = 30_000
+    max_detections: int = 300
+
+
+def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:
+    """Suppress overlapping boxes class by class.
+
+    Args:
+        boxes: (B, A, 4) xyxy in pixels.
+        scores: (B, A, C) probabilities.
+        settings: thresholds and limits.
+
+    Returns:
+        One entry an image, by falling score.
+    """
+    return [
+        _suppress(image_boxes, image_scores, settings)
+        for image_boxes, image_scores in zip(boxes, scores, strict=True)
+    ]
+
+
+def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detections:
+    if settings.multi_label:
+        anchors, labels = (scores > settings.confidence).nonzero(as_tuple=True)
+        kept_scores = scores[anchors, labels]
+    else:
+        best, best_labels = scores.max(dim=-1)
+        (anchors,) = (best > settings.confidence).nonzero(as_tuple=True)
+        labels, kept_scores = best_labels[anchors], best[anchors]
+    if len(kept_scores) > settings.max_candidates:
+        kept_scores, order = kept_scores.topk(settings.max_candidates)
+        anchors, labels = anchors[order], labels[order]
+    candidates = boxes[anchors].float()
+    keep = batched_nms(candidates, kept_scores.float(), labels, settings.iou)
+    keep = keep[: settings.max_detections]
+    return Detections(candidates[keep], kept_scores[keep], labels[keep].to(torch.int64))

@@ -1,0 +1,106 @@
+"""Command: detect objects in pictures and videos."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from rich.progress import track
+
+from yolov9_lit.cli import command
+from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.draw import draw_detections
+from yolov9_lit.interop.predictor import Predictor, load
+from yolov9_lit.structures import Detections
+
+log = logging.getLogger(__name__)
+
+
+def predict(cfg: DictConfig) -> Path:
+    """Detect; leaves annotated copies and detections.json in the run's folder.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: no such checkpoint, source or device.
+    """
+    predictor = load(cfg.ckpt).deploy().to(_device(cfg.device))
+    source = open_source(cfg.source)
+    run_dir = Path(cfg.run_dir)
+    rows: list[dict[str, Any]] = []
+    frames = 0
+    with AnnotatedWriter(run_dir) as writer:
+        for chunk in _chunks(track(source, "Detecting", transient=True), cfg.batch_size):
+            for frame, detections in zip(chunk, _detect(predictor, chunk, cfg), strict=True):
+                frames += 1
+                rows += _rows(frame, detections, predictor)
+                if cfg.save_pictures:
+                    picture = draw_detections(frame.image, detections, predictor.class_names)
+                    writer.write(frame, picture)
+    (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
+    log.info("%d objects in %d pictures; everything is in %s", len(rows), frames, run_dir)
+    if source.unreadable:
+        log.warning("%d pictures could not be read and were skipped", len(source.unreadable))
+    return run_dir
+
+
+def _detect(predictor: Predictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
+    return predictor.predict(
+        [frame.image for frame in frames],
+        confidence=cfg.confidence,
+        iou=cfg.iou,
+        max_detections=cfg.max_detections,
+        image_size=cfg.image_size,
+        batch_size=cfg.batch_size,
+    )
+
+
+def _rows(frame: Frame, detections: Detections, predictor: Predictor) -> Iterator[dict[str, Any]]:
+    """COCO results entries, with the file instead of an image id, and the class's name."""
+    boxes, scores, labels = (tensor.tolist() for tensor in detections)
+    for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
+        row = {
+            "file": str(frame.path),
+            "category_id": predictor.card.category_ids[label],
+            "category": predictor.class_names[label],
+            "bbox": [round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1)],
+            "score": round(score, 5),
+        }
+        if frame.frame_index is not None:
+            row["frame"] = frame.frame_index
+        yield row
+
+
+def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device={name} is not to be had here: choose auto or cpu.") from error
+    return device
+
+
+@command("predict")
+def main(cfg: DictConfig) -> None:
+    """Detect."""
+    predict(cfg)
+
+
+if __name__ == "__main__":
+    main()

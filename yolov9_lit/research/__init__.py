@@ -1,0 +1,1 @@
+"""What turns models and runs into tables and pictures."""

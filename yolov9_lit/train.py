@@ -1,0 +1,93 @@
+"""Command: train, validate after each epoch, test the best checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig, OmegaConf
+
+from yolov9_lit.cli import build, command
+from yolov9_lit.errors import UserError
+from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.interop.checkpoints import build_detector
+from yolov9_lit.training.module import DetectionModule
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> dict[str, float]:
+    """Run one training.
+
+    Returns:
+        The test's figures, or the last validation's where no test was asked for.
+
+    Raises:
+        UserError: data, model or checkpoint do not fit.
+    """
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = build(cfg.data)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    card = make_card(cfg.model, datamodule)
+    metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
+    module = DetectionModule(
+        detector=build_detector(card),
+        loss=build(cfg.loss),
+        optimizer=build(cfg.optimizer),
+        schedule=build(cfg.schedule),
+        batch_size=datamodule.batch_size,
+        nms=build(cfg.evaluation.nms),
+        val_metric=metric(annotation_file=datamodule.val_annotation_file),
+        test_metric=metric(annotation_file=datamodule.test_annotation_file),
+        card=card.to_dict(),
+    )
+    trainer: L.Trainer = build(
+        cfg.trainer,
+        callbacks=list(build(cfg.callbacks).values()),
+        logger=list(build(cfg.logger).values()),
+    )
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
+        raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
+    trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
+    if cfg.test and not trainer.interrupted:
+        trainer.test(module, datamodule, ckpt_path="best")
+    log.info("Everything of this run is in %s", cfg.run_dir)
+    return module.result.figures() if module.result else {}
+
+
+def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
+    """Describe the model that fits the data.
+
+    Raises:
+        UserError: `model.num_classes` is set and is not the data's.
+    """
+    classes = datamodule.num_classes
+    if model.num_classes not in (None, classes):
+        raise UserError(
+            f"model.num_classes is {model.num_classes} but the data in {datamodule.root} has "
+            f"{classes} classes: leave model.num_classes out."
+        )
+    config = OmegaConf.to_container(model, resolve=True)
+    assert isinstance(config, dict)
+    return ModelCard(
+        model={str(k): v for k, v in config.items()} | {"num_classes": classes},
+        class_names=tuple(datamodule.class_names),
+        category_ids=tuple(c.id for c in datamodule.categories),
+        image_size=datamodule.image_size,
+    )
+
+
+@command("train")
+def main(cfg: DictConfig) -> dict[str, float]:
+    """Run one training."""
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The test's figures on the terminal, in results.json and as COCO detections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from yolov9_lit.evaluation.tables import per_class_table, results_table
+from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.provenance import git_commit
+
+
+class ResultsWriter(L.Callback):
+    """Writes results.json and detections.json, and prints the tables, when a test ends."""
+
+    def __init__(self, directory: str | Path, checkpoint: str | None = None) -> None:
+        """Set where.
+
+        Args:
+            directory: for the files.
+            checkpoint: what is tested, where the trainer does not know it.
+        """
+        self.directory = Path(directory)
+        self.checkpoint = checkpoint
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write and print; the detections are those that every rank holds after the gathering."""
+        assert isinstance(pl_module, EvaluationModule)
+        detections = pl_module.detections
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module, detections)
+
+    @rank_zero_only
+    def _write(
+        self, trainer: L.Trainer, module: EvaluationModule, detections: list[dict[str, object]]
+    ) -> None:
+        result = module.result
+        assert result is not None
+        checkpoint = self.checkpoint or trainer.ckpt_path
+        figures = {
+            **result.figures(),
+            "num_images": result.num_images,
+            "checkpoint": str(checkpoint) if checkpoint else None,
+            "commit": git_commit(),
+        }
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+        (self.directory / "detections.json").write_text(json.dumps(detections) + "\n")
+        console = Console()
+        console.print(results_table(result))
+        console.print(per_class_table(result))
