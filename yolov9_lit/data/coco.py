@@ -226,18 +226,16 @@ def _boxes(
                 f"annotation {entry.get('id')} of {path} has the bbox {box!r}; give x, y, w, h"
             )
     boxes = np.array([entry["bbox"] for entry in annotations], dtype=np.float64).reshape(-1, 4)
-    finite = np.isfinite(boxes).all(axis=1)
+    finite = np.all(np.isfinite(boxes), axis=1)
+    boxes[~finite] = 0
     boxes[:, 2:] += boxes[:, :2]
-    limits = np.tile(sizes[:, ::-1], 2)
-    clipped = np.clip(boxes, 0, limits).astype(np.float32)
-    empty = finite & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
-    for count, fault in ((int((~finite).sum()), "not finite"), (int(empty.sum()), "without area")):
-        if count:
-            logger.warning(
-                "%s of %s boxes in %s are %s and are left out",
-                f"{count:,}", f"{len(boxes):,}", path, fault,
-            )  # fmt: skip
-    return clipped, finite & ~empty
+    clipped = np.clip(boxes, 0, np.tile(sizes[:, ::-1], 2)).astype(np.float32)
+    solid = np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
+    for faulty, fault in ((~finite, "are not finite"), (finite & ~solid, "have no area")):
+        if count := int(faulty.sum()):
+            share = f"{count:,} of {len(boxes):,}"
+            logger.warning("%s boxes in %s %s and are left out", share, path, fault)
+    return clipped, finite & solid
 
 
 def _polygons(annotations: list[dict[str, Any]], path: Path) -> FlatPolygons:

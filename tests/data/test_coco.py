@@ -1,0 +1,208 @@
+"""Reading annotations against pycocotools, and pictures against what was written."""
+
+import contextlib
+import io
+import json
+import logging
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools.coco import COCO
+
+from yolov9_lit.data.coco import read_coco, read_image
+from yolov9_lit.data.images import picture_size
+from yolov9_lit.data.polygons import pack_polygons
+from yolov9_lit.errors import UserError
+
+
+def write_set(folder, **changes):
+    """A set of two pictures and one object; returns what read_coco takes."""
+    content = {
+        "images": [
+            {"id": 9, "file_name": "ä.png", "height": 20, "width": 30},
+            {"id": 4, "file_name": "b.png", "height": 20, "width": 30},
+        ],
+        "annotations": [annotation()],
+        "categories": [{"id": 7, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    content |= changes
+    (folder / "pictures").mkdir(exist_ok=True)
+    Image.new("RGB", (30, 20)).save(folder / "pictures" / "ä.png")
+    file = folder / "set.json"
+    file.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    return file, folder / "pictures"
+
+
+def annotation(**changes):
+    entry = {"id": 1, "image_id": 4, "category_id": 7, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+    return entry | {"segmentation": [[1, 2, 4, 2, 4, 6]]} | changes
+
+
+@pytest.mark.parametrize("split", ["train2017", "val2017"])
+def test_coco_equals_pycocotools(shared, split):
+    root = shared / "data" / "coco_tiny"
+    file = root / "annotations" / f"instances_{split}.json"
+    ours = read_coco(file, root / split)
+    with contextlib.redirect_stdout(io.StringIO()):
+        oracle = COCO(file)
+    assert sorted(ours.image_ids) == sorted(oracle.getImgIds())
+    assert len(ours) == 80
+    assert ours.num_classes == 80
+    assert [category.id for category in ours.categories] == sorted(oracle.getCatIds())
+    for i, image_id in enumerate(ours.image_ids):
+        image = oracle.loadImgs(int(image_id))[0]
+        assert read_image(ours.image_path(i)).shape == (*ours.sizes[i], 3)
+        assert tuple(ours.sizes[i]) == (image["height"], image["width"])
+        theirs = oracle.imgToAnns[int(image_id)]
+        objects = ours.objects(i)
+        x, y, w, h = np.array([a["bbox"] for a in theirs]).reshape(-1, 4).T
+        boxes = np.stack([x, y, np.minimum(x + w, image["width"]), y + h], axis=1)
+        np.testing.assert_allclose(objects.boxes, boxes, atol=0.02)
+        names = [oracle.cats[a["category_id"]]["name"] for a in theirs]
+        assert [ours.class_names[label] for label in objects.labels] == names
+        assert objects.crowd.tolist() == [bool(a["iscrowd"]) for a in theirs]
+        for polygons, entry in zip(objects.polygons, theirs, strict=True):
+            expected = [] if entry["iscrowd"] else entry["segmentation"]
+            assert len(polygons) == len(expected)
+            for polygon, numbers in zip(polygons, expected, strict=True):
+                np.testing.assert_allclose(polygon.ravel(), numbers, rtol=1e-6)
+
+
+def test_labels_are_contiguous_and_empty_pictures_stay(tmp_path):
+    ours = read_coco(*write_set(tmp_path))
+    assert ours.class_names == ("dog", "cat")
+    assert len(ours.objects(0).boxes) == 0
+    assert ours.objects(0).boxes.shape == (0, 4)
+    assert ours.objects(1).labels.tolist() == [1]
+    assert ours.objects(1).boxes.dtype == np.float32
+    ours.objects(1).boxes[:] = 0  # A copy.
+    assert ours.objects(1).boxes.tolist() == [[1, 2, 4, 6]]
+
+
+def test_a_set_without_annotations_can_be_read(tmp_path):
+    ours = read_coco(*write_set(tmp_path, annotations=[]))
+    assert [len(ours.objects(i).polygons) for i in range(2)] == [0, 0]
+
+
+def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
+    boxes = [[-5, 1, 10, 4], [1, 1, 0, 4], [31, 1, 5, 5], [float("nan"), 1, 1, 1], [25, 15, 99, 99]]
+    entries = [annotation(id=i, bbox=box) for i, box in enumerate(boxes)]
+    with caplog.at_level(logging.WARNING):
+        ours = read_coco(*write_set(tmp_path, annotations=entries))
+    assert ours.objects(1).boxes.tolist() == [[0, 1, 5, 5], [25, 15, 30, 20]]
+    assert len(ours.objects(1).polygons) == 2
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "1 of 5 boxes" in first
+    assert "not finite" in first
+    assert "2 of 5 boxes" in second
+    assert "no area" in second
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"images": None}, "images"),
+        ({"annotations": None}, "annotations"),
+        ({"categories": None}, "categories"),
+        ({"images": []}, "no images"),
+        ({"images": [{"id": 1, "file_name": "ä.png"}]}, "height"),
+        ({"images": [{"id": 1, "file_name": "x.png", "height": 2, "width": 2}]}, "x.png"),
+        ({"images": 2 * [{"id": 5, "file_name": "ä.png", "height": 2, "width": 2}]}, "id 5 twice"),
+        ({"annotations": [annotation(id=77, image_id=123)]}, "annotation 77 .* image_id 123"),
+        ({"annotations": [annotation(id=77, category_id=3)]}, "annotation 77 .* category_id 3"),
+        ({"annotations": [annotation(id=77, bbox=[1, 2, None, 4])]}, "annotation 77 .* bbox"),
+        ({"annotations": [annotation(segmentation=[1, 2, 3, 4, 5, 6])]}, "segmentation"),
+    ],
+)
+def test_faults_are_named(tmp_path, changes, words):
+    with pytest.raises(UserError, match=words):
+        read_coco(*write_set(tmp_path, **changes))
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    file, folder = write_set(tmp_path)
+    with pytest.raises(UserError, match="absent"):
+        read_coco(tmp_path / "absent.json", folder)
+    with pytest.raises(UserError, match="nowhere"):
+        read_coco(file, tmp_path / "nowhere")
+    file.write_text("[1, 2")
+    with pytest.raises(UserError, match="not JSON"):
+        read_coco(file, folder)
+    file.write_text("[1, 2]")
+    with pytest.raises(UserError, match="images"):
+        read_coco(file, folder)
+
+
+polygon = st.lists(st.floats(0, 500, width=32), max_size=12)
+
+
+@given(st.lists(st.one_of(st.none(), st.just({"counts": []}), st.lists(polygon, max_size=3))))
+def test_packed_polygons_come_back(segmentations):
+    packed = pack_polygons(segmentations)
+    for i, segmentation in enumerate(segmentations):
+        lists = segmentation if isinstance(segmentation, list) else []
+        expected = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
+        assert [p.ravel().tolist() for p in packed.of(i)] == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    path = tmp_path / f"bild_ö.{'tif' if mode == 'CMYK' else 'png'}"
+    grey = Image.new("L", (30, 20), 255)
+    grey.paste(0, (15, 0, 30, 20))
+    picture = grey.convert(mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(grey, dtype=np.uint16) * 257)
+    picture.save(path)
+    pixels = read_image(path)
+    assert pixels.dtype == np.uint8
+    assert picture_size(path) == (20, 30)
+    np.testing.assert_array_equal(pixels, np.asarray(grey.convert("RGB")))
+
+
+def test_channels_are_red_green_blue_and_16_bits_are_scaled(tmp_path):
+    deep = np.zeros((4, 4, 3), np.uint16)
+    deep[:] = (1000, 30000, 65535)
+    path = tmp_path / "deep.png"
+    path.write_bytes(cv2.imencode(".png", deep[..., ::-1])[1].tobytes())
+    np.testing.assert_allclose(read_image(path)[0, 0], (1000 / 257, 30000 / 257, 255), atol=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(tmp_path, orientation):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.new("RGB", (32, 16), "black")
+    picture.paste((255, 0, 0), (0, 0, 8, 8))
+    picture.save(path, exif=exif, quality=95, subsampling=0)
+    pixels = read_image(path)
+    assert picture_size(path) == pixels.shape[:2] == ((16, 32) if orientation < 5 else (32, 16))
+    bottom, right = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    red = pixels[-4 if bottom else 4, -4 if right else 4]
+    assert red[0] > 200
+    assert red[1] < 50
+
+
+def test_unreadable_pictures_are_named(tmp_path):
+    path = tmp_path / "broken.jpg"
+    with pytest.raises(UserError, match="broken"):
+        read_image(path)
+    for content in (b"", b"junk", b"\xff\xd8\xff\xe0"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="broken"):
+            read_image(path)
+    deep = tmp_path / "deep.tif"
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(deep)
+    with pytest.raises(UserError, match="8 bits"):
+        read_image(deep)
+
+
+def test_pillow_reads_what_opencv_does_not(tmp_path):
+    path = tmp_path / "picture.pcx"
+    Image.new("RGB", (8, 4), (10, 20, 30)).save(path)
+    np.testing.assert_array_equal(read_image(path), np.full((4, 8, 3), (10, 20, 30), np.uint8))

@@ -1,0 +1,211 @@
+"""The metric against pycocotools, in one process and in two."""
+
+import contextlib
+import copy
+import io
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from yolov9_lit.evaluation.coco_map import FIGURES, CocoMetric
+from yolov9_lit.structures import Detections
+
+BIG = 2**24  # image ids beyond this are not exact in float32
+CATEGORIES = (3, 17, 44)
+
+
+def random_truth(seed, images=12):
+    rng = np.random.default_rng(seed)
+    annotations = []
+    for image in range(images):
+        for _ in range(rng.integers(0, 8)):
+            x, y, w, h = *rng.uniform(0, 300, 2), *rng.uniform(4, 200, 2)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": BIG + image,
+                    "category_id": int(rng.choice(CATEGORIES)),
+                    "bbox": [x, y, w, h],
+                    "area": w * h * 0.8,
+                    "iscrowd": int(rng.random() < 0.15),
+                }
+            )
+    return {
+        "images": [{"id": BIG + i, "width": 500, "height": 500} for i in range(images)],
+        "annotations": annotations,
+        "categories": [{"id": c, "name": f"class {c}"} for c in CATEGORIES],
+    }
+
+
+def noisy_detections(truth, seed, clutter=5):
+    """Shifted ground truth and clutter, with ties among the scores; xyxy by image id."""
+    rng = np.random.default_rng(seed)
+    category_ids = sorted(c["id"] for c in truth["categories"])
+    found = {}
+    for image in truth["images"]:
+        own = [a for a in truth["annotations"] if a["image_id"] == image["id"]]
+        boxes = [np.array(a["bbox"]) + rng.normal(0, 4, 4) for a in own]
+        labels = [category_ids.index(a["category_id"]) for a in own]
+        boxes += list(rng.uniform(1, 200, (clutter, 4)))
+        labels += rng.integers(0, len(category_ids), clutter).tolist()
+        boxes = np.array(boxes)
+        boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 1)
+        scores = rng.random(len(boxes)).round(1)
+        found[image["id"]] = Detections(
+            torch.tensor(boxes, dtype=torch.float32),
+            torch.tensor(scores, dtype=torch.float32),
+            torch.tensor(labels),
+        )
+    return found
+
+
+def oracle(path, truth, found):
+    category_ids = sorted(c["id"] for c in truth["categories"])
+    rows = []
+    for image, d in found.items():
+        for box, score, label in zip(d.boxes, d.scores, d.labels, strict=True):
+            x1, y1, x2, y2 = box.double().tolist()
+            rows.append(
+                {
+                    "image_id": image,
+                    "category_id": category_ids[label],
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": score.item(),
+                }
+            )
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(path))
+        evaluation = COCOeval(coco, coco.loadRes(rows), "bbox")
+        evaluation.params.imgIds = list(found)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def write(folder, truth):
+    path = folder / "truth.json"
+    path.write_text(json.dumps(truth))
+    return path
+
+
+def metric_for(path, truth, **kwargs):
+    return CocoMetric(path, sorted(c["id"] for c in truth["categories"]), **kwargs)
+
+
+def feed(metric, found, images, size=5):
+    images = list(images)
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
+        metric.update([found[i] for i in chunk], chunk)
+
+
+@pytest.mark.parametrize("backend", ["faster_coco_eval", "pycocotools"])
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_pycocotools(tmp_path, backend, seed):
+    truth = random_truth(seed)
+    path = write(tmp_path, truth)
+    found = noisy_detections(truth, seed, clutter=120 if seed == 3 else 5)
+    metric = metric_for(path, truth, backend=backend)
+    feed(metric, found, found)
+    result = metric.compute()
+    assert result.num_images == len(found)
+    expected = oracle(path, truth, found)
+    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-6)
+    measured = [row.AP for row in result.per_class if row.AP > -1]
+    assert np.mean(measured) == pytest.approx(result.AP, abs=1e-6)
+
+
+def test_equals_pycocotools_on_coco(shared):
+    path = shared / "data" / "coco_tiny" / "annotations" / "instances_val2017.json"
+    truth = json.loads(path.read_text())
+    found = noisy_detections(truth, 0)
+    metric = metric_for(path, truth)
+    feed(metric, found, found, size=16)
+    expected = oracle(path, truth, found)
+    figures = metric.compute().figures()
+    assert tuple(figures) == FIGURES
+    np.testing.assert_allclose(list(figures.values()), expected, rtol=0, atol=1e-6)
+
+
+def test_only_given_images_count_and_each_once(tmp_path):
+    truth = random_truth(1)
+    path = write(tmp_path, truth)
+    found = dict(list(noisy_detections(truth, 1).items())[:7])
+    metric = metric_for(path, truth)
+    feed(metric, found, found)
+    feed(metric, found, list(found)[:3])
+    np.testing.assert_allclose(
+        list(metric.compute().figures().values()), oracle(path, truth, found), rtol=0, atol=1e-6
+    )
+    rows = metric.detections_json()
+    assert len(rows) == sum(len(d.scores) for d in found.values())
+    assert {row["image_id"] for row in rows} <= set(found)
+    assert {row["category_id"] for row in rows} <= set(CATEGORIES)
+
+
+def test_without_detections_and_optional_keys(tmp_path):
+    truth = random_truth(2)
+    for annotation in truth["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
+    metric = metric_for(write(tmp_path, truth), truth)
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    ids = [image["id"] for image in truth["images"]]
+    metric.update([nothing] * len(ids), ids)
+    result = metric.compute()
+    assert (result.AP, result.AR_100, result.num_images) == (0.0, 0.0, len(ids))
+    assert metric.detections_json() == []
+    metric.reset()
+    assert len(metric.seen) == 0
+
+
+def test_survives_copying_and_casts(tmp_path):
+    truth = random_truth(0)
+    path = write(tmp_path, truth)
+    found = noisy_detections(truth, 0)
+    metric = metric_for(path, truth)
+    feed(metric, found, found)
+    expected = metric.compute()
+    for other in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric)), metric.half()):
+        other._computed = None
+        assert other.compute() == expected
+
+
+def _worker(rank, meeting, path, truth, found, shares, queue):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=len(shares)
+    )
+    metric = metric_for(path, truth)
+    feed(metric, found, shares[rank])
+    queue.put((rank, metric.compute(), len(metric.detections_json())))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("split", [8, 12])
+def test_two_processes_give_what_one_gives(tmp_path, split):
+    truth = random_truth(1)
+    path = write(tmp_path, truth)
+    found = noisy_detections(truth, 1)
+    images = list(found)
+    shares = [images[:split], images[split:] + images[:1] * (split < 12)]  # uneven, one twice
+    alone = metric_for(path, truth)
+    feed(alone, found, images)
+    context = mp.get_context("spawn")
+    queue = context.Queue()
+    arguments = (tmp_path / "meeting", path, truth, found, shares, queue)
+    processes = [context.Process(target=_worker, args=(rank, *arguments)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    results = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(30)
+    for _, result, rows in results:
+        assert result == alone.compute()
+        assert rows == len(alone.detections_json())

@@ -1,0 +1,34 @@
+"""Rich tables of COCO's figures."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from yolov9_lit.evaluation.coco_map import CocoResult
+
+
+def results_table(result: CocoResult) -> Table:
+    """The twelve figures, in percent."""
+    table = Table(title=f"COCO figures on {result.num_images} images (%)", title_justify="left")
+    figures = result.figures()
+    for name in figures:
+        table.add_column(name, justify="right")
+    table.add_row(*(_percent(value) for value in figures.values()))
+    return table
+
+
+def per_class_table(result: CocoResult) -> Table:
+    """One row a class, the best first; classes that the images hold none of come last."""
+    table = Table(title="By class (%)", title_justify="left")
+    table.add_column("class")
+    for name in ("objects", "AP", "AP50", "AR_100"):
+        table.add_column(name, justify="right")
+    for row in sorted(result.per_class, key=lambda row: -row.AP):
+        figures = (row.AP, row.AP50, row.AR_100)
+        table.add_row(row.name, str(row.objects), *(_percent(value) for value in figures))
+    return table
+
+
+def _percent(value: float) -> str:
+    """COCO says -1 where there was nothing to find."""
+    return "-" if value < 0 else f"{100 * value:.1f}"
