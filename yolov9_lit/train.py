@@ -56,7 +56,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     if cfg.test and not trainer.interrupted:
-        trainer.test(module, datamodule, ckpt_path="best")
+        trainer.test(module, datamodule, ckpt_path="best", verbose=False)
     log.info("Everything of this run is in %s", cfg.run_dir)
     return module.result.figures() if module.result else {}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +34,16 @@ STATES = {
     "labels": (torch.int64, ()),
 }
 """Type and row shape of each state."""
+
+log = logging.getLogger(__name__)
+
+BACKENDS = {
+    "faster_coco_eval": (
+        partial(FastCOCO, print_function=log.debug),
+        partial(COCOeval_faster, print_function=log.debug),
+    ),
+    "pycocotools": (COCO, COCOeval),
+}
 
 
 class ClassResult(NamedTuple):
@@ -187,10 +199,8 @@ class CocoMetric(Metric):
 
     def _evaluate(self) -> CocoResult:
         images, rows = self._rows()
-        coco_class, eval_class = (
-            (FastCOCO, COCOeval_faster) if self.backend == "faster_coco_eval" else (COCO, COCOeval)
-        )
-        with contextlib.redirect_stdout(io.StringIO()):  # both libraries print
+        coco_class, eval_class = BACKENDS[self.backend]
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             truth = coco_class()
             truth.dataset = self._ground_truth()
             truth.createIndex()

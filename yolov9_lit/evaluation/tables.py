@@ -10,10 +10,10 @@ from yolov9_lit.evaluation.coco_map import CocoResult
 def results_table(result: CocoResult) -> Table:
     """The twelve figures, in percent."""
     table = Table(title=f"COCO figures on {result.num_images} images (%)", title_justify="left")
-    figures = result.figures()
-    for name in figures:
-        table.add_column(name, justify="right")
-    table.add_row(*(_percent(value) for value in figures.values()))
+    table.add_column("figure")
+    table.add_column("", justify="right")
+    for name, value in result.figures().items():
+        table.add_row(name, _percent(value))
     return table
 
 

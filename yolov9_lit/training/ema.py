@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 
@@ -32,3 +36,14 @@ class EMA(WeightAveraging):
         count = torch.as_tensor(updates, device=averaged.device) + 1
         decay = self.decay * (1 - torch.exp(-count / self.tau))
         return current + (averaged - current) * decay
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Restore both sets of weights to resume; a test keeps the averaged ones.
+
+        Lightning's own version would put the trained weights into a model that is tested in the
+        process that trained it.
+        """
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning as L
 import torch
 from torch import Tensor
@@ -23,12 +25,15 @@ class EvaluationModule(L.LightningModule):
             detector: the network.
             nms: of the evaluation.
             test_metric: measures the test.
+
+        After a test, `result` holds its figures and `found` its detections in COCO's format.
         """
         super().__init__()
         self.detector = detector
         self.nms = nms
         self.test_metric = test_metric
         self.result: CocoResult | None = None
+        self.found: list[dict[str, Any]] = []
 
     def forward(self, images: Tensor) -> Prediction:
         """Raw outputs of all branches for uint8 (0..255) or float (0..1) images (B, C, H, W)."""
@@ -57,6 +62,7 @@ class EvaluationModule(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the COCO figures."""
         self.log_figures("test", self.test_metric)
+        self.found = self.test_metric.detections_json()
 
     def log_figures(self, stage: str, metric: CocoMetric) -> None:
         """Compute, keep as `result` and log; every rank holds the same figures afterwards."""

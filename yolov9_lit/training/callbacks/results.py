@@ -27,18 +27,11 @@ class ResultsWriter(L.Callback):
         self.directory = Path(directory)
         self.checkpoint = checkpoint
 
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write and print; the detections are those that every rank holds after the gathering."""
-        assert isinstance(pl_module, EvaluationModule)
-        detections = pl_module.detections
-        if trainer.is_global_zero:
-            self._write(trainer, pl_module, detections)
-
     @rank_zero_only
-    def _write(
-        self, trainer: L.Trainer, module: EvaluationModule, detections: list[dict[str, object]]
-    ) -> None:
-        result = module.result
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write and print."""
+        assert isinstance(pl_module, EvaluationModule)
+        result = pl_module.result
         assert result is not None
         checkpoint = self.checkpoint or trainer.ckpt_path
         figures = {
@@ -49,7 +42,7 @@ class ResultsWriter(L.Callback):
         }
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (self.directory / "detections.json").write_text(json.dumps(detections) + "\n")
+        (self.directory / "detections.json").write_text(json.dumps(pl_module.found) + "\n")
         console = Console()
         console.print(results_table(result))
         console.print(per_class_table(result))

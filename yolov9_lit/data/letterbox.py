@@ -1,0 +1,118 @@
+"""Centred letterbox with grey 114, as the published evaluation pads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from yolov9_lit.structures import ImageInfo
+
+GREY = 114
+STRIDE = 32
+
+
+class Placement(NamedTuple):
+    """Where a picture lies in the network's input: x * scale_x + left, y * scale_y + top."""
+
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+
+def resize_longest(image: np.ndarray, image_size: int, *, smooth: bool) -> np.ndarray:
+    """Scale a picture, up or down, so that its longest side is `image_size` pixels.
+
+    Args:
+        image: (H, W, 3) uint8.
+        image_size: in pixels.
+        smooth: average over areas when shrinking, as in evaluation; bilinear otherwise.
+
+    Returns:
+        (h, w, 3) uint8; the same array where nothing is to do.
+    """
+    height, width = image.shape[:2]
+    ratio = image_size / max(height, width)
+    if ratio == 1:
+        return image
+    size = (max(int(width * ratio), 1), max(int(height * ratio), 1))
+    interpolation = cv2.INTER_AREA if smooth and ratio < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=interpolation)
+
+
+def pad_centred(image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, int, int]:
+    """Pad a picture with grey to (height, width).
+
+    Returns:
+        The padded picture, and the pixels added on the left and on top.
+
+    Raises:
+        ValueError: the picture is larger than the shape.
+    """
+    extra_y, extra_x = shape[0] - image.shape[0], shape[1] - image.shape[1]
+    if extra_x < 0 or extra_y < 0:
+        raise ValueError(f"a picture of {image.shape[:2]} does not fit into {shape}")
+    left, top = round(extra_x / 2 - 0.1), round(extra_y / 2 - 0.1)
+    padded = cv2.copyMakeBorder(
+        image, top, extra_y - top, left, extra_x - left, cv2.BORDER_CONSTANT, value=(GREY,) * 3
+    )
+    return padded, left, top
+
+
+def evaluation_letterbox(
+    image: np.ndarray, shape: tuple[int, int], image_size: int
+) -> tuple[np.ndarray, Placement]:
+    """Scale the longest side to `image_size`, then pad to the batch's shape.
+
+    Args:
+        image: (H, W, 3) uint8.
+        shape: (height, width) from `evaluation_shape`.
+        image_size: in pixels.
+    """
+    resized = resize_longest(image, image_size, smooth=True)
+    padded, left, top = pad_centred(resized, shape)
+    scale_x, scale_y = resized.shape[1] / image.shape[1], resized.shape[0] / image.shape[0]
+    return padded, Placement(scale_x, scale_y, left, top)
+
+
+def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[int, int]:
+    """Shape of a batch of pictures of similar aspect ratio.
+
+    The longest side is `image_size`; both are rounded up to a multiple of 32 with half of 32 to
+    spare.
+
+    Args:
+        sizes: (height, width) of each picture in pixels.
+        image_size: longest side of the scaled pictures.
+
+    Returns:
+        (height, width) in pixels.
+    """
+    ratios = [height / width for height, width in sizes]
+    relative = (1.0, 1.0)
+    if max(ratios) < 1:
+        relative = (max(ratios), 1.0)
+    elif min(ratios) > 1:
+        relative = (1.0, 1 / min(ratios))
+    height, width = (math.ceil(r * image_size / STRIDE + 0.5) * STRIDE for r in relative)
+    return height, width
+
+
+def place_boxes(boxes: np.ndarray, placement: Placement) -> np.ndarray:
+    """Map boxes (K, 4) xyxy from the picture's pixels to the input's."""
+    scale = np.array([placement.scale_x, placement.scale_y] * 2, dtype=np.float32)
+    offset = np.array([placement.left, placement.top] * 2, dtype=np.float32)
+    return boxes * scale + offset
+
+
+def restore_boxes(boxes: Tensor, info: ImageInfo) -> Tensor:
+    """Map boxes (N, 4) xyxy from the input's pixels to the picture's, clipped to it."""
+    offset = boxes.new_tensor([info.left, info.top] * 2)
+    scale = boxes.new_tensor([info.scale_x, info.scale_y] * 2)
+    limit = boxes.new_tensor([info.width, info.height] * 2)
+    return ((boxes - offset) / scale).clamp(min=0).minimum(limit)

@@ -1,0 +1,1 @@
+"""Augmentations of training samples, one a file, and the pipeline that runs them."""

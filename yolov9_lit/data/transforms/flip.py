@@ -1,0 +1,48 @@
+"""Mirror images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from yolov9_lit.data.sample import Sample
+
+
+class RandomFlip:
+    """Mirrors left and right, and top and bottom."""
+
+    def __init__(self, horizontal: float = 0.5, vertical: float = 0.0) -> None:
+        """Set the probabilities, 0..1."""
+        self.horizontal = horizontal
+        self.vertical = vertical
+
+    def __call__(
+        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
+    ) -> Sample:
+        """Same size."""
+        if rng.random() < self.horizontal:
+            sample = flipped(sample, axis=0)
+        if rng.random() < self.vertical:
+            sample = flipped(sample, axis=1)
+        return sample
+
+
+def flipped(sample: Sample, axis: int) -> Sample:
+    """Mirror along x (axis 0) or y (axis 1)."""
+    length = sample.image.shape[1 - axis]
+    boxes = sample.boxes.copy()
+    boxes[:, axis] = length - sample.boxes[:, axis + 2]
+    boxes[:, axis + 2] = length - sample.boxes[:, axis]
+    return Sample(
+        image=np.ascontiguousarray(np.flip(sample.image, 1 - axis)),
+        boxes=boxes,
+        labels=sample.labels,
+        polygons=tuple(tuple(_mirrored(q, axis, length) for q in p) for p in sample.polygons),
+    )
+
+
+def _mirrored(points: np.ndarray, axis: int, length: int) -> np.ndarray:
+    points = points.copy()
+    points[:, axis] = length - points[:, axis]
+    return points

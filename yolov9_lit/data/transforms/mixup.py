@@ -1,0 +1,38 @@
+"""Mixup (arXiv 1710.09412) of two augmented samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from yolov9_lit.data.sample import Sample
+
+
+class MixUp:
+    """Blends the sample with another that went through the same transforms; keeps both's objects."""
+
+    closes = True
+
+    def __init__(self, p: float = 0.15, alpha: float = 32.0) -> None:
+        """Set the odds.
+
+        Args:
+            p: probability, 0..1.
+            alpha: the blend's share is drawn from Beta(alpha, alpha).
+        """
+        self.p = p
+        self.alpha = alpha
+
+    def __call__(
+        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
+    ) -> Sample:
+        """Same size; both pictures must have it."""
+        if rng.random() >= self.p:
+            return sample
+        other = another()
+        share = rng.beta(self.alpha, self.alpha)
+        image = cv2.addWeighted(sample.image, share, other.image, 1 - share, 0)
+        return replace(sample, image=image).with_objects_of([other])
