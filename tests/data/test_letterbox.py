@@ -1,0 +1,69 @@
+"""The letterbox, there and back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolov9_lit.data.letterbox import (
+    GREY,
+    evaluation_letterbox,
+    evaluation_shape,
+    pad_centred,
+    place_boxes,
+    restore_boxes,
+)
+from yolov9_lit.structures import ImageInfo
+
+SIDES = st.integers(20, 900)
+
+
+@given(height=SIDES, width=SIDES, size=st.sampled_from([320, 640]))
+def test_boxes_come_back(height, width, size):
+    shape = evaluation_shape([(height, width)], size)
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    boxed, placement = evaluation_letterbox(image, shape, size)
+    assert boxed.shape == (*shape, 3)
+    assert all(side % 32 == 0 for side in shape)
+    boxes = np.array([[0, 0, width, height], [3, 4, 10, 15]], dtype=np.float32)
+    info = ImageInfo(1, "", height, width, *placement)
+    restored = restore_boxes(torch.from_numpy(place_boxes(boxes, placement)), info)
+    np.testing.assert_allclose(restored, boxes, atol=1e-3 * max(height, width))
+
+
+def test_picture_lies_where_the_placement_says():
+    image = np.full((100, 200, 3), 255, dtype=np.uint8)
+    boxed, placement = evaluation_letterbox(image, evaluation_shape([(100, 200)], 320), 320)
+    x1, y1, x2, y2 = place_boxes(np.array([[0, 0, 200, 100]]), placement)[0].astype(int)
+    assert (boxed[y1:y2, x1:x2] == 255).all()
+    outside = boxed.copy()
+    outside[y1:y2, x1:x2] = GREY
+    assert (outside == GREY).all()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape"),
+    [
+        ([(480, 640)], (512, 672)),  # 480 + 16 -> 512, 640 + 16 -> 672
+        ([(640, 480), (640, 400)], (672, 512)),
+        ([(480, 640), (640, 480)], (672, 672)),
+        ([(640, 640)], (672, 672)),
+    ],
+)
+def test_shapes_of_batches(sizes, shape):
+    assert evaluation_shape(sizes, 640) == shape
+
+
+def test_padding_is_centred_and_never_cuts():
+    padded, left, top = pad_centred(np.zeros((3, 4, 3), np.uint8), (6, 8))
+    assert (left, top) == (2, 1)
+    assert padded.shape == (6, 8, 3)
+    with pytest.raises(ValueError, match="does not fit"):
+        pad_centred(np.zeros((7, 4, 3), np.uint8), (6, 8))
+
+
+def test_restored_boxes_are_clipped_to_the_picture():
+    info = ImageInfo(1, "", 50, 80, 2.0, 2.0, 8.0, 4.0)
+    boxes = restore_boxes(torch.tensor([[-9.0, 0.0, 900.0, 900.0]]), info)
+    assert boxes.tolist() == [[0.0, 0.0, 80.0, 50.0]]
