@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(
-    os.environ.get("YOLOV9_LIT_SHARED", Path(__file__).resolve().parents[2] / "shared")
-)
+SHARED = Path(os.environ.get("YOLOV9_LIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the commands share: where the configs lie, how parts are built, how mistakes are answered."""
+"""What the commands share: their configs, and how mistakes are answered."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
+from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
-
-_PACKAGE = Path(__file__).resolve().parent
-CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())
-"""The configs: inside the package when installed, beside it in a checkout."""
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -43,9 +38,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             except UserError as error:
                 return _answer(error, error)
 
-        return hydra.main(
-            version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name
-        )(guarded)
+        return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
+            guarded
+        )
 
     return decorate
 
@@ -57,27 +52,6 @@ def _answer(mistake: UserError, cause: Exception) -> NoReturn:
     log.debug("cause", exc_info=cause)
     sys.stderr.write(f"error: {mistake}\n")
     raise SystemExit(2)
-
-
-def build(cfg: Any, **arguments: Any) -> Any:
-    """Instantiate a config node.
-
-    Args:
-        cfg: with a `_target_`.
-        arguments: further or overriding ones.
-
-    Raises:
-        UserError: its constructor refused a value.
-    """
-    try:
-        return hydra.utils.instantiate(cfg, **arguments)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from error
-        if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{cfg.get('_target_', 'The config')}: {cause}.") from error
-        raise
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import lightning as L
 from omegaconf import DictConfig
 
-from yolov9_lit.cli import build, command
+from yolov9_lit.cli import command
+from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.predictor import load
 from yolov9_lit.training.callbacks.pictures import PredictionPictures

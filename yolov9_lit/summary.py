@@ -8,7 +8,8 @@ import sys
 from omegaconf import DictConfig
 from rich.console import Console
 
-from yolov9_lit.cli import build, command
+from yolov9_lit.cli import command
+from yolov9_lit.configs import build
 from yolov9_lit.research.cost import detector_cost
 from yolov9_lit.research.tables import cost_table
 

@@ -10,7 +10,8 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
-from yolov9_lit.cli import build, command
+from yolov9_lit.cli import command
+from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector

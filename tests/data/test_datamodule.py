@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from yolov9_lit.cli import CONFIG_DIR
+from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
 from yolov9_lit.data.shapes import make_shapes

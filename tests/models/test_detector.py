@@ -5,7 +5,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from yolov9_lit.cli import CONFIG_DIR
+from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.models.detector import gelan_detector
 from yolov9_lit.research.cost import count_parameters
 
@@ -44,7 +44,9 @@ def test_every_branch_trains_and_deploys_to_gelan(pgi):
     images = torch.rand(2, 3, 64, 96)
     prediction = detector.train()(images)
     assert len(prediction.aux) == BRANCHES[pgi]
-    sum(o.class_logits.sum() + o.box_logits.sum() for o in (prediction.main, *prediction.aux)).backward()
+    sum(
+        o.class_logits.sum() + o.box_logits.sum() for o in (prediction.main, *prediction.aux)
+    ).backward()
     assert all(p.grad is not None for p in detector.parameters())
 
     deployed = detector.deploy()

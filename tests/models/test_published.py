@@ -9,7 +9,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from yolov9_lit.cli import CONFIG_DIR
+from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.research.cost import count_parameters, detector_cost
 
 DFL_PROJECTION = 16  # the published heads count DFL's fixed projection as parameters

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.models.detector import Detector
@@ -58,11 +58,12 @@ def build_detector(card: ModelCard) -> Detector:
     """Build a card's detector with fresh weights.
 
     Raises:
-        UserError: the card names a constructor that is not there or builds no part of a model.
+        UserError: the card names a constructor that is not there or builds no part of a model, or
+            a constructor refused a value.
     """
     for target in _targets(card.model):
         _check_target(target)
-    return instantiate(card.model)
+    return build(card.model)
 
 
 def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:

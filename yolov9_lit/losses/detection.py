@@ -124,7 +124,8 @@ class DetectionLoss(nn.Module):
 
     def _items(self, output: HeadOutput, boxes: Tensor, assignment: Assignment) -> LossItems:
         """One branch's terms. Sums run over all anchors: background weighs nothing, and selecting
-        the foreground would make the device wait for the host."""
+        the foreground would make the device wait for the host.
+        """
         norm = assignment.scores.sum().clamp(min=1)
         weight = assignment.scores.sum(dim=-1)
         foreground = assignment.foreground.unsqueeze(-1)

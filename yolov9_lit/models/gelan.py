@@ -139,7 +139,9 @@ class Column(nn.Module):
             ]
         )
 
-    def forward(self, image: Tensor, links: Mapping[int, Sequence[Tensor]] | None = None) -> Pyramid:
+    def forward(
+        self, image: Tensor, links: Mapping[int, Sequence[Tensor]] | None = None
+    ) -> Pyramid:
         """Compute P1 to P5; `links[level]` is added right after the down-sampling to that level."""
         links = links or {}
         x, outputs = image, []
@@ -176,7 +178,9 @@ class DHLC(nn.Module):
         """Give for each target level the splits to be added there, not yet up-sampled."""
         links: dict[int, list[Tensor]] = {}
         for source, levels in self.targets.items():
-            for target, split in zip(levels, self.linears[str(source)](sources[source]), strict=True):
+            for target, split in zip(
+                levels, self.linears[str(source)](sources[source]), strict=True
+            ):
                 links.setdefault(target, []).append(split)
         return links
 

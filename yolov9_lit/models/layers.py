@@ -17,8 +17,12 @@ BN_EPS = 1e-3
 BN_MOMENTUM = 0.03
 
 
-def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+def _conv_bn(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+    )
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels, eps=BN_EPS, momentum=BN_MOMENTUM))
 
 

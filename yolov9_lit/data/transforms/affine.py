@@ -61,9 +61,7 @@ class RandomAffine:
         keep = worth_keeping(sample.boxes * factor, boxes, 0.01 if outlined else 0.1)
         return Sample(image, boxes, sample.labels, polygons).keep(keep)
 
-    def _matrix(
-        self, shape: tuple[int, ...], rng: np.random.Generator
-    ) -> tuple[np.ndarray, float]:
+    def _matrix(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """A (3, 3) matrix in pixels and its scale factor."""
         height, width = shape
         factor = rng.uniform(1 - self.scale, 1 + self.scale)

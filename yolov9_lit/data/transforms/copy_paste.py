@@ -52,8 +52,7 @@ class CopyPaste:
             image=image,
             boxes=boxes,
             labels=np.concatenate((sample.labels, sample.labels[copied])),
-            polygons=sample.polygons
-            + tuple(_mirrored(sample.polygons[i], width) for i in copied),
+            polygons=sample.polygons + tuple(_mirrored(sample.polygons[i], width) for i in copied),
         )
 
 

@@ -1,0 +1,99 @@
+"""Training end to end on a tiny data set: what it leaves, and that resuming continues exactly."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+import yolov9_lit
+from yolov9_lit.errors import UserError
+from yolov9_lit.eval import evaluate
+from yolov9_lit.train import train
+
+LOSSES = ("train/loss", "train/main/box", "train/fpn/cls", "val/loss", "val/AP")
+
+
+def rows(run_dir):
+    """Logged values by epoch and name."""
+    table = {}
+    with (run_dir / "metrics.csv").open() as file:
+        for row in csv.DictReader(file):
+            values = {name: float(v) for name, v in row.items() if v and name in LOSSES}
+            table.setdefault(int(row["epoch"]), {}).update(values)
+    return table
+
+
+def test_a_run_leaves_what_the_design_lists(config, tmp_path, tiny_shapes):
+    figures = train(config(tmp_path, "trainer.max_epochs=2"))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {k: results[k] for k in figures} == figures
+    assert len(figures) == 12
+    assert results["num_images"] == 6
+    assert results["checkpoint"] == str(tmp_path / "checkpoints" / "best.ckpt")
+    truth = json.loads((tiny_shapes / "annotations" / "instances_val2017.json").read_text())
+    detections = json.loads((tmp_path / "detections.json").read_text())
+    assert {d["image_id"] for d in detections} <= {i["id"] for i in truth["images"]}
+    assert {d["category_id"] for d in detections} <= {c["id"] for c in truth["categories"]}
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+    assert len(list((tmp_path / "predictions").glob("*.jpg"))) == 6
+    logged = rows(tmp_path)
+    assert set(logged[0]) == set(logged[1]) == set(LOSSES), "main and auxiliary losses apart"
+
+    # The checkpoint is enough to use the model, and holds the averaged weights.
+    checkpoint = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    predictor = yolov9_lit.load(tmp_path / "checkpoints" / "best.ckpt")
+    assert predictor.class_names == tuple(c["name"] for c in truth["categories"])
+    for name, value in predictor.detector.state_dict().items():
+        assert torch.equal(value, checkpoint["state_dict"][f"detector.{name}"])
+    trained = checkpoint["current_model_state"]
+    key = "detector.backbone.column.downs.0.conv.0.weight"
+    assert not torch.equal(trained[key], checkpoint["state_dict"][key])
+    boxed = predictor.predict(tiny_shapes / "val2017" / truth["images"][0]["file_name"])
+    assert len(boxed) == 1
+
+    # eval of the same checkpoint says the same, deployed or not.
+    for deploy in ("true", "false"):
+        again = evaluate(
+            config(
+                tmp_path / deploy,
+                f"ckpt={tmp_path / 'checkpoints' / 'best.ckpt'}",
+                f"deploy={deploy}",
+                command="eval",
+            )
+        )
+        assert again == pytest.approx(figures, abs=2e-3)
+
+
+def test_resuming_continues_exactly(config, tmp_path):
+    whole, rest = tmp_path / "whole", tmp_path / "rest"
+    common = [
+        "test=false",
+        "augment=paper",
+        "trainer.max_epochs=4",
+        "data.close_mosaic_epochs=1",
+        "schedule.min_warmup_batches=6",
+        "callbacks.checkpoint.save_top_k=-1",
+        "callbacks.checkpoint.filename='epoch{epoch}'",
+        "+callbacks.checkpoint.auto_insert_metric_name=false",
+    ]
+    train(config(whole, *common))
+    train(config(rest, *common, f"ckpt_path={whole / 'checkpoints' / 'epoch1.ckpt'}"))
+    resumed, uninterrupted = rows(rest), rows(whole)
+    assert set(resumed) == {2, 3}
+    assert resumed == {epoch: uninterrupted[epoch] for epoch in resumed}
+    ends = [torch.load(p / "checkpoints" / "last.ckpt", weights_only=True) for p in (whole, rest)]
+    for part in ("state_dict", "current_model_state"):
+        for name, value in ends[0][part].items():
+            assert torch.equal(value, ends[1][part][name]), name
+
+
+def test_mistakes_are_told(config, tmp_path):
+    with pytest.raises(UserError, match="num_classes is 9 but the data .* has 4 classes"):
+        train(config(tmp_path, "model.num_classes=9"))
+    with pytest.raises(UserError, match="elan_depth is 0, it must be at least 1"):
+        train(config(tmp_path, "model.elan_depth=0"))
+    with pytest.raises(UserError, match="no checkpoint .*none.ckpt to resume"):
+        train(config(tmp_path, f"ckpt_path={tmp_path / 'none.ckpt'}"))
+    with pytest.raises(UserError, match=r"There is no checkpoint .*none.ckpt"):
+        evaluate(config(tmp_path, f"ckpt={tmp_path / 'none.ckpt'}", command="eval"))
