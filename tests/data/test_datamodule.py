@@ -2,6 +2,8 @@
 
 import json
 
+import albumentations as A
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
 from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.transforms.albumentations import Albumentations
+from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 
 COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
@@ -93,6 +97,14 @@ def test_same_batches_whatever_the_workers(folder, workers):
         assert ours.infos == theirs.infos
 
 
+def test_albumentations_draw_the_same_in_workers(folder):
+    transforms = [A.RandomBrightnessContrast(p=1), A.Affine(rotate=(-20, 20), p=1)]
+    ours = Augmentation([Albumentations(transforms)])
+    alone = epoch(datamodule(folder, augmentation=ours), 3)
+    shared_out = epoch(datamodule(folder, augmentation=ours, num_workers=2), 3)
+    assert all(torch.equal(a.images, b.images) for a, b in zip(alone, shared_out, strict=True))
+
+
 def test_epochs_and_seeds_differ(folder):
     module = datamodule(folder, augmentation=augmentation("paper"))
     first, second = epoch(module, 0), epoch(module, 1)
@@ -141,12 +153,64 @@ def test_training_no_longer_than_the_closing_never_closes(folder):
     assert module.train_dataloader().sampler.closing_from_epoch is None
 
 
+class Recorder(L.LightningModule):
+    """Keeps the pictures that each epoch trains on."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen = {}
+
+    def training_step(self, batch, index):
+        self.seen.setdefault(self.current_epoch, []).append(batch.images.clone())
+        return self.weight.sum()
+
+    def validation_step(self, batch, index):
+        """Validation must run: a checkpoint may be of its end."""
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize("after_training", [True, False])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_resumed_run_trains_on_the_same_pictures(folder, tmp_path_factory, after_training):
+    """With a worker, which fetches ahead; epoch 2 is the first that closes."""
+    checkpoints = tmp_path_factory.mktemp("checkpoints")
+
+    def fit(resume=None):
+        module = Recorder()
+        saving = L.pytorch.callbacks.ModelCheckpoint(
+            checkpoints, "{epoch}", save_top_k=-1, save_on_train_epoch_end=after_training
+        )
+        trainer = L.Trainer(
+            accelerator="cpu",
+            max_epochs=4,
+            num_sanity_val_steps=0,
+            logger=False,
+            callbacks=[] if resume else [saving],
+            enable_checkpointing=not resume,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        paper = augmentation("paper")
+        data = datamodule(folder, augmentation=paper, num_workers=1, close_mosaic_epochs=2)
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        return module.seen
+
+    whole = fit()
+    resumed = fit(checkpoints / "epoch=1.ckpt")
+    assert set(resumed) == {2, 3}
+    for number, batches in resumed.items():
+        assert all(torch.equal(a, b) for a, b in zip(batches, whole[number], strict=True))
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_an_epoch(world):
     samplers = [TrainSampler(13, 0, rank=rank, world_size=world) for rank in range(world)]
-    shares = [[key.index for key in sampler] for sampler in samplers]
+    shares = [[key.picture for key in sampler] for sampler in samplers]
     assert len({len(share) for share in shares}) == 1
-    assert set(sum(shares, [])) == set(range(13))
+    assert {index for share in shares for index in share} == set(range(13))
     assert sum(map(len, shares)) - 13 < world
     sizes = np.array([(480, 640), (640, 480), (300, 300)] * 7)
     batches = [
@@ -154,10 +218,10 @@ def test_ranks_share_an_epoch(world):
         for rank in range(world)
         for batch in AspectRatioBatchSampler(sizes, 4, 640, rank=rank, world_size=world)
     ]
-    assert sorted(key.index for batch in batches for key in batch) == list(range(21))
+    assert sorted(key.picture for batch in batches for key in batch) == list(range(21))
     for batch in batches:
         assert len({(key.height, key.width) for key in batch}) == 1
-        ratios = [sizes[key.index][0] / sizes[key.index][1] for key in batch]
+        ratios = [sizes[key.picture][0] / sizes[key.picture][1] for key in batch]
         assert batch[0].height >= min(ratios) * batch[0].width * 0.9
 
 
@@ -184,7 +248,7 @@ def test_a_batch_without_objects(folder):
 
 
 def test_mistakes_are_told_in_one_sentence(folder, tmp_path_factory):
-    with pytest.raises(UserError, match="There is no data folder .*nowhere: give data.root=DIR"):
+    with pytest.raises(UserError, match=r"There is no data folder .*nowhere: give data.root=DIR"):
         datamodule(folder / "nowhere")
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = compose("train", overrides=["data=coco", f"data.root={folder / 'nowhere'}"])

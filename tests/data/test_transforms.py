@@ -150,6 +150,26 @@ def test_affine_drops_what_is_hardly_seen():
     assert result.labels.tolist() == [1]
 
 
+@pytest.mark.parametrize("nest", [A.OneOf, A.Sequential, A.Compose])
+def test_nested_spatial_transforms_leave_no_old_outlines(nest):
+    rng = np.random.default_rng(0)
+    sample = make_sample(rng, objects=3)
+    result = run(Albumentations([nest([A.HorizontalFlip(p=1)], p=1)]), sample, rng)
+    np.testing.assert_allclose(result.boxes[:, 0], sample.image.shape[1] - sample.boxes[:, 2])
+    assert result.polygons == ((), (), ())
+
+
+def test_colour_transforms_of_albumentations_keep_the_smallest_objects():
+    image = np.full((SIZE, SIZE, 3), (90, 30, 10), dtype=np.uint8)
+    outline = np.array([(2, 2), (2.5, 2), (2.5, 2.5)], dtype=np.float32)
+    boxes = np.array([[2, 2, 2.5, 2.5]], dtype=np.float32)
+    sample = Sample(image, boxes, np.array([1]), ((outline,),))
+    result = run(Albumentations([A.ToGray(p=1)]), sample, np.random.default_rng(0))
+    assert np.ptp(result.image, axis=2).max() == 0
+    assert result.boxes is sample.boxes
+    assert result.polygons is sample.polygons
+
+
 def test_hue_only_moves_hue():
     rng = np.random.default_rng(1)
     image = np.full((4, 4, 3), (255, 0, 0), dtype=np.uint8)

@@ -36,7 +36,7 @@ def brute_force(boxes, scores, points, targets, topk):
     valid = [g for g in range(len(targets.boxes)) if targets.valid[g]]
     for g in range(len(targets.boxes)):
         x1, y1, x2, y2 = targets.boxes[g].tolist()
-        for a, (x, y) in enumerate(points.tolist()):
+        for a in range(len(points)):
             overlap[g, a] = max(complete_iou(targets.boxes[g], boxes[a]).item(), 0.0)
             score = scores[a, targets.labels[g]].item()
             metric[g, a] = score**0.5 * overlap[g, a] ** 6

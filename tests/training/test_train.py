@@ -73,9 +73,8 @@ def test_resuming_continues_exactly(config, tmp_path):
         "trainer.max_epochs=4",
         "data.close_mosaic_epochs=1",
         "schedule.min_warmup_batches=6",
-        "callbacks.checkpoint.save_top_k=-1",
-        "callbacks.checkpoint.filename='epoch{epoch}'",
-        "+callbacks.checkpoint.auto_insert_metric_name=false",
+        "callbacks.best.save_top_k=-1",
+        "callbacks.best.filename='epoch{epoch}'",
     ]
     train(config(whole, *common))
     train(config(rest, *common, f"ckpt_path={whole / 'checkpoints' / 'epoch1.ckpt'}"))
@@ -89,11 +88,11 @@ def test_resuming_continues_exactly(config, tmp_path):
 
 
 def test_mistakes_are_told(config, tmp_path):
-    with pytest.raises(UserError, match="num_classes is 9 but the data .* has 4 classes"):
+    with pytest.raises(UserError, match=r"num_classes is 9 but the data .* has 4 classes"):
         train(config(tmp_path, "model.num_classes=9"))
     with pytest.raises(UserError, match="elan_depth is 0, it must be at least 1"):
         train(config(tmp_path, "model.elan_depth=0"))
-    with pytest.raises(UserError, match="no checkpoint .*none.ckpt to resume"):
+    with pytest.raises(UserError, match=r"no checkpoint .*none.ckpt to resume"):
         train(config(tmp_path, f"ckpt_path={tmp_path / 'none.ckpt'}"))
     with pytest.raises(UserError, match=r"There is no checkpoint .*none.ckpt"):
         evaluate(config(tmp_path, f"ckpt={tmp_path / 'none.ckpt'}", command="eval"))

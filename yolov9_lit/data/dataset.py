@@ -24,7 +24,7 @@ from yolov9_lit.structures import Batch, ImageInfo, Targets
 class TrainKey(NamedTuple):
     """Which training sample: a picture's index, the epoch, and whether mosaic has closed."""
 
-    index: int
+    picture: int
     epoch: int
     closing: bool
 
@@ -32,7 +32,7 @@ class TrainKey(NamedTuple):
 class EvalKey(NamedTuple):
     """Which evaluation sample: a picture's index and the input shape of its batch, in pixels."""
 
-    index: int
+    picture: int
     height: int
     width: int
 
@@ -73,15 +73,15 @@ class TrainDataset(Dataset[Item]):
         """Make the sample of a key."""
         sample = self.augmentation(
             self._read,
-            key.index,
+            key.picture,
             len(self),
             image_size=self.image_size,
-            rng=np.random.default_rng((self.seed, key.epoch, key.index)),
+            rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
             closing=key.closing,
         )
         info = ImageInfo(
-            image_id=int(self.annotations.image_ids[key.index]),
-            path=str(self.annotations.image_path(key.index)),
+            image_id=int(self.annotations.image_ids[key.picture]),
+            path=str(self.annotations.image_path(key.picture)),
             height=self.image_size,
             width=self.image_size,
         )
@@ -117,14 +117,14 @@ class EvalDataset(Dataset[Item]):
 
     def __getitem__(self, key: EvalKey) -> Item:
         """Read and letterbox the picture of a key."""
-        path = self.annotations.image_path(key.index)
+        path = self.annotations.image_path(key.picture)
         picture = read_image(path)
         image, placement = evaluation_letterbox(picture, (key.height, key.width), self.image_size)
-        objects = self.annotations.objects(key.index)
+        objects = self.annotations.objects(key.picture)
         single = ~objects.crowd
-        info = ImageInfo(
-            int(self.annotations.image_ids[key.index]), str(path), *picture.shape[:2], *placement
-        )
+        height, width = picture.shape[:2]
+        image_id = int(self.annotations.image_ids[key.picture])
+        info = ImageInfo(image_id, str(path), height, width, *placement)
         boxes = place_boxes(objects.boxes[single], placement)
         return Item(image, boxes, objects.labels[single], info)
 

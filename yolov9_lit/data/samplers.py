@@ -16,7 +16,7 @@ class TrainSampler(Sampler[TrainKey]):
     """A shuffled epoch of training keys, an equal share for each rank.
 
     Every picture comes once an epoch; where the ranks' shares would differ by one, some of the
-    first come twice. Lightning tells the epoch by `set_epoch`, after a resume too.
+    first come twice. Lightning tells the epoch by `set_epoch`.
     """
 
     def __init__(
@@ -53,11 +53,12 @@ class TrainSampler(Sampler[TrainKey]):
 
     def __iter__(self) -> Iterator[TrainKey]:
         """Give this rank's keys."""
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        epoch = self.epoch
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
         shares = np.resize(order, len(self) * self.world_size)
-        closing = self.closing_from_epoch is not None and self.epoch >= self.closing_from_epoch
+        closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
         for index in shares[self.rank :: self.world_size].tolist():
-            yield TrainKey(index, self.epoch, closing)
+            yield TrainKey(index, epoch, closing)
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):

@@ -1,4 +1,4 @@
-"""Which anchor learns which object: task-aligned assignment (TOOD, arXiv 2108.07755, section 3.2)."""
+"""Which anchor learns which object: task-aligned assignment (TOOD, arXiv 2108.07755)."""
 
 from __future__ import annotations
 

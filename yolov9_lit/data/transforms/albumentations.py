@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import albumentations as A
 import numpy as np
@@ -13,33 +14,37 @@ from yolov9_lit.data.sample import Sample
 class Albumentations:
     """Applies albumentations transforms to picture and boxes.
 
-    Outlines are kept where the transforms only change colours. After a spatial one objects go on
-    with their boxes alone, so put those behind `CopyPaste` and `RandomAffine`.
+    Colour transforms leave boxes and outlines as they are. After a spatial one, nested or not,
+    objects go on with their boxes alone, so put those behind `CopyPaste` and `RandomAffine`.
     """
 
-    def __init__(self, transforms: Sequence[A.BasicTransform]) -> None:
+    def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
         """Compose the transforms, in their order."""
-        self.compose = A.Compose(
-            list(transforms),
-            bbox_params=A.BboxParams(
-                format="pascal_voc", label_fields=["labels", "indices"], clip=True, min_area=1.0
-            ),
-        )
-        self.spatial = any(isinstance(t, A.DualTransform) for t in transforms)
+        self.spatial = any(_is_spatial(t) for t in transforms)
+        boxes = A.BboxParams(format="pascal_voc", label_fields=["rows"], clip=True, min_area=1.0)
+        self.compose = A.Compose(list(transforms), bbox_params=boxes if self.spatial else None)
 
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
         """The transforms may change the size."""
         self.compose.set_random_seed(int(rng.integers(2**31)))
-        count = len(sample.boxes)
-        result = self.compose(
-            image=sample.image, bboxes=sample.boxes, labels=sample.labels, indices=np.arange(count)
-        )
-        kept = np.asarray(result["indices"], dtype=np.int64)
+        if not self.spatial:
+            image = self.compose(image=sample.image)["image"]
+            return replace(sample, image=np.ascontiguousarray(image))
+        rows = np.arange(len(sample.boxes))
+        result = self.compose(image=sample.image, bboxes=sample.boxes, rows=rows)
+        kept = np.asarray(result["rows"], dtype=np.int64)
         return Sample(
             image=np.ascontiguousarray(result["image"]),
             boxes=np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4),
             labels=sample.labels[kept],
-            polygons=tuple(() if self.spatial else sample.polygons[i] for i in kept),
+            polygons=((),) * len(kept),
         )
+
+
+def _is_spatial(transform: A.BasicTransform | A.BaseCompose) -> bool:
+    """Whether it, or one inside it, may move objects."""
+    if isinstance(transform, A.BaseCompose):
+        return any(_is_spatial(inner) for inner in transform.transforms)
+    return isinstance(transform, A.DualTransform)

@@ -12,7 +12,7 @@ from yolov9_lit.data.sample import Sample
 
 
 class MixUp:
-    """Blends the sample with another that went through the same transforms; keeps both's objects."""
+    """Blends the sample with another of the same stage and keeps the objects of both."""
 
     closes = True
 
