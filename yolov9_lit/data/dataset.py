@@ -22,7 +22,7 @@ from yolov9_lit.structures import Batch, ImageInfo, Targets
 
 
 class TrainKey(NamedTuple):
-    """Which training sample: a picture's index, the epoch, and whether mosaic has closed."""
+    """Which training sample: index of the picture, epoch, and whether mosaic has closed."""
 
     picture: int
     epoch: int
@@ -30,7 +30,7 @@ class TrainKey(NamedTuple):
 
 
 class EvalKey(NamedTuple):
-    """Which evaluation sample: a picture's index and the input shape of its batch, in pixels."""
+    """Which evaluation sample: index of the picture, and its batch's input shape in pixels."""
 
     picture: int
     height: int

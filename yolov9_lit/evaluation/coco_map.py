@@ -23,9 +23,6 @@ from torchmetrics import Metric
 
 from yolov9_lit.structures import Detections
 
-FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
-FIGURES += ("AR_1", "AR_10", "AR_100", "AR_s", "AR_m", "AR_l")
-
 STATES = {
     "seen": (torch.int64, ()),
     "counts": (torch.int64, ()),
@@ -87,6 +84,9 @@ class CocoResult(NamedTuple):
     def figures(self) -> dict[str, float]:
         """The twelve by name."""
         return {name: getattr(self, name) for name in FIGURES}
+
+
+FIGURES = CocoResult._fields[:12]
 
 
 class CocoMetric(Metric):
@@ -215,8 +215,9 @@ class CocoMetric(Metric):
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
+        figures: dict[str, Any] = dict(zip(FIGURES, map(float, evaluation.stats), strict=False))
         return CocoResult(
-            *(float(value) for value in evaluation.stats[: len(FIGURES)]),
+            **figures,
             num_images=len(images),
             per_class=self._per_class(truth, evaluation, set(images.tolist())),
         )
@@ -241,7 +242,7 @@ class CocoMetric(Metric):
         )
 
     def _ground_truth(self) -> dict[str, Any]:
-        """The annotation file, with what COCO's evaluation needs and smaller data sets leave out."""
+        """The annotation file, completed by the keys that smaller data sets leave out."""
         content = json.loads(self.annotation_file.read_text())
         for annotation in content["annotations"]:
             annotation.setdefault("iscrowd", 0)

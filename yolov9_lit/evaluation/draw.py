@@ -43,7 +43,7 @@ def _draw_box(
     image: np.ndarray, box: list[int], text: str, colour: tuple[int, int, int], width: int
 ) -> None:
     x1, y1, x2, y2 = box
-    cv2.rectangle(image, (x1, y1), (x2, y2), colour, width, cv2.LINE_AA)
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(width / 4, 0.35)
     (text_width, text_height), below = cv2.getTextSize(text, font, scale, max(width // 2, 1))
     # The label stands on the box, or inside it at the picture's upper edge.

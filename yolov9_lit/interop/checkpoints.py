@@ -36,13 +36,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
+    content = _read_tensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
         card = ModelCard.from_dict(content["card"])
         state = content["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).") from error
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path} is no checkpoint of yolov9_lit (it lacks {error}): "
@@ -52,6 +49,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(f"{path} needs a newer yolov9_lit: {error}.") from error
     weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
     return Checkpoint(card, weights)
+
+
+def _read_tensors(path: Path) -> Any:
+    """What a torch file holds, if that is tensors and plain containers."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+    except (LookupError, ValueError, TypeError, AttributeError):  # bytes that are no pickle at all
+        reason = "it is no file of torch.save"
+    raise UserError(f"{path} cannot be read as a checkpoint: {reason}.")
 
 
 def build_detector(card: ModelCard) -> Detector:

@@ -34,8 +34,9 @@ class Predictor(nn.Module):
 
     def __init__(self, detector: Detector, card: ModelCard) -> None:
         super().__init__()
-        self.detector = detector.eval()
+        self.detector = detector
         self.card = card
+        self.eval()
 
     @property
     def class_names(self) -> tuple[str, ...]:

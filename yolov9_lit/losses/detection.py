@@ -20,7 +20,7 @@ from yolov9_lit.structures import HeadOutput, Prediction, Targets
 
 
 class LossItems(NamedTuple):
-    """One branch's terms, scalars: normalised by the sum of target scores and scaled by the gains."""
+    """One branch's scalar terms, over the sum of target scores and times the gains."""
 
     box: Tensor
     cls: Tensor
@@ -123,8 +123,10 @@ class DetectionLoss(nn.Module):
         return self.assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
     def _items(self, output: HeadOutput, boxes: Tensor, assignment: Assignment) -> LossItems:
-        """One branch's terms. Sums run over all anchors: background weighs nothing, and selecting
-        the foreground would make the device wait for the host.
+        """One branch's terms.
+
+        Sums run over all anchors: background weighs nothing, and selecting the foreground would
+        make the device wait for the host.
         """
         norm = assignment.scores.sum().clamp(min=1)
         weight = assignment.scores.sum(dim=-1)

@@ -6,6 +6,7 @@ which keeps height and width; `depth` (the paper's CSP depth) repeats its inner 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -40,7 +41,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
         widths = [in_channels] + [out_channels] * depth
-        super().__init__(*(Conv(a, b, 3) for a, b in zip(widths, widths[1:], strict=False)))
+        super().__init__(*(Conv(a, b, 3) for a, b in pairwise(widths)))
 
 
 class ResBlock(nn.Sequential):
@@ -52,7 +53,7 @@ class ResBlock(nn.Sequential):
         super().__init__(
             *(
                 _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, hidden, 3), Conv(hidden, b, 1))
-                for a, b in zip(widths, widths[1:], strict=False)
+                for a, b in pairwise(widths)
             )
         )
 
@@ -64,10 +65,7 @@ class DarkBlock(nn.Sequential):
         hidden = out_channels // 2
         widths = [in_channels] + [out_channels] * depth
         super().__init__(
-            *(
-                _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3))
-                for a, b in zip(widths, widths[1:], strict=False)
-            )
+            *(_Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3)) for a, b in pairwise(widths))
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from yolov9_lit.structures import HeadOutput, Prediction
 class HeadFactory(Protocol):
     """Makes a head for feature maps of the given channels."""
 
-    def __call__(self, channels: tuple[int, ...], num_classes: int) -> Head:
+    def __call__(self, channels: Sequence[int], num_classes: int) -> Head:
         """Build the head of one branch."""
         ...
 
@@ -119,7 +119,9 @@ def gelan_detector(
         raise ValueError(f"num_classes is {num_classes}, it must be at least 1")
     gelan = GelanSpec(**spec)
     neck = PathAggregation(gelan)
-    branches = {name: make(gelan, neck.channels) for name, make in (pgi or {}).items()}
+    branches: dict[str, Any] = {
+        name: make(gelan, neck.channels) for name, make in (pgi or {}).items()
+    }
     return Detector(
         backbone=backbone(gelan),
         neck=neck,

@@ -21,7 +21,7 @@ StageWidths = Sequence[int]
 """(out, mid, branch) channels of a GELAN stage."""
 
 Pyramid = tuple[Tensor, ...]
-"""Feature maps of a column, P1 to P5, (B, C, H / 2^level, W / 2^level); of a neck, levels 3 to 5."""
+"""Feature maps (B, C, H / 2^level, W / 2^level): of a column P1 to P5, of a neck levels 3 to 5."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class GelanSpec:
 
 
 class GELANStage(nn.Module):
-    """Generalised ELAN: a split, a chain of branches each reading the one before, all concatenated."""
+    """Generalised ELAN: a split, a chain of branches on one half of it, all concatenated."""
 
     def __init__(
         self,

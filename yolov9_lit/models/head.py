@@ -63,8 +63,9 @@ class Head(nn.Module):
     def _init_biases(self) -> None:
         """Start from about five objects in a picture of 640 x 640."""
         for box, cls, stride in zip(self.box, self.cls, STRIDES, strict=True):
-            nn.init.constant_(box[-1].bias, 1.0)
-            nn.init.constant_(cls[-1].bias, math.log(5 / self.num_classes / (640 / stride) ** 2))
+            objects = 5 / self.num_classes / (640 / stride) ** 2
+            nn.init.constant_(box.get_parameter("2.bias"), 1.0)
+            nn.init.constant_(cls.get_parameter("2.bias"), math.log(objects))
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""

@@ -29,6 +29,8 @@ def _conv_bn(
 def _fused(conv_bn: nn.Module) -> nn.Conv2d:
     assert isinstance(conv_bn, nn.Sequential)
     conv, bn = conv_bn
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(bn, nn.BatchNorm2d)
     return fuse_conv_bn_eval(conv, bn)
 
 
@@ -75,7 +77,8 @@ class RepConv(nn.Module):
         if self.conv1 is None:
             return
         conv3, conv1 = _fused(self.conv3), _fused(self.conv1)
-        assert conv3.bias is not None and conv1.bias is not None
+        assert conv3.bias is not None
+        assert conv1.bias is not None
         conv3.weight.data += F.pad(conv1.weight.data, (1, 1, 1, 1))
         conv3.bias.data += conv1.bias.data
         self.conv3, self.conv1 = conv3, None
@@ -112,7 +115,7 @@ class ADown(nn.Module):
 
 
 class SPPELAN(nn.Module):
-    """Spatial pyramid pooling in ELAN form: 1x1, three chained 5x5 max-pools, concat of four, 1x1."""
+    """Spatial pyramid pooling in ELAN form: 1x1, three chained 5x5 max-pools, concat, 1x1."""
 
     def __init__(self, in_channels: int, out_channels: int, mid_channels: int) -> None:
         super().__init__()

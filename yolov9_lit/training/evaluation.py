@@ -49,11 +49,11 @@ class EvaluationModule(L.LightningModule):
             for detections, info in zip(found, batch.infos, strict=True)
         ]
 
-    def test_step(self, batch: Batch, batch_idx: int) -> list[Detections]:
-        """Detect and measure."""
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
+        """Detect and measure; callbacks find the "detections" in the outputs."""
         detections = self.detect(self(batch.images), batch)
         self.test_metric.update(detections, [info.image_id for info in batch.infos])
-        return detections
+        return {"detections": detections}
 
     def on_test_epoch_start(self) -> None:
         """Forget an earlier test."""

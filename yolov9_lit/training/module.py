@@ -12,7 +12,7 @@ from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.detector import Detector
-from yolov9_lit.structures import Batch, Detections
+from yolov9_lit.structures import Batch
 from yolov9_lit.training.evaluation import EvaluationModule
 from yolov9_lit.training.optimizers import BIAS_GROUP, OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
@@ -61,13 +61,12 @@ class DetectionModule(EvaluationModule):
         # Lightning divides by the accumulated batches and DDP by the devices; the recipe sums.
         return output.total * (self.trainer.accumulate_grad_batches * self.trainer.world_size)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses of all branches and the main branch's detections."""
         prediction = self(batch.images)
         self._log_losses("val", self.loss(prediction, batch.targets), len(batch.images))
         detections = self.detect(prediction, batch)
         self.val_metric.update(detections, [info.image_id for info in batch.infos])
-        return detections
 
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""

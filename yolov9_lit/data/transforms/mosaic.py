@@ -39,7 +39,9 @@ class Mosaic:
         canvas = np.full((side, side, 3), GREY, dtype=np.uint8)
         x, y = rng.uniform(side / 4, 3 * side / 4, 2).astype(int)
         tiles = []
-        for i, tile in enumerate((sample, another(), another(), another())):
+        group = (sample, another(), another(), another())
+        for i, k in enumerate(rng.permutation(4)):
+            tile = group[k]
             height, width = tile.image.shape[:2]
             left = x - width if i % 2 == 0 else x
             top = y - height if i < 2 else y

@@ -47,7 +47,7 @@ class PredictionPictures(L.Callback):
     ) -> None:
         """Draw, until there are enough."""
         names = trainer.datamodule.class_names  # type: ignore[attr-defined]
-        for info, detections in zip(batch.infos, outputs, strict=True):
+        for info, detections in zip(batch.infos, outputs["detections"], strict=True):
             if self._drawn >= self.count:
                 return
             self._draw(Path(info.path), detections, names)

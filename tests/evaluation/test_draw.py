@@ -1,0 +1,26 @@
+"""Drawn detections."""
+
+import numpy as np
+import torch
+
+from yolov9_lit.evaluation.draw import class_colour, draw_detections
+from yolov9_lit.structures import Detections
+
+
+def test_boxes_are_drawn_in_their_class_colour_on_a_copy():
+    image = np.zeros((120, 160, 3), dtype=np.uint8)
+    found = Detections(
+        torch.tensor([[40.0, 50.0, 90.0, 100.0], [-5.0, -5.0, 500.0, 500.0]]),
+        torch.tensor([0.9, 0.3]),
+        torch.tensor([1, 0]),
+    )
+    drawn = draw_detections(image, found, ["a", "b"])
+    assert not image.any()
+    assert drawn.shape == image.shape
+    assert tuple(drawn[100, 65]) == class_colour(1)
+    assert not drawn[75, 65].any(), "the inside stays visible"
+
+
+def test_neighbouring_classes_differ():
+    colours = np.array([class_colour(i) for i in range(10)], dtype=int)
+    assert np.abs(np.diff(colours, axis=0)).sum(axis=1).min() > 100

@@ -1,0 +1,118 @@
+"""Checkpoints: read without executing anything, loaded whole or not at all."""
+
+import dataclasses
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+
+import yolov9_lit
+from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.errors import UserError
+from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.interop.checkpoints import build_detector, read_checkpoint
+from yolov9_lit.interop.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def card():
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("summary", overrides=["model=yolov9_t", "model.num_classes=2"])
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    return ModelCard(model, ("cat", "dog"), (7, 3), 96)
+
+
+def save(path, card, detector):
+    weights = {f"detector.{name}": value for name, value in detector.state_dict().items()}
+    torch.save({"card": card.to_dict(), "state_dict": weights}, path)
+    return path
+
+
+def test_there_and_back(tmp_path, card):
+    torch.manual_seed(0)
+    detector = build_detector(card)
+    predictor = yolov9_lit.load(save(tmp_path / "x.ckpt", card, detector))
+    assert predictor.card == card
+    assert not predictor.training
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(predictor(images).main, detector.eval()(images).main, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_weights_of_another_model_are_refused(tmp_path, card):
+    wider = dataclasses.replace(card, model=card.model | {"stem": [24, 32]})
+    path = save(tmp_path / "x.ckpt", card, build_detector(wider))
+    with pytest.raises(UserError, match=r"another model: 0 tensors missing, .* of another shape"):
+        yolov9_lit.load(path)
+    lacking = torch.load(save(path, card, build_detector(card)), weights_only=True)
+    lacking["state_dict"].popitem()
+    torch.save(lacking, path)
+    with pytest.raises(UserError, match="1 tensors missing"):
+        yolov9_lit.load(path)
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "no_such_module.Block"])
+def test_a_card_may_only_name_model_parts(card, target):
+    model = card.model | {"block": {"_target_": target, "_partial_": True}}
+    with pytest.raises(UserError, match="refused|cannot be imported"):
+        build_detector(dataclasses.replace(card, model=model))
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, (os.environ["BOMB"],)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
+    torch.save({"card": Bomb()}, tmp_path / "new.ckpt")
+    torch.save({"card": Bomb()}, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    (tmp_path / "bare.ckpt").write_bytes(pickle.dumps(Bomb()))
+    for name in ("new", "old", "bare"):
+        with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+            read_checkpoint(tmp_path / f"{name}.ckpt")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_other_files_are_told_apart(tmp_path, shared):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="is no checkpoint of yolov9_lit"):
+        read_checkpoint(tmp_path / "other.ckpt")
+    (tmp_path / "text.ckpt").write_text("text")
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    files = [tmp_path / "text.ckpt", tmp_path / "empty.ckpt"]
+    for path in [*files, shared / "reference" / "published_gelan-t.pt"]:
+        with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+            read_checkpoint(path)
+
+
+def test_predict_takes_paths_arrays_and_pictures(tmp_path, card):
+    torch.manual_seed(0)
+    predictor = Predictor(build_detector(card), card)
+    torch.nn.init.constant_(predictor.detector.head.cls[0][-1].bias, 0.0)  # find something
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "x.png")
+    tall = rng.integers(0, 255, (120, 40, 3), dtype=np.uint8)
+    images = [tmp_path / "x.png", array, Image.fromarray(array), tall, array[..., 0]]
+    results = predictor.predict(images)
+    assert len(results) == 5
+    for result, image in zip(results, (array, array, array, tall, array), strict=True):
+        assert len(result.scores)
+        height, width = image.shape[:2]
+        assert (result.boxes >= 0).all()
+        assert (result.boxes[:, 2] <= width).all()
+        assert (result.boxes[:, 3] <= height).all()
+        assert (result.scores.diff() <= 0).all()
+    for other in results[1:3]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+    (alone,) = predictor.predict(tall)
+    torch.testing.assert_close(alone.boxes, results[3].boxes)
+    (deployed,) = predictor.deploy().predict(tall)
+    torch.testing.assert_close(deployed.boxes, alone.boxes, rtol=1e-3, atol=1e-2)

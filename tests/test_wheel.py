@@ -1,0 +1,33 @@
+"""The built wheel works away from the checkout: the configs travel with it."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_an_installed_wheel_finds_its_configs(tmp_path):
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist")]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True, timeout=300)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "yolov9_lit/conf/train.yaml" in names
+    assert not any(name.startswith(("tests/", "conf/")) for name in names)
+
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site]
+    subprocess.run([*install, str(wheel)], check=True, timeout=300)
+    # First on the path: the wheel wins over the checkout that this environment may know.
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import runpy, yolov9_lit; assert yolov9_lit.__file__.startswith(sys.path[0])\n"
+        "sys.argv = ['summary', 'model=gelan_t']; runpy.run_module('yolov9_lit.summary', "
+        "run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"deployed"' in done.stdout.splitlines()[-1]
