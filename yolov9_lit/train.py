@@ -57,7 +57,9 @@ def train(cfg: DictConfig) -> dict[str, float]:
         raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     if cfg.test and not trainer.interrupted:
-        trainer.test(module, datamodule, ckpt_path="best", verbose=False)
+        # Without validation there is no best: then the weights at hand are tested.
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
     log.info("Everything of this run is in %s", cfg.run_dir)
     return module.result.figures() if module.result else {}
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolov9_lit.data.sources import AnnotatedWriter, open_source
+from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
 from yolov9_lit.errors import UserError
 
 
@@ -74,3 +74,21 @@ def test_same_names_get_numbers(tmp_path):
                 writer.write(frame, frame.image)
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["1.jpg", "1_2.jpg"]
+
+
+def test_originals_are_not_overwritten(tmp_path):
+    original = picture(tmp_path / "1.jpg")
+    before = original.read_bytes()
+    with AnnotatedWriter(tmp_path) as writer:
+        targets = [writer.write(frame, 255 - frame.image) for frame in open_source(original)]
+    assert original.read_bytes() == before
+    assert [target.name for target in targets] == ["1_2.jpg"]
+
+
+def test_video_that_cannot_be_written_is_told(tmp_path):
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), tmp_path / "clip.mp4", 0, 1e9)
+    with (
+        AnnotatedWriter(tmp_path / "out") as writer,
+        pytest.raises(UserError, match="cannot be written"),
+    ):
+        writer.write(frame, frame.image)

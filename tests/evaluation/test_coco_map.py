@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_map import FIGURES, CocoMetric
 from yolov9_lit.structures import Detections
 
@@ -163,6 +164,29 @@ def test_without_detections_and_optional_keys(tmp_path):
     assert metric.detections_json() == []
     metric.reset()
     assert len(metric.seen) == 0
+
+
+def test_categories_that_the_model_lacks_count_as_missed(tmp_path):
+    truth = random_truth(0)
+    path = write(tmp_path, truth)
+    known = CATEGORIES[:2]
+    found = {
+        image: Detections(*(t[d.labels < len(known)] for t in d))
+        for image, d in noisy_detections(truth, 0).items()
+    }
+    metric = CocoMetric(path, known)
+    feed(metric, found, found)
+    result = metric.compute()
+    expected = oracle(path, truth, found)
+    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-6)
+    missed = result.per_class[-1]
+    assert (missed.category_id, missed.AP) == (CATEGORIES[-1], 0.0)
+    assert missed.objects > 0
+
+
+def test_unknown_backend_is_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match="backend=fast"):
+        CocoMetric(tmp_path / "truth.json", CATEGORIES, backend="fast")
 
 
 def test_survives_copying_and_casts(tmp_path):

@@ -8,7 +8,7 @@ from yolov9_lit.data.shapes import make_shapes
 
 TINY = [
     "trainer=cpu",
-    "+trainer.enable_progress_bar=false",
+    "trainer.enable_progress_bar=false",
     "data.image_size=64",
     "data.batch_size=4",
     "data.num_workers=0",

@@ -113,7 +113,8 @@ def open_source(source: str | Path) -> Source:
 class AnnotatedWriter:
     """Writes annotated copies into a folder: pictures under their names, frames as one video.
 
-    Names that two sources share get a number. Use as a context manager: it completes the videos.
+    Existing files are kept: a name that is taken gets a number. Use as a context manager: it
+    completes the videos.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -137,7 +138,11 @@ class AnnotatedWriter:
             video.release()
 
     def write(self, frame: Frame, drawn: np.ndarray) -> Path:
-        """Write a frame's annotated copy (H, W, 3) uint8 RGB; gives the file's path."""
+        """Write a frame's annotated copy (H, W, 3) uint8 RGB; gives the file's path.
+
+        Raises:
+            UserError: a video of this size and rate cannot be written.
+        """
         if frame.frame_index is None:
             ending = ".png" if frame.path.suffix.lower() == ".png" else ".jpg"
             target = self._target(frame.path, ending)
@@ -147,18 +152,21 @@ class AnnotatedWriter:
         if target not in self._videos:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             size = (drawn.shape[1], drawn.shape[0])
-            self._videos[target] = cv2.VideoWriter(
-                str(target), code, frame.fps or DEFAULT_FPS, size
-            )
+            video = cv2.VideoWriter(str(target), code, frame.fps or DEFAULT_FPS, size)
+            if not video.isOpened():
+                raise UserError(
+                    f"{target} cannot be written as a video of {frame.fps} frames a second and "
+                    f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common form."
+                )
+            self._videos[target] = video
         self._videos[target].write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         return target
 
     def _target(self, path: Path, ending: str) -> Path:
         if path not in self._targets:
             self.directory.mkdir(parents=True, exist_ok=True)
-            taken = set(self._targets.values())
             target, number = self.directory / f"{path.stem}{ending}", 2
-            while target in taken:
+            while target.exists():
                 target = self.directory / f"{path.stem}_{number}{ending}"
                 number += 1
             self._targets[path] = target

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Detections
 
 STATES = {
@@ -115,8 +117,13 @@ class CocoMetric(Metric):
             annotation_file: COCO-format JSON; read when first needed.
             category_ids: the data set's id of each class index.
             backend: who evaluates.
+
+        Raises:
+            UserError: there is no such backend.
         """
         super().__init__()
+        if backend not in BACKENDS:
+            raise UserError(f"There is no backend={backend}: choose from {', '.join(BACKENDS)}.")
         self.annotation_file = Path(annotation_file)
         self.category_ids = tuple(int(i) for i in category_ids)
         self.backend = backend
@@ -225,10 +232,11 @@ class CocoMetric(Metric):
     def _per_class(self, truth: Any, evaluation: Any, images: set[int]) -> tuple[ClassResult, ...]:
         precision = np.asarray(evaluation.eval["precision"])  # (IoU, recall, class, area, limit)
         recall = np.asarray(evaluation.eval["recall"])  # (IoU, class, area, limit)
-        objects = dict.fromkeys(self.category_ids, 0)
-        for annotation in truth.dataset["annotations"]:
-            if annotation["image_id"] in images and not annotation["iscrowd"]:
-                objects[annotation["category_id"]] += 1
+        objects = Counter(
+            annotation["category_id"]
+            for annotation in truth.dataset["annotations"]
+            if annotation["image_id"] in images and not annotation["iscrowd"]
+        )
         return tuple(
             ClassResult(
                 category_id=category,

@@ -59,6 +59,8 @@ def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detection
         kept_scores, order = kept_scores.topk(settings.max_candidates)
         anchors, labels = anchors[order], labels[order]
     candidates = boxes[anchors].float()
-    keep = batched_nms(candidates, kept_scores.float(), labels, settings.iou)
+    # batched_nms parts classes by the largest coordinate, which suffices where none is negative.
+    shifted = candidates - candidates.amin() if len(candidates) else candidates
+    keep = batched_nms(shifted, kept_scores.float(), labels, settings.iou)
     keep = keep[: settings.max_detections]
     return Detections(candidates[keep], kept_scores[keep], labels[keep].to(torch.int64))
