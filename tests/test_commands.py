@@ -181,9 +181,9 @@ def test_a_users_own_block(folder):
     done = run(
         folder,
         "train",
+        "--config-dir=my_conf",
         *TINY,
         "data.root=shapes",
-        "--config-dir=my_conf",
         "block=pointwise",
         "hydra.run.dir=own",
         env={"PYTHONPATH": str(folder)},

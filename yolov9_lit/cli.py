@@ -20,6 +20,13 @@ from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
 
+HARMLESS = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls what torch is about to rename
+    r".*Experiment logs directory .* exists and is not empty",  # the run's folder: Hydra was there
+    r".*The number of training batches .* is smaller than the logging interval",
+)
+"""Warnings of libraries about what is as it should be."""
+
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a config a command; a `UserError` ends it with code 2 and one sentence.
@@ -31,8 +38,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
-            # Lightning's own call of a torch function that torch is about to rename.
-            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+            for message in HARMLESS:
+                warnings.filterwarnings("ignore", message=message)
             try:
                 return task(cfg)
             except (MissingMandatoryValue, InterpolationToMissingValueError) as error:

@@ -62,7 +62,11 @@ class TrainSampler(Sampler[TrainKey]):
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
-    """Batches of pictures of similar aspect ratio, each picture once over all ranks."""
+    """Batches of pictures of similar aspect ratio, each picture once over all ranks.
+
+    Where there are fewer batches than ranks, the ranks left over repeat the first one, since
+    Lightning wants work for each; `CocoMetric` counts a picture once.
+    """
 
     def __init__(
         self,
@@ -85,7 +89,7 @@ class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         self.batches = [
             [EvalKey(int(i), *evaluation_shape(sizes[batch].tolist(), image_size)) for i in batch]
-            for batch in batches[rank::world_size]
+            for batch in batches[rank::world_size] or batches[:1]
         ]
 
     def __len__(self) -> int:
