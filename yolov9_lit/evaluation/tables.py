@@ -9,7 +9,7 @@ from yolov9_lit.evaluation.coco_map import CocoResult
 
 def results_table(result: CocoResult) -> Table:
     """The twelve figures, in percent."""
-    table = Table(title=f"COCO figures on {result.num_images} images (%)", title_justify="left")
+    table = Table(title=f"{result.num_images} images (%)", title_justify="left")
     table.add_column("figure")
     table.add_column("", justify="right")
     for name, value in result.figures().items():

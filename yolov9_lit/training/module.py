@@ -131,6 +131,25 @@ class DetectionModule(EvaluationModule):
         if batch_idx % current == 0 and batch_idx % accumulate == 0:
             self.trainer.accumulate_grad_batches = accumulate
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; a step that the end of an epoch forces early counts by the batches it has.
+
+        The recipe's sums are nearly always clipped, so that without this one left-over batch would
+        move the weights as far as a full accumulation.
+        """
+        if gradient_clip_val is not None:
+            loop, accumulate = (
+                self.trainer.fit_loop.epoch_loop,
+                self.trainer.accumulate_grad_batches,
+            )
+            gradient_clip_val *= (loop.batch_idx % accumulate + 1) / accumulate
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card beside the weights."""
         checkpoint["card"] = self.card
