@@ -6,6 +6,7 @@ which keeps height and width; `depth` (the paper's CSP depth) repeats its inner 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Protocol
 
@@ -36,12 +37,18 @@ class _Residual(nn.Module):
         return x + y if self.add else y
 
 
+def _chain(
+    unit: Callable[[int, int], nn.Module], in_channels: int, out_channels: int, depth: int
+) -> Iterator[nn.Module]:
+    """`depth` units one after another, the first of which changes the width."""
+    return (unit(a, b) for a, b in pairwise([in_channels] + [out_channels] * depth))
+
+
 class ConvBlock(nn.Sequential):
     """A plain 3x3 convolution, `depth` times."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
-        widths = [in_channels] + [out_channels] * depth
-        super().__init__(*(Conv(a, b, 3) for a, b in pairwise(widths)))
+        super().__init__(*_chain(lambda a, b: Conv(a, b, 3), in_channels, out_channels, depth))
 
 
 class ResBlock(nn.Sequential):
@@ -49,13 +56,11 @@ class ResBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
         hidden = out_channels // 2
-        widths = [in_channels] + [out_channels] * depth
-        super().__init__(
-            *(
-                _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, hidden, 3), Conv(hidden, b, 1))
-                for a, b in pairwise(widths)
-            )
-        )
+
+        def unit(a: int, b: int) -> nn.Module:
+            return _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, hidden, 3), Conv(hidden, b, 1))
+
+        super().__init__(*_chain(unit, in_channels, out_channels, depth))
 
 
 class DarkBlock(nn.Sequential):
@@ -63,10 +68,11 @@ class DarkBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
         hidden = out_channels // 2
-        widths = [in_channels] + [out_channels] * depth
-        super().__init__(
-            *(_Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3)) for a, b in pairwise(widths))
-        )
+
+        def unit(a: int, b: int) -> nn.Module:
+            return _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3))
+
+        super().__init__(*_chain(unit, in_channels, out_channels, depth))
 
 
 class CSPBlock(nn.Module):
