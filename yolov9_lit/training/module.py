@@ -1,10 +1,15 @@
-"""The LightningModule that trains: a detector, its loss and the recipe's optimiser."""
+"""The LightningModule that trains: a detector, its loss and the recipe's optimiser.
+
+Optimisation is manual: the recipe counts accumulated batches through the ends of epochs, where
+Lightning's own accumulation would force a step. On small data such steps are a good part of all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -15,7 +20,7 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.evaluation import EvaluationModule
 from yolov9_lit.training.optimizers import BIAS_GROUP, OptimizerRecipe
-from yolov9_lit.training.schedules import WarmupDecay
+from yolov9_lit.training.schedules import Setting, WarmupDecay
 
 
 class DetectionModule(EvaluationModule):
@@ -47,6 +52,8 @@ class DetectionModule(EvaluationModule):
             card: what a checkpoint tells of itself, to be built again; see `interop.card`.
         """
         super().__init__(detector, nms, test_metric)
+        self.automatic_optimization = False
+        self._last_update = -1
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
@@ -55,11 +62,23 @@ class DetectionModule(EvaluationModule):
         self.card = dict(card or {})
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of all branches, as the sum over the images that an optimiser step sees."""
+        """Accumulate the gradient of all branches' loss, and update the weights when it is time."""
         output = self.loss(self(batch.images), batch.targets)
         self._log_losses("train", output, len(batch.images))
-        # Lightning divides by the accumulated batches and DDP by the devices; the recipe sums.
-        return output.total * (self.trainer.accumulate_grad_batches * self.trainer.world_size)
+        # The recipe sums over the images of an update, DDP averages over the devices.
+        self.manual_backward(output.total * self.trainer.world_size)
+        position = self._position(batch_idx)
+        if position - self._last_update >= self._setting(batch_idx).accumulate:
+            optimizer = self.optimizers()
+            assert isinstance(optimizer, LightningOptimizer)
+            optimizer.step()
+            optimizer.zero_grad()
+            self._last_update = position
+        return output.total.detach()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the accumulated gradient."""
+        self.clip_gradients(optimizer, self.optimizer.clip_norm, "norm")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses of all branches and the main branch's detections."""
@@ -100,19 +119,14 @@ class DetectionModule(EvaluationModule):
         seen = total * self.schedule.accumulation(total)
         return self.optimizer.build(self.detector, seen / self.schedule.nominal_batch)
 
+    def on_train_epoch_start(self) -> None:
+        """Drop what is left of the epoch before, as published; a resumed run has nothing else."""
+        self._raw_optimizer().zero_grad()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Apply the schedule."""
-        trainer = self.trainer
-        setting = self.schedule.at(
-            batch_idx,
-            trainer.current_epoch,
-            batches=int(trainer.num_training_batches),
-            epochs=trainer.max_epochs or 1,
-            batch_size=self.batch_size * trainer.world_size,
-        )
-        self._set_accumulation(batch_idx, setting.accumulate)
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
+        setting = self._setting(batch_idx)
+        optimizer = self._raw_optimizer()
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * setting.lr_factor
             if group["name"] == BIAS_GROUP:
@@ -121,35 +135,29 @@ class DetectionModule(EvaluationModule):
                 group["momentum"] = setting.momentum
         self.log("lr", optimizer.param_groups[-1]["lr"], prog_bar=True, on_step=True)
 
-    def _set_accumulation(self, batch_idx: int, accumulate: int) -> None:
-        """Change the accumulation only where no gradient is pending.
+    def _raw_optimizer(self) -> Optimizer:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        return optimizer
 
-        Lightning clears and applies gradients at multiples of the accumulation within an epoch: a
-        change elsewhere would apply some of them twice.
-        """
-        current = self.trainer.accumulate_grad_batches
-        if batch_idx % current == 0 and batch_idx % accumulate == 0:
-            self.trainer.accumulate_grad_batches = accumulate
+    def _position(self, batch_idx: int) -> int:
+        """Batches before this one since the training began."""
+        return self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip; a step that the end of an epoch forces early counts by the batches it has.
-
-        The recipe's sums are nearly always clipped, so that without this one left-over batch would
-        move the weights as far as a full accumulation.
-        """
-        if gradient_clip_val is not None:
-            loop, accumulate = (
-                self.trainer.fit_loop.epoch_loop,
-                self.trainer.accumulate_grad_batches,
-            )
-            gradient_clip_val *= (loop.batch_idx % accumulate + 1) / accumulate
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+    def _setting(self, batch_idx: int) -> Setting:
+        return self.schedule.at(
+            batch_idx,
+            self.trainer.current_epoch,
+            batches=int(self.trainer.num_training_batches),
+            epochs=self.trainer.max_epochs or 1,
+            batch_size=self.batch_size * self.trainer.world_size,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the card beside the weights."""
+        """Put the card beside the weights, and where the last update was."""
         checkpoint["card"] = self.card
+        checkpoint["last_update"] = self._last_update
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count the accumulation on from where it was."""
+        self._last_update = checkpoint["last_update"]

@@ -20,11 +20,13 @@ class OptimizerRecipe:
         factory: torch optimiser class with its other arguments bound.
         lr: initial learning rate.
         weight_decay: of the weights proper, at the nominal batch.
+        clip_norm: largest 2-norm of an update's gradient; None for no clipping.
     """
 
     factory: Callable[..., Optimizer]
     lr: float
     weight_decay: float
+    clip_norm: float | None = 10.0
 
     def build(self, model: nn.Module, decay_scale: float = 1.0) -> Optimizer:
         """Make the optimiser; each group keeps its "name" and "initial_lr".
