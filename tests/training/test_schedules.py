@@ -17,15 +17,44 @@ def at(seen, schedule=None, batches=BATCHES, batch_size=BATCH_SIZE):
     return schedule.at(batch, epoch, batches=batches, epochs=EPOCHS, batch_size=batch_size)
 
 
+def published_rates(batches):
+    """Learning rates of the first and the other groups by batch, from torch's own scheduler.
+
+    The published loop sets the scheduler back by one step before it begins, and lets the warm-up
+    overwrite what the scheduler set.
+    """
+
+    def factor(epoch):
+        return (1 - epoch / EPOCHS) * (1 - 0.01) + 0.01
+
+    groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    optimizer = torch.optim.SGD(groups, lr=0.01)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    scheduler.last_epoch = -1
+    warmup = max(3 * batches, 100)
+    for epoch in range(EPOCHS):
+        for seen in range(epoch * batches, (epoch + 1) * batches):
+            if seen <= warmup:
+                for group, start in zip(optimizer.param_groups, (0.1, 0.0), strict=True):
+                    group["lr"] = np.interp(seen, [0, warmup], [start, 0.01 * factor(epoch)])
+            yield [group["lr"] for group in optimizer.param_groups]
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("batches", [13, 50])
+def test_learning_rates_are_those_of_the_published_loop(batches):
+    for seen, (bias_lr, lr) in enumerate(published_rates(batches)):
+        setting = at(seen, batches=batches)
+        assert 0.01 * setting.lr_factor == pytest.approx(lr)
+        assert 0.01 * setting.lr_factor + setting.bias_lr_offset == pytest.approx(bias_lr)
+
+
 @pytest.mark.parametrize("seen", [0, 1, 49, 50, 99, 149, 150, 500, 999])
-def test_published_recipe(seen):
-    """lr 0 -> 0.01, bias lr 0.1 -> 0.01, momentum 0.8 -> 0.937, 1 -> 4 batches an update."""
-    epoch, warmup = seen // BATCHES, [0, 3 * BATCHES]
-    lr = 0.01 * ((1 - epoch / EPOCHS) * (1 - 0.01) + 0.01)
+def test_momentum_and_accumulation_warm_up(seen):
+    """Momentum 0.8 -> 0.937, 1 -> 4 batches an update."""
+    warmup = [0, 3 * BATCHES]
     setting = at(seen)
-    assert 0.01 * setting.lr_factor == pytest.approx(np.interp(seen, warmup, [0, lr]))
-    bias_lr = 0.01 * setting.lr_factor + setting.bias_lr_offset
-    assert bias_lr == pytest.approx(np.interp(seen, warmup, [0.1, lr]))
     assert setting.momentum == pytest.approx(np.interp(seen, warmup, [0.8, 0.937]))
     assert setting.accumulate == np.interp(seen, warmup, [1, 64 / BATCH_SIZE]).round()
 
@@ -43,7 +72,7 @@ def test_large_batches_are_not_accumulated():
 def test_decay(decay, half):
     schedule = WarmupDecay(decay=decay, warmup_epochs=0)
     assert at(0, schedule).lr_factor == pytest.approx(1)
-    assert at(10 * BATCHES, schedule).lr_factor == pytest.approx(half)
+    assert at(11 * BATCHES, schedule).lr_factor == pytest.approx(half)
 
 
 def test_only_proper_weights_decay():
