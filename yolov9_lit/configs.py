@@ -8,7 +8,10 @@ from typing import Any
 import hydra
 from hydra.errors import InstantiationException
 
+from yolov9_lit import resolvers
 from yolov9_lit.errors import UserError
+
+resolvers.register()
 
 _PACKAGE = Path(__file__).resolve().parent
 CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.cli import command
@@ -15,16 +17,17 @@ from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector
+from yolov9_lit.training.callbacks.epoch_cost import EpochCost
+from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.module import DetectionModule
+from yolov9_lit.training.runs import Outcome, recorded
+from yolov9_lit.training.sweeps import run_apart
 
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig) -> dict[str, float]:
+def train(cfg: DictConfig) -> Outcome:
     """Run one training.
-
-    Returns:
-        The test's figures, or the last validation's where no test was asked for.
 
     Raises:
         UserError: data, model or checkpoint do not fit.
@@ -46,22 +49,26 @@ def train(cfg: DictConfig) -> dict[str, float]:
         test_metric=metric(annotation_file=datamodule.test_annotation_file),
         card=card.to_dict(),
     )
+    cost = EpochCost()
     trainer: L.Trainer = build(
         cfg.trainer,
-        callbacks=list(build(cfg.callbacks).values()),
+        callbacks=[*filter(None, build(cfg.callbacks).values()), cost],
         logger=list(build(cfg.logger).values()),
+        plugins=[AtomicCheckpointIO()],
     )
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
         raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
+    # Taken before the test, which brings the callbacks back to where the best checkpoint was.
+    costs = (trainer.current_epoch, cost.seconds_per_epoch, cost.peak_mb)
     if cfg.test and not trainer.interrupted:
         # Without validation there is no best: then the weights at hand are tested.
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
     log.info("Everything of this run is in %s", cfg.run_dir)
-    return module.result.figures() if module.result else {}
+    return Outcome(module.result.figures() if module.result else {}, module.cost.figures(), *costs)
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
@@ -88,8 +95,9 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
 
 @command("train")
 def main(cfg: DictConfig) -> dict[str, float]:
-    """Run one training."""
-    return train(cfg)
+    """Run one training, or one job of a sweep; what was finished earlier is not done again."""
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    return (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ TINY = [
     "data.num_workers=0",
     "~data.prepare",
 ]
-TINY_TRAINING = ["+callbacks.summary.image_size=64", "~callbacks.progress"]
+TINY_TRAINING = ["~callbacks.summary"]
 
 
 @pytest.fixture(scope="session")

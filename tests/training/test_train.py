@@ -25,7 +25,7 @@ def rows(run_dir):
 
 
 def test_a_run_leaves_what_the_design_lists(config, tmp_path, tiny_shapes):
-    figures = train(config(tmp_path, "trainer.max_epochs=2"))
+    figures = train(config(tmp_path, "trainer.max_epochs=2")).figures
     results = json.loads((tmp_path / "results.json").read_text())
     assert {k: results[k] for k in figures} == figures
     assert len(figures) == 12

@@ -11,6 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from yolov9_lit.models.detector import Detector
 
+IMAGE_SIZE = 640
+"""Side in pixels of the square image at which the paper counts."""
+
 
 class Cost(NamedTuple):
     """Size and work of a network.
@@ -37,13 +40,23 @@ class DetectorCost(NamedTuple):
     deployed: Cost
     parts: dict[str, int]
 
+    def figures(self) -> dict[str, float]:
+        """For records: "train_params", and the deploy form's "params" and "gflops"."""
+        return {
+            "train_params": self.trained.params,
+            "params": self.deployed.params,
+            "gflops": self.deployed.gflops,
+        }
+
 
 def count_parameters(module: nn.Module) -> int:
     """Number of parameters."""
     return sum(p.numel() for p in module.parameters())
 
 
-def detector_cost(detector: Detector, image_size: int = 640, in_channels: int = 3) -> DetectorCost:
+def detector_cost(
+    detector: Detector, image_size: int = IMAGE_SIZE, in_channels: int = 3
+) -> DetectorCost:
     """Count with torch's own FLOP counter, on the meta device: nothing is computed.
 
     Args:

@@ -1,7 +1,9 @@
-"""Weights & Biases that never stops a run for want of an account."""
+"""Loggers that go on where a run was interrupted, and W&B that never stops a run."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import logging
 import netrc
 import os
@@ -9,15 +11,57 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 log = logging.getLogger(__name__)
 
 
-def wandb_logger(*, offline: bool = False, **arguments: Any) -> WandbLogger:
+class ContinuingCSVLogger(CSVLogger):
+    """Lightning's metrics.csv, kept when a run is continued in its folder."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> ExperimentWriter:
+        """The writer of this run."""
+        if self._experiment is None:
+            self._experiment = _ContinuingWriter(log_dir=self.log_dir)
+        assert isinstance(self._experiment, ExperimentWriter)
+        return self._experiment
+
+
+class _ContinuingWriter(ExperimentWriter):
+    """Keeps the rows of an earlier, interrupted writing up to where it is taken up again."""
+
+    def __init__(self, log_dir: str) -> None:
+        self._earlier: list[dict[str, Any]] = []
+        super().__init__(log_dir)
+
+    def _check_log_dir_exists(self) -> None:
+        """Take the rows out of the file, which Lightning's writer would delete."""
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            self._earlier = [{k: v for k, v in row.items() if v not in ("", None)} for row in rows]
+
+    def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
+        """Record; a continued run logs its steps anew from where its checkpoint was made."""
+        if self._earlier and step is not None:
+            self.metrics = [row for row in self._earlier if int(row["step"]) < step]
+            self._earlier = []
+            Path(self.metrics_file_path).unlink()
+        super().log_metrics(metrics_dict, step)
+
+
+def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: Any) -> WandbLogger:
     """Make the logger; without an account on this machine it records offline.
 
+    A run continued in its folder goes on as the same W&B run.
+
     Args:
+        save_dir: the run's folder.
         offline: record in the run's folder, to be sent later with `wandb sync`.
         arguments: of `lightning.pytorch.loggers.WandbLogger`.
     """
@@ -29,7 +73,8 @@ def wandb_logger(*, offline: bool = False, **arguments: Any) -> WandbLogger:
         offline = True
     if offline:
         arguments["mode"] = "offline"
-    return WandbLogger(offline=offline, **arguments)
+    identity = hashlib.sha256(str(Path(save_dir).resolve()).encode()).hexdigest()[:16]
+    return WandbLogger(save_dir=save_dir, offline=offline, id=identity, resume="allow", **arguments)
 
 
 def _has_account() -> bool:

@@ -7,6 +7,7 @@ Lightning's own accumulation would force a step. On small data such steps are a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -17,6 +18,7 @@ from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.research.cost import DetectorCost, detector_cost
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.evaluation import EvaluationModule
 from yolov9_lit.training.optimizers import BIAS_GROUP, OptimizerRecipe
@@ -60,6 +62,12 @@ class DetectionModule(EvaluationModule):
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
+
+    @cached_property
+    def cost(self) -> DetectorCost:
+        """Parameters and GFLOPs of the detector at the paper's image size."""
+        in_channels = next(self.detector.parameters()).shape[1]
+        return detector_cost(self.detector, in_channels=in_channels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Accumulate the gradient of all branches' loss, and update the weights when it is time."""

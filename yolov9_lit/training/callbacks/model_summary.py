@@ -6,22 +6,16 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from yolov9_lit.research.cost import detector_cost
+from yolov9_lit.research.cost import IMAGE_SIZE
 from yolov9_lit.research.tables import cost_table
-from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.module import DetectionModule
 
 
 class DetectorSummary(L.Callback):
     """Prints the parameters by part, as trained and deployed."""
 
-    def __init__(self, image_size: int = 640) -> None:
-        """Set the image's side in pixels for the GFLOPs; 640 as in the paper's tables."""
-        self.image_size = image_size
-
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print."""
-        assert isinstance(pl_module, EvaluationModule)
-        in_channels = next(pl_module.detector.parameters()).shape[1]
-        cost = detector_cost(pl_module.detector, self.image_size, in_channels)
-        Console().print(cost_table(cost, self.image_size))
+        assert isinstance(pl_module, DetectionModule)
+        Console().print(cost_table(pl_module.cost, IMAGE_SIZE))

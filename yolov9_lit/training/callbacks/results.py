@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import lightning as L
@@ -10,8 +9,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from yolov9_lit.evaluation.tables import per_class_table, results_table
+from yolov9_lit.files import write_json
 from yolov9_lit.training.evaluation import EvaluationModule
-from yolov9_lit.training.provenance import git_commit
+from yolov9_lit.training.provenance import git_state
 
 
 class ResultsWriter(L.Callback):
@@ -38,11 +38,10 @@ class ResultsWriter(L.Callback):
             **result.figures(),
             "num_images": result.num_images,
             "checkpoint": str(checkpoint) if checkpoint else None,
-            "commit": git_commit(),
+            **git_state()._asdict(),
         }
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (self.directory / "detections.json").write_text(json.dumps(pl_module.found) + "\n")
+        write_json(self.directory / "detections.json", pl_module.found)
+        write_json(self.directory / "results.json", figures, indent=2)
         console = Console()
         console.print(results_table(result))
         console.print(per_class_table(result))

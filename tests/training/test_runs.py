@@ -1,0 +1,130 @@
+"""A run's folder: begun, passed over, continued, refused, kept from others."""
+
+import dataclasses
+import json
+
+import pytest
+from filelock import FileLock
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import write_json
+from yolov9_lit.resolvers import job_slug
+from yolov9_lit.training.record import RunRecord, differences
+from yolov9_lit.training.runs import Outcome, recorded
+
+OUTCOME = Outcome({"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Make the config of a job in the same folder, as Hydra hands it to the command."""
+
+    def make(*overrides):
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            cfg = compose("train", [f"run_dir={tmp_path}", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        task_cfg = cfg.copy()
+        OmegaConf.set_readonly(task_cfg, False)
+        OmegaConf.set_struct(task_cfg, False)
+        del task_cfg["hydra"]
+        return task_cfg
+
+    yield make
+    HydraConfig.instance().cfg = None
+
+
+def never(cfg):
+    raise AssertionError("trained again")
+
+
+def test_a_finished_run_is_passed_over(job, tmp_path):
+    def train(cfg):
+        assert RunRecord.read(tmp_path).status == "running"
+        write_json(tmp_path / "results.json", {"AP": 0.25, "num_images": 7, "commit": "c"})
+        return OUTCOME
+
+    assert recorded(job("seed=3", "block=conv"), train) == OUTCOME
+    assert recorded(job("seed=3", "block=conv"), never) == OUTCOME
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == "done"
+    assert (record["seed"], record["choices"]["block"]) == (3, "conv")
+    assert record["overrides"][1:] == ["seed=3", "block=conv"]
+    assert record["cost"] == OUTCOME.cost
+    assert record["config"]["model"]["block"]["_target_"].endswith("ConvBlock")
+    assert record["versions"].keys() == {"python", "torch", "lightning", "yolov9_lit"}
+
+
+def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job, tmp_path):
+    def fail(cfg):
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints" / "last.ckpt").touch()
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        recorded(job(), fail)
+    failed = RunRecord.read(tmp_path)
+    assert failed.status == "failed"
+    assert failed.error.strip().endswith("RuntimeError: out of luck")
+
+    seen = []
+    recorded(job(), lambda cfg: seen.append(cfg.ckpt_path) or OUTCOME)
+    assert seen == [str(tmp_path / "checkpoints" / "last.ckpt")]
+    assert RunRecord.read(tmp_path).resumed == 1
+    assert RunRecord.read(tmp_path).error is None
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_run_is_not_failed(job, tmp_path, signal):
+    def interrupted(cfg):
+        raise signal
+
+    with pytest.raises(signal):
+        recorded(job(), interrupted)
+    assert RunRecord.read(tmp_path).status == "running"
+
+
+def test_another_experiment_does_not_enter_the_folder(job, tmp_path):
+    recorded(job("seed=1"), lambda cfg: OUTCOME)
+    with pytest.raises(UserError, match=r"another config \(it differs in .*optimizer.lr\)"):
+        recorded(job("seed=1", "optimizer.lr=0.5"), never)
+    recorded(job("seed=1", "data.num_workers=0", "logger=tensorboard"), never)
+    assert RunRecord.read(tmp_path).status == "done"
+
+
+def test_another_process_does_not_enter_the_folder(job, tmp_path):
+    with (
+        FileLock(tmp_path / "run.lock", is_singleton=False),
+        pytest.raises(UserError, match="another process is training in"),
+    ):
+        recorded(job(), never)
+
+
+def test_a_damaged_record_is_told(job, tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json is no record of a run"):
+        recorded(job(), never)
+
+
+def test_fingerprints_tell_experiments_apart(job):
+    records = [
+        RunRecord.begin(job(*overrides), overrides=[], choices={})
+        for overrides in ((), ("seed=1",), ("data.root=elsewhere", "sweep=x"))
+    ]
+    base, seeded, elsewhere = (record.fingerprint for record in records)
+    assert base != seeded
+    assert base == elsewhere
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}) == ["a.b", "c", "d"]
+    assert dataclasses.replace(records[0], epochs=3).fingerprint == base
+
+
+def test_slugs_name_jobs_by_their_overrides():
+    slug = job_slug(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
+    assert slug.startswith("csp_depth=2-")
+    assert slug == job_slug(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
+    assert slug != job_slug(["model.csp_depth=2", "data.root=/some/else"])
+    assert len(job_slug([f"key{i}=value" for i in range(100)])) < 128
+    assert "/" not in job_slug(["x='a b/c'", "y=[1,{z:2}]"])

@@ -1,0 +1,62 @@
+"""What an epoch of training costs: seconds and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import lightning as L
+import psutil
+import torch
+
+
+class EpochCost(L.Callback):
+    """Logs each training epoch's seconds and peak memory; both survive a resume.
+
+    Memory is what the allocator of the CUDA device held at most, or the resident memory of this
+    process, looked at after each batch, where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.peak_mb = 0.0
+        self._began = 0.0
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Median over the epochs, evaluation not counted; None before the first has ended."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Look at the memory, and after the epoch's last batch, before validation, at the clock."""
+        device = pl_module.device
+        if device.type == "cuda":
+            used = torch.cuda.max_memory_allocated(device)
+        else:
+            used = psutil.Process().memory_info().rss
+        self.peak_mb = max(self.peak_mb, used / 2**20)
+        if trainer.is_last_batch:
+            self.seconds.append(time.monotonic() - self._began)
+            figures = {"cost/seconds": self.seconds[-1], "cost/memory_mb": self.peak_mb}
+            pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"seconds": self.seconds, "peak_mb": self.peak_mb}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.seconds = list(state_dict["seconds"])
+        self.peak_mb = state_dict["peak_mb"]

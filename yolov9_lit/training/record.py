@@ -1,0 +1,176 @@
+"""What a run tells of itself: `run.json` in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import write_json
+from yolov9_lit.training.provenance import git_state
+
+FILE = "run.json"
+PACKAGES = ("torch", "lightning", "yolov9_lit")
+NOT_THE_EXPERIMENT = (
+    "run_dir",
+    "ckpt_path",
+    "sweep",
+    "callbacks",
+    "logger",
+    "data.root",
+    "data.num_workers",
+    "data.augmentation",  # the same as `augment`
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+)
+"""Keys that say where and how a run is carried out, not what it is."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        status: "running" also stands for a run that was killed: it can be continued.
+        config: resolved config without the keys that only say where and how.
+        overrides: what the user gave on the command line, or the sweep for this job.
+        choices: chosen option of each config group.
+        seed: of the run.
+        sweep: name of the sweep; None for a single run.
+        annotations: COCO file of the test.
+        versions: of Python and the main packages.
+        commit: of the package's checkout; None outside git.
+        dirty: whether that checkout had changes.
+        device: kind of the device.
+        started: ISO time, UTC.
+        ended: ISO time, UTC; None while running.
+        resumed: how often the run was continued.
+        error: traceback of a failed run.
+        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
+        epochs: finished ones.
+        seconds_per_epoch: median of the training epochs, evaluation not counted.
+        peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
+    """
+
+    status: Literal["running", "done", "failed"]
+    config: dict[str, Any]
+    overrides: list[str]
+    choices: dict[str, str | None]
+    seed: int
+    sweep: str | None
+    annotations: str
+    versions: dict[str, str]
+    commit: str | None
+    dirty: bool
+    device: str
+    started: str
+    ended: str | None = None
+    resumed: int = 0
+    error: str | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    seconds_per_epoch: float | None = None
+    peak_memory_mb: float | None = None
+
+    @classmethod
+    def begin(
+        cls, cfg: DictConfig, *, overrides: list[str], choices: Mapping[str, str | None]
+    ) -> RunRecord:
+        """Describe a run that starts now."""
+        root, annotations = Path(cfg.data.root).expanduser(), cfg.data.get("test_annotations")
+        commit, dirty = git_state()
+        return cls(
+            status="running",
+            config=experiment_config(cfg),
+            overrides=overrides,
+            choices=dict(choices),
+            seed=cfg.seed,
+            sweep=cfg.sweep,
+            annotations=str((root / (annotations or cfg.data.val_annotations)).resolve()),
+            versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            commit=commit,
+            dirty=dirty,
+            device=_device(),
+            started=now(),
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> RunRecord | None:
+        """The record of a run's folder; None where there is none.
+
+        Raises:
+            UserError: the file is damaged or of another version.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            names = {f.name for f in fields(cls)}
+            return cls(**{name: value for name, value in content.items() if name in names})
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is no record of a run ({error}): move it away.") from error
+
+    def write(self, folder: Path) -> None:
+        """Write or replace the record of that folder."""
+        write_json(folder / FILE, asdict(self) | {"fingerprint": self.fingerprint}, indent=2)
+
+    def ending(self, status: Literal["done", "failed"], **values: Any) -> RunRecord:
+        """The same run, ended now."""
+        return replace(self, status=status, ended=now(), **values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the config: equal for equal experiments, wherever they run."""
+        text = json.dumps(self.config, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def experiment_config(cfg: DictConfig) -> dict[str, Any]:
+    """Plain containers of what makes the experiment, without where and how it is carried out."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    config = {str(key): value for key, value in plain.items()}
+    for key in NOT_THE_EXPERIMENT:
+        *parents, last = key.split(".")
+        node: Any = config
+        for parent in parents:
+            node = node.get(parent, {})
+        node.pop(last, None)
+    return config
+
+
+def differences(first: Any, second: Any, key: str = "") -> list[str]:
+    """Keys, dotted, at which two configs of plain containers differ."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = [*first, *(name for name in second if name not in first)]
+        missing = object()
+        return [
+            found
+            for name in names
+            for found in differences(
+                first.get(name, missing), second.get(name, missing), f"{key}.{name}".lstrip(".")
+            )
+        ]
+    return [] if first == second else [key]
+
+
+def now() -> str:
+    """ISO time, UTC, in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,144 @@
+"""A run in its folder: begun, continued, or already done.
+
+A sweep that is killed and started again finds its jobs' folders as they were left: finished jobs
+are passed over, a half-done one goes on from its last checkpoint, a failed one is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.training.record import RunRecord, differences, experiment_config
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """What a training gives.
+
+    Attributes:
+        figures: of the test, or of the last validation where no test was asked for.
+        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
+        epochs: finished ones.
+        seconds_per_epoch: median of the training epochs.
+        peak_memory_mb: largest memory in use in training.
+    """
+
+    figures: dict[str, float]
+    cost: dict[str, float]
+    epochs: int
+    seconds_per_epoch: float | None
+    peak_memory_mb: float | None
+
+
+def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:
+    """Train in `cfg.run_dir`, keeping `run.json` there, unless that was done before.
+
+    Args:
+        cfg: config of the train command, inside a Hydra job.
+        train: the training; it is given `cfg`, with `ckpt_path` set where a run is continued.
+
+    Raises:
+        UserError: the folder holds another experiment, or another process is at work in it.
+    """
+    folder = Path(cfg.run_dir)
+    with _locked(folder):
+        done = finished(cfg)
+        if done is not None:
+            log.info("Finished earlier, passed over: %s", folder)
+            return done
+        record, earlier = _begin(cfg), RunRecord.read(folder)
+        if earlier is not None:
+            record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
+            last = folder / "checkpoints" / "last.ckpt"
+            if last.is_file() and not cfg.ckpt_path:
+                log.info("Continuing from %s", last)
+                cfg.ckpt_path = str(last)
+        return _carry_out(cfg, train, folder, record)
+
+
+def finished(cfg: DictConfig) -> Outcome | None:
+    """What the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
+
+    Raises:
+        UserError: the folder holds another experiment.
+    """
+    folder = Path(cfg.run_dir)
+    record = RunRecord.read(folder)
+    if record is None:
+        return None
+    keys = differences(record.config, experiment_config(cfg))
+    if keys:
+        raise UserError(
+            f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
+            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME) or move that one away."
+        )
+    return _outcome(folder, record) if record.status == "done" else None
+
+
+def _carry_out(
+    cfg: DictConfig, train: Callable[[DictConfig], Outcome], folder: Path, record: RunRecord
+) -> Outcome:
+    write = rank_zero_only(RunRecord.write)
+    write(record, folder)
+    try:
+        outcome = train(cfg)
+    except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
+        write(record.ending("failed", error=traceback.format_exc()), folder)
+        raise
+    costs = outcome._asdict()
+    del costs["figures"]
+    write(record.ending("done", **costs), folder)
+    return outcome
+
+
+def _begin(cfg: DictConfig) -> RunRecord:
+    hydra = HydraConfig.get()
+    return RunRecord.begin(
+        cfg,
+        overrides=[o for o in hydra.overrides.task if not o.startswith("sweep=")],
+        choices={str(group): choice for group, choice in hydra.runtime.choices.items()},
+    )
+
+
+def _outcome(folder: Path, record: RunRecord) -> Outcome:
+    results = folder / "results.json"
+    figures = json.loads(results.read_text()) if results.is_file() else {}
+    return Outcome(
+        figures={name: value for name, value in figures.items() if name.startswith("A")},
+        cost=record.cost,
+        epochs=record.epochs,
+        seconds_per_epoch=record.seconds_per_epoch,
+        peak_memory_mb=record.peak_memory_mb,
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out; the system lifts the lock of a process that is killed."""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"another process is training in {folder}: let it end.") from error
+    try:
+        yield
+    finally:
+        lock.release()
