@@ -60,7 +60,7 @@ class PooledDown(nn.Module):
 
 
 class SPPCSP(nn.Module):
-    """Spatial pyramid pooling in a CSP split; its pools of 5, 9 and 13 are three chained ones of 5."""
+    """Spatial pyramid pooling in a CSP split; pools of 5, 9 and 13 are three chained ones of 5."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
