@@ -1,0 +1,174 @@
+"""YOLOv7 with the anchor-free head: the baseline from which the paper sets out (table 6, "+ AF").
+
+Structure: YOLOv7 (arXiv 2207.02696, section 4.1) as trained, with a decoupled head in place of its
+anchors; max-pooling halves of the down-samplings and ELAN with all branches in the neck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from yolov9_lit.models.detector import Detector, HeadFactory
+from yolov9_lit.models.gelan import BackboneOutput, Pyramid
+from yolov9_lit.models.layers import Conv
+
+
+class ELAN(nn.Module):
+    """YOLOv7's ELAN: two 1x1 projections, one of them through four 3x3 convolutions, concatenated.
+
+    The backbone keeps every second convolution (`step` 2), the neck each one (`step` 1).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, width: int, conv_width: int, step: int
+    ) -> None:
+        super().__init__()
+        self.step = step
+        self.projections = nn.ModuleList(Conv(in_channels, width) for _ in range(2))
+        self.chain = nn.ModuleList(Conv(c, conv_width, 3) for c in (width, *[conv_width] * 3))
+        kept = len(self.chain) // step
+        self.merge = Conv(2 * width + kept * conv_width, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W)."""
+        parts = [projection(x) for projection in self.projections]
+        y = parts[-1]
+        for number, conv in enumerate(self.chain, start=1):
+            y = conv(y)
+            if number % self.step == 0:
+                parts.append(y)
+        return self.merge(torch.cat(parts[::-1], dim=1))
+
+
+class PooledDown(nn.Module):
+    """Down-sampling by 2 in two halves: a 3x3 convolution beside a max-pool, each with a 1x1."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.pooled = nn.Sequential(nn.MaxPool2d(2), Conv(in_channels, half))
+        self.strided = nn.Sequential(Conv(in_channels, half), Conv(half, half, 3, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H / 2, W / 2)."""
+        return torch.cat((self.strided(x), self.pooled(x)), dim=1)
+
+
+class SPPCSP(nn.Module):
+    """Spatial pyramid pooling in a CSP split; pools of 5, 9 and 13 are three chained ones of 5."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        c = out_channels
+        self.before = nn.Sequential(Conv(in_channels, c), Conv(c, c, 3), Conv(c, c))
+        self.after = nn.Sequential(Conv(4 * c, c), Conv(c, c, 3))
+        self.shortcut = Conv(in_channels, c)
+        self.merge = Conv(2 * c, c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W)."""
+        scales = [self.before(x)]
+        for _ in range(3):
+            scales.append(F.max_pool2d(scales[-1], 5, 1, 2))
+        y = self.after(torch.cat(scales, dim=1))
+        return self.merge(torch.cat((y, self.shortcut(x)), dim=1))
+
+
+class YOLOv7Backbone(nn.Module):
+    """Three convolutions, then an ELAN at each of P2 to P5."""
+
+    channels = (64, 256, 512, 1024, 1024)
+    """Of P1 to P5."""
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        p1, p2, p3, p4, p5 = self.channels
+        self.levels = nn.ModuleList(
+            [
+                nn.Sequential(Conv(in_channels, 32, 3), Conv(32, p1, 3, 2), Conv(p1, p1, 3)),
+                nn.Sequential(Conv(p1, 128, 3, 2), ELAN(128, p2, 64, 64, step=2)),
+                nn.Sequential(PooledDown(p2, p2), ELAN(p2, p3, 128, 128, step=2)),
+                nn.Sequential(PooledDown(p3, p3), ELAN(p3, p4, 256, 256, step=2)),
+                nn.Sequential(PooledDown(p4, p4), ELAN(p4, p5, 256, 256, step=2)),
+            ]
+        )
+
+    def forward(self, image: Tensor) -> BackboneOutput:
+        """(B, in_channels, H, W), H and W multiples of 32 -> feature maps."""
+        x, outputs = image, []
+        for level in self.levels:
+            x = level(x)
+            outputs.append(x)
+        return BackboneOutput(tuple(outputs), tuple(outputs))
+
+
+class YOLOv7Neck(nn.Module):
+    """SPP, top-down and bottom-up paths of ELANs, and a 3x3 convolution before each head."""
+
+    channels = (256, 512, 1024)
+    """Of the outputs at levels 3, 4, 5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        *_, p3, p4, p5 = YOLOv7Backbone.channels
+        self.spp = SPPCSP(p5, 512)
+        self.up4, self.lateral4 = Conv(512, 256), Conv(p4, 256)
+        self.n4 = _neck_elan(512, 256)
+        self.up3, self.lateral3 = Conv(256, 128), Conv(p3, 128)
+        self.n3 = _neck_elan(256, 128)
+        self.down4, self.p4 = PooledDown(128, 256), _neck_elan(512, 256)
+        self.down5, self.p5 = PooledDown(256, 512), _neck_elan(1024, 512)
+        self.outputs = nn.ModuleList(Conv(c // 2, c, 3) for c in self.channels)
+
+    def forward(self, pyramid: Pyramid) -> Pyramid:
+        """P1..P5 -> levels 3, 4, 5."""
+        *_, p3, p4, p5 = pyramid
+        s5 = self.spp(p5)
+        n4 = self.n4(torch.cat((self.lateral4(p4), _double(self.up4(s5))), dim=1))
+        n3 = self.n3(torch.cat((self.lateral3(p3), _double(self.up3(n4))), dim=1))
+        n4 = self.p4(torch.cat((self.down4(n3), n4), dim=1))
+        n5 = self.p5(torch.cat((self.down5(n4), s5), dim=1))
+        return tuple(out(x) for out, x in zip(self.outputs, (n3, n4, n5), strict=True))
+
+
+def _neck_elan(in_channels: int, out_channels: int) -> ELAN:
+    return ELAN(in_channels, out_channels, out_channels, out_channels // 2, step=1)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0)
+
+
+def yolov7_detector(
+    *,
+    num_classes: int,
+    head: HeadFactory,
+    in_channels: int = 3,
+    block: Any = None,
+    pgi: Mapping[str, Any] | None = None,
+) -> Detector:
+    """Build YOLOv7 with an anchor-free head.
+
+    Args:
+        num_classes: C >= 1.
+        head: factory of the head.
+        in_channels: channels of the image.
+        block: must be None; here to be refused in words.
+        pgi: must be empty, likewise.
+
+    Raises:
+        ValueError: a computational block or an auxiliary branch was asked for.
+    """
+    if block or pgi:
+        raise ValueError(
+            "YOLOv7 is a fixed baseline without computational blocks and auxiliary branches: "
+            "leave out block, and use pgi=none"
+        )
+    return Detector(
+        YOLOv7Backbone(in_channels), YOLOv7Neck(), head(YOLOv7Neck.channels, num_classes)
+    )
