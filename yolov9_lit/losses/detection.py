@@ -161,9 +161,7 @@ class DetectionLoss(nn.Module):
         return LossItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
 
 
-def _assign(
-    assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets
-) -> Assignment:
+def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
     probabilities = output.class_logits.detach().float().sigmoid()
     return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 

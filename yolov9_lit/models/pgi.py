@@ -103,7 +103,8 @@ class SecondHead(nn.Module):
 
     The main head learns from many anchors an object and needs non-maximum suppression; this one,
     given a one-to-one assignment, does without. It reads exactly what the main head reads, so
-    `Detector.deploy` can keep it in the main head's place.
+    `Detector.deploy` can keep it in the main head's place. As published its gradient goes on into
+    neck and backbone; YOLOv10 (arXiv 2405.14458) stops it there.
     """
 
     def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
