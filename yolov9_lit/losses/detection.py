@@ -87,12 +87,9 @@ class DetectionLoss(nn.Module):
         self.assigner = assigner
         self.gains = LossItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
-        self.aux_weight = aux_weight
-        if isinstance(aux_weight, Mapping):
-            _check_names("aux_weight", aux_weight, aux_names)
-            if missing := [name for name in aux_names if name not in aux_weight]:
-                raise ValueError(f"aux_weight has no weight for {', '.join(missing)}")
-            self.aux_weight = [aux_weight[name] for name in aux_names]
+        self.aux_weight: float | Sequence[float] = (
+            _in_order(aux_weight, aux_names) if isinstance(aux_weight, Mapping) else aux_weight
+        )
         if aux_names:
             self._aux_weights(len(aux_names))  # a list of another length is refused at once
         self.lead_head_guided = lead_head_guided
@@ -164,6 +161,13 @@ class DetectionLoss(nn.Module):
 def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
     probabilities = output.class_logits.detach().float().sigmoid()
     return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
+
+
+def _in_order(weights: Mapping[str, float], names: Sequence[str]) -> list[float]:
+    _check_names("aux_weight", weights, names)
+    if missing := [name for name in names if name not in weights]:
+        raise ValueError(f"aux_weight has no weight for {', '.join(missing)}")
+    return [weights[name] for name in names]
 
 
 def _check_names(argument: str, given: Collection[str], names: Sequence[str]) -> None:
