@@ -12,6 +12,7 @@ from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.predictor import load
+from yolov9_lit.models.detector import Detector
 from yolov9_lit.training.callbacks.pictures import PredictionPictures
 from yolov9_lit.training.callbacks.results import ResultsWriter
 from yolov9_lit.training.evaluation import EvaluationModule
@@ -40,7 +41,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         annotation_file=datamodule.test_annotation_file,
         category_ids=[category.id for category in datamodule.categories],
     )
-    detector = predictor.deploy().detector if cfg.deploy else predictor.detector
+    detector = _measured_form(predictor.detector, cfg.deploy, cfg.second_head)
     module = EvaluationModule(detector, build(cfg.evaluation.nms), metric)
     callbacks = [
         ResultsWriter(cfg.run_dir, checkpoint=str(Path(cfg.ckpt).resolve())),
@@ -50,6 +51,13 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     trainer.test(module, datamodule, verbose=False)
     log.info("Everything of this run is in %s", cfg.run_dir)
     return module.result.figures() if module.result else {}
+
+
+def _measured_form(detector: Detector, deploy: bool, second_head: str | None) -> Detector:
+    try:
+        return (detector.deploy if deploy else detector.without_auxiliary)(second_head)
+    except ValueError as error:
+        raise UserError(f"second_head={second_head}: {error}.") from error
 
 
 def _some(names: tuple[str, ...], most: int = 3) -> str:

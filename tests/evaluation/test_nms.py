@@ -69,3 +69,15 @@ def test_classes_stay_apart_where_boxes_leave_the_picture():
 def test_nothing_above_the_confidence():
     (found,) = non_max_suppression(torch.rand(1, 9, 4), torch.zeros(1, 9, 2), NMSSettings())
     assert [t.shape for t in found] == [(0, 4), (0,), (0,)]
+
+
+def test_an_overlap_of_one_switches_suppression_off():
+    """How an NMS-free head is measured: the best scores, whatever they overlap."""
+    torch.manual_seed(0)
+    boxes = torch.tensor([[10.0, 10.0, 50.0, 50.0]]).repeat(30, 1)
+    boxes[15:] += 1e-3
+    scores = torch.rand(30, 2)
+    (found,) = non_max_suppression(
+        boxes[None], scores[None], NMSSettings(confidence=0, iou=1, max_detections=20)
+    )
+    assert torch.equal(found.scores, scores.flatten().topk(20).values)

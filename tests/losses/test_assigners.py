@@ -76,3 +76,19 @@ def test_owner_of_each_anchor_equals_brute_force(seed, objects):
             assert owner[anchor] == assignment.indices[0, anchor]
     asked = {a for a, g in owner.items() if complete_iou(boxes[g], predicted[a]) > 0.01}
     assert asked <= set(assignment.foreground[0].nonzero().flatten().tolist())
+
+
+def test_one_to_one_gives_each_object_its_best_anchor():
+    """Two objects apart from each other: one anchor each, asked for its own overlap."""
+    points = torch.cartesian_prod(torch.arange(8) * 8.0 + 4, torch.arange(8) * 8.0 + 4)
+    boxes = torch.tensor([[2.0, 2.0, 26.0, 26.0], [34.0, 34.0, 62.0, 62.0]])
+    predicted = torch.cat((points - 10, points + 10), 1)
+    targets = Targets(boxes[None], torch.tensor([[0, 1]]), torch.ones(1, 2).bool())
+    assignment = TaskAlignedAssigner(topk=1)(
+        predicted[None], torch.full((1, 64, 2), 0.5), points, targets
+    )
+    assert assignment.foreground.sum() == 2
+    for index, box in enumerate(boxes):
+        (anchor,) = (assignment.foreground[0] & (assignment.indices[0] == index)).nonzero()
+        overlaps = complete_iou(box, predicted)
+        torch.testing.assert_close(assignment.scores[0, anchor, index][0], overlaps.max())

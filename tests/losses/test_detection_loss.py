@@ -114,3 +114,45 @@ def test_weights_for_each_branch(reference):
     assert output.total.item() == pytest.approx(3 * expected.item(), rel=1e-6)
     with pytest.raises(ValueError, match="aux_weight has 1 values for 2"):
         DetectionLoss(TaskAlignedAssigner(), aux_weight=[0.5])(prediction, targets)
+
+
+def test_weights_and_assigners_by_name(reference):
+    main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
+    targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)
+    prediction = Prediction(head_output(main), (head_output(aux), head_output(main)))
+    one_to_one = TaskAlignedAssigner(topk=1)
+    loss = DetectionLoss(
+        TaskAlignedAssigner(),
+        aux_weight={"fine": 1.0, "icn": 0.25},
+        aux_assigner={"fine": one_to_one},
+        aux_names=["icn", "fine"],
+    )
+    output = loss(prediction, targets)
+    alone = DetectionLoss(one_to_one)(Prediction(head_output(main), ()), targets).main
+    assert output.aux[1] == alone, "the fine branch is assigned one to one"
+    assert output.aux[1].cls != output.main.cls
+    expected = output.main.total + 0.25 * output.aux[0].total + alone.total
+    assert output.total.item() == pytest.approx(3 * expected.item(), rel=1e-6)
+
+    guided = DetectionLoss(
+        TaskAlignedAssigner(),
+        lead_head_guided=True,
+        aux_assigner={"fine": one_to_one},
+        aux_names=["icn", "fine"],
+    )(prediction, targets)
+    assert guided.aux[1] == alone, "an assigner of its own goes before the main head's guidance"
+    assert guided.aux[0].cls != output.aux[0].cls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"aux_weight": {"fpn": 1.0}}, "aux_weight names fpn, but the auxiliary branches are: icn"),
+        ({"aux_weight": {}}, "aux_weight has no weight for icn"),
+        ({"aux_weight": [1.0, 2.0]}, "aux_weight has 2 values for 1"),
+        ({"aux_assigner": {"fine": None}}, "aux_assigner names fine, but"),
+    ],
+)
+def test_refuses_branches_that_are_not_there(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        DetectionLoss(TaskAlignedAssigner(), aux_names=["icn"], **arguments)

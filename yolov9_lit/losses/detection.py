@@ -6,7 +6,7 @@ Generalized Focal Loss (arXiv 2006.04388).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,8 +58,10 @@ class DetectionLoss(nn.Module):
         cls_gain: float = 0.5,
         dfl_gain: float = 1.5,
         main_weight: float = 1.0,
-        aux_weight: float | Sequence[float] = 0.25,
+        aux_weight: float | Sequence[float] | Mapping[str, float] = 0.25,
         lead_head_guided: bool = False,
+        aux_assigner: Mapping[str, Assigner] | None = None,
+        aux_names: Sequence[str] = (),
     ) -> None:
         """Set the weights.
 
@@ -69,16 +71,31 @@ class DetectionLoss(nn.Module):
             cls_gain: weight of the BCE term.
             dfl_gain: weight of the DFL term.
             main_weight: weight of the main branch.
-            aux_weight: weight of the auxiliary branches, one for all or one for each.
+            aux_weight: weight of the auxiliary branches: one for all, or one for each in their
+                order or by name.
             lead_head_guided: assign the auxiliary branches' targets by the main branch's
                 predictions (YOLOv7, arXiv 2207.02696, section 4.2) instead of by their own.
+            aux_assigner: by name, an assigner of its own for a branch; that branch is assigned by
+                its own predictions in any case.
+            aux_names: the auxiliary branches in their order; needed where one is named.
+
+        Raises:
+            ValueError: a branch that is named is not there, one of those there has no weight, or
+                there are more or fewer weights than branches.
         """
         super().__init__()
         self.assigner = assigner
         self.gains = LossItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
-        self.aux_weight = aux_weight
+        self.aux_weight: float | Sequence[float] = (
+            _in_order(aux_weight, aux_names) if isinstance(aux_weight, Mapping) else aux_weight
+        )
+        if aux_names:
+            self._aux_weights(len(aux_names))  # a list of another length is refused at once
         self.lead_head_guided = lead_head_guided
+        own = aux_assigner or {}
+        _check_names("aux_assigner", own, aux_names)
+        self.aux_assigners = {list(aux_names).index(name): one for name, one in own.items()}
 
     def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:
         """Compute the loss.
@@ -91,13 +108,14 @@ class DetectionLoss(nn.Module):
             ValueError: `aux_weight` is a sequence of another length than the auxiliary branches.
         """
         boxes = decode_boxes(prediction.main)
-        assignment = self._assign(prediction.main, boxes, targets)
-        main = self._items(prediction.main, boxes, assignment)
+        lead = _assign(self.assigner, prediction.main, boxes, targets)
+        main = self._items(prediction.main, boxes, lead)
         aux = []
-        for output in prediction.aux:
+        for i, output in enumerate(prediction.aux):
             boxes = decode_boxes(output)
-            if not self.lead_head_guided:
-                assignment = self._assign(output, boxes, targets)
+            guided = self.lead_head_guided and i not in self.aux_assigners
+            assigner = self.aux_assigners.get(i, self.assigner)
+            assignment = lead if guided else _assign(assigner, output, boxes, targets)
             aux.append(self._items(output, boxes, assignment))
 
         weights = (self.main_weight, *self._aux_weights(len(aux)))
@@ -114,13 +132,9 @@ class DetectionLoss(nn.Module):
             return (self.aux_weight,) * count
         if len(self.aux_weight) != count:
             raise ValueError(
-                f"loss.aux_weight has {len(self.aux_weight)} values for {count} auxiliary branches"
+                f"aux_weight has {len(self.aux_weight)} values for {count} auxiliary branches"
             )
         return tuple(self.aux_weight)
-
-    def _assign(self, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
-        probabilities = output.class_logits.detach().float().sigmoid()
-        return self.assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
     def _items(self, output: HeadOutput, boxes: Tensor, assignment: Assignment) -> LossItems:
         """One branch's terms.
@@ -142,6 +156,26 @@ class DetectionLoss(nn.Module):
         dfl = (_distribution_focal_loss(output, target_boxes) * weight).sum()
         terms = LossItems(box, cls, dfl)
         return LossItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
+
+
+def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
+    probabilities = output.class_logits.detach().float().sigmoid()
+    return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
+
+
+def _in_order(weights: Mapping[str, float], names: Sequence[str]) -> list[float]:
+    _check_names("aux_weight", weights, names)
+    if missing := [name for name in names if name not in weights]:
+        raise ValueError(f"aux_weight has no weight for {', '.join(missing)}")
+    return [weights[name] for name in names]
+
+
+def _check_names(argument: str, given: Collection[str], names: Sequence[str]) -> None:
+    if unknown := [name for name in given if name not in names]:
+        raise ValueError(
+            f"{argument} names {', '.join(unknown)}, "
+            f"but the auxiliary branches are: {', '.join(names) or 'none'}"
+        )
 
 
 def _distribution_focal_loss(output: HeadOutput, target_boxes: Tensor) -> Tensor:

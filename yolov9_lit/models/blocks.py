@@ -1,7 +1,8 @@
-"""Computational blocks of a GELAN stage (YOLOv9 paper, section 4.2 and table 2).
+"""Computational blocks of a GELAN stage, made of convolutions (YOLOv9 paper, section 4.2, table 2).
 
 A block is any `nn.Module` class whose constructor takes `(in_channels, out_channels, depth)` and
-which keeps height and width; `depth` (the paper's CSP depth) repeats its inner unit.
+which keeps height and width; `depth` (the paper's CSP depth) repeats its inner unit. Those made of
+attention are in `models.attention`.
 """
 
 from __future__ import annotations
@@ -71,6 +72,19 @@ class DarkBlock(nn.Sequential):
 
         def unit(a: int, b: int) -> nn.Module:
             return _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3))
+
+        super().__init__(*_chain(unit, in_channels, out_channels, depth))
+
+
+class DepthwiseBlock(nn.Sequential):
+    """Depth-wise separable convolution, `depth` times: 3x3 on each channel alone, 1x1, residual.
+
+    From MobileNets (arXiv 1704.04861), with YOLO's normalisation and activation after each half.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
+        def unit(a: int, b: int) -> nn.Module:
+            return _Residual(a, b, Conv(a, a, 3, groups=a), Conv(a, b))
 
         super().__init__(*_chain(unit, in_channels, out_channels, depth))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
 from yolov9_lit.models.head import Head, decode_boxes
-from yolov9_lit.models.pgi import AuxiliaryFactory
+from yolov9_lit.models.pgi import AuxiliaryFactory, SecondHead
 from yolov9_lit.structures import HeadOutput, Prediction
 
 
@@ -77,17 +77,41 @@ class Detector(nn.Module):
         """
         return decode_boxes(output), output.class_logits.float().sigmoid()
 
-    def without_auxiliary(self) -> Detector:
-        """The main branch alone; its modules are shared with this detector, not copied."""
-        main = Detector(self.backbone, self.neck, self.head)
-        return main.train(self.training)
+    def without_auxiliary(self, second_head: str | None = None) -> Detector:
+        """The main branch alone; its modules are shared with this detector, not copied.
 
-    def deploy(self) -> Detector:
+        Args:
+            second_head: name of a `SecondHead` branch whose head is to take the main one's place.
+
+        Raises:
+            ValueError: there is no second head of this name.
+        """
+        head = self.head if second_head is None else self._second_head(second_head)
+        return Detector(self.backbone, self.neck, head).train(self.training)
+
+    def _second_head(self, name: str) -> Head:
+        seconds = [n for n, b in self.aux_branches.items() if isinstance(b, SecondHead)]
+        if name not in seconds:
+            raise ValueError(
+                f"the detector has no second head {name!r}, it has {', '.join(seconds) or 'none'}"
+            )
+        head = self.aux_heads[name]
+        assert isinstance(head, Head)
+        return head
+
+    def deploy(self, second_head: str | None = None) -> Detector:
         """A copy in evaluation mode: main branch only, RepConv and batch normalisation fused.
 
         Gives the same main outputs as this detector in evaluation mode, to rounding.
+
+        Args:
+            second_head: see `without_auxiliary`.
+
+        Raises:
+            ValueError: there is no second head of this name.
         """
-        detector = copy.deepcopy(self.without_auxiliary()).eval().requires_grad_(False)
+        main = self.without_auxiliary(second_head)
+        detector = copy.deepcopy(main).eval().requires_grad_(False)
         for module in list(detector.modules()):
             fuse = getattr(module, "fuse", None)
             if callable(fuse):

@@ -35,14 +35,24 @@ def _fused(conv_bn: nn.Module) -> nn.Conv2d:
 
 
 class Conv(nn.Module):
-    """Bias-free convolution, batch normalisation, SiLU; "same" padding for odd kernels."""
+    """Bias-free convolution, batch normalisation, SiLU; "same" padding for odd kernels.
+
+    `activate=False` leaves SiLU out: for queries, keys, values and what is added to a residual.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        activate: bool = True,
     ) -> None:
         super().__init__()
         self.conv: nn.Module = _conv_bn(in_channels, out_channels, kernel, stride, groups)
-        self.act = nn.SiLU()
+        self.act = nn.SiLU() if activate else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H / stride, W / stride)."""

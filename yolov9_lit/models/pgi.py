@@ -96,3 +96,21 @@ class NeckIntegrativeNetwork(_Integrative):
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Read the image and the neck, give levels 3 to 5."""
         return self.integrate(image, neck)
+
+
+class SecondHead(nn.Module):
+    """The neck's own outputs, for a head beside the main one ("coarse" and "fine", yolov9_cf).
+
+    The main head learns from many anchors an object and needs non-maximum suppression; this one,
+    given a one-to-one assignment, does without. It reads exactly what the main head reads, so
+    `Detector.deploy` can keep it in the main head's place. As published its gradient goes on into
+    neck and backbone; YOLOv10 (arXiv 2405.14458) stops it there.
+    """
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = tuple(neck_channels)
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Pass the neck's levels 3 to 5 on."""
+        return neck

@@ -1,0 +1,144 @@
+"""Every PGI variant that conf/pgi names, on every size: trains, and deploys to the bare GELAN."""
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.research.cost import count_parameters
+from yolov9_lit.structures import Targets
+
+VARIANTS = sorted(path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml"))
+BRANCHES = dict.fromkeys(VARIANTS, 1) | {"none": 0, "fpn_icn": 2, "cf": 2}
+
+# C and E as they are, but narrow: unlike T they have ADown, links of other widths than the stages'
+# and, in E, two columns.
+NARROW = [
+    "model.stem=[8,16]",
+    "model.p2=[32,16,8]",
+    "model.stages=[[64,32,16],[96,64,32],[96,64,32]]",
+    "model.downs=[32,64,96]",
+    "model.spp=[64,32]",
+    "model.top_down=[[64,64,32],[32,32,16]]",
+    "model.bottom_up=[[64,64,32],[96,64,32]]",
+    "model.bottom_up_downs=[32,64]",
+]
+SMALL = {"t": [], "c": NARROW, "e": NARROW}
+
+
+@pytest.fixture(params=[(size, pgi) for size in SMALL for pgi in VARIANTS], ids="-".join)
+def variant(request, make, randomise_statistics):
+    """A PGI variant's name, a small detector with it and the same detector's bare GELAN."""
+    size, pgi = request.param
+    detector = make(f"model=gelan_{size}", f"pgi={pgi}", *SMALL[size])
+    randomise_statistics(detector)
+    return pgi, detector, make(f"model=gelan_{size}", "pgi=none", *SMALL[size])
+
+
+@pytest.fixture
+def images():
+    torch.manual_seed(0)
+    return torch.rand(2, 3, 64, 96)
+
+
+def some_gradient(*outputs):
+    """A scalar that depends on every output in its own way."""
+    logits = [x for o in outputs for x in (o.class_logits, o.box_logits)]
+    return sum((x * torch.randn_like(x)).sum() for x in logits)
+
+
+def without_gradient(module):
+    return [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+def assert_same(output, expected):
+    torch.testing.assert_close(output.class_logits, expected.class_logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(output.box_logits, expected.box_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_deploys_to_the_main_branch(variant, images):
+    pgi, detector, gelan = variant
+    detector.eval()
+    deployed = detector.deploy()
+    with torch.no_grad():
+        before, after = detector(images), deployed(images)
+    assert len(before.aux) == BRANCHES[pgi], "deploy() leaves the detector as it was"
+    assert not after.aux
+    assert_same(after.main, before.main)
+    assert count_parameters(deployed) == count_parameters(gelan.deploy())
+
+
+def test_gradient_reaches_every_parameter(variant, images):
+    _, detector, _ = variant
+    prediction = detector.train()(images)
+    some_gradient(prediction.main, *prediction.aux).backward()
+    assert not without_gradient(detector)
+
+
+def test_the_auxiliary_branches_alone_reach_the_whole_backbone(variant, images):
+    """What PGI is for. On E they read the first column."""
+    pgi, detector, _ = variant
+    if pgi == "none":
+        pytest.skip("no auxiliary branch")
+    some_gradient(*detector.train()(images).aux).backward()
+    assert not without_gradient(detector.aux_branches)
+    assert not without_gradient(detector.aux_heads)
+    backbone = detector.backbone
+    assert not without_gradient(getattr(backbone, "first", backbone))
+    assert all(p.grad is None for p in detector.head.parameters())
+
+
+def test_fpn_of_e_leaves_the_second_column_alone(make, images):
+    detector = make("model=yolov9_e", *NARROW)
+    some_gradient(*detector(images).aux).backward()
+    assert all(p.grad is None for p in detector.backbone.second.parameters())
+
+
+@pytest.mark.parametrize("size", list("tsmce"))
+def test_every_size_takes_every_branch(size, make, compose_config):
+    """All of them at once, on models of the full width."""
+    branches = {}
+    for pgi in VARIANTS:
+        branches |= instantiate(compose_config(f"model=gelan_{size}", f"pgi={pgi}").model.pgi)
+    with torch.device("meta"):
+        gelan = make(f"model=gelan_{size}")
+        detector = instantiate(
+            compose_config(f"model=gelan_{size}").model, num_classes=4, pgi=branches
+        )
+        prediction = detector.eval()(torch.empty(1, 3, 64, 64))
+    assert [o.class_logits.shape for o in prediction.aux] == [(1, 84, 4)] * len(branches)
+    assert count_parameters(detector.deploy()) == count_parameters(gelan.deploy())
+
+
+@pytest.mark.parametrize("pgi", VARIANTS)
+def test_trains_on_its_own_loss(pgi, make, compose_config, images):
+    detector = make("model=gelan_t", f"pgi={pgi}").train()
+    loss = instantiate(compose_config("model=gelan_t", f"pgi={pgi}").loss)
+    targets = Targets(
+        torch.tensor([[[4.0, 4.0, 60.0, 56.0]], [[30.0, 10.0, 90.0, 40.0]]]),
+        torch.tensor([[1], [3]]),
+        torch.ones(2, 1, dtype=torch.bool),
+    )
+    optimizer = torch.optim.Adam(detector.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(5):
+        output = loss(detector(images), targets)
+        losses.append(output.total.item())
+        optimizer.zero_grad()
+        output.total.backward()
+        optimizer.step()
+    assert len(output.aux) == BRANCHES[pgi]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_the_fine_head_can_be_deployed_in_the_main_heads_place(make, images):
+    detector = make("model=gelan_t", "pgi=cf").eval()
+    deployed = detector.deploy("fine")
+    with torch.no_grad():
+        fine = dict(zip(detector.aux_branches, detector(images).aux, strict=True))["fine"]
+        assert_same(deployed(images).main, fine)
+    assert count_parameters(deployed) == count_parameters(detector.deploy())
+    with pytest.raises(ValueError, match="no second head 'icn', it has fine"):
+        detector.deploy("icn")
+    with pytest.raises(ValueError, match="no second head 'fine', it has none"):
+        make("model=gelan_t").deploy("fine")
