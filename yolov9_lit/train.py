@@ -15,6 +15,7 @@ from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector
+from yolov9_lit.search.trial import objective_values
 from yolov9_lit.training.module import DetectionModule
 
 log = logging.getLogger(__name__)
@@ -87,9 +88,11 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
 
 
 @command("train")
-def main(cfg: DictConfig) -> dict[str, float]:
-    """Run one training."""
-    return train(cfg)
+def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
+    """Run one training; gives a search the values of its objectives."""
+    figures = train(cfg)
+    objectives = cfg.get("objectives")  # set by a search
+    return objective_values(objectives, figures, cfg.run_dir) if objectives else figures
 
 
 if __name__ == "__main__":
