@@ -73,7 +73,7 @@ def show_front(
     shown = Table(title=f"Pareto front ({counts})", title_justify="left")
     columns = [name for name in table.columns if name not in ("state", "front", "error")]
     for name in columns:
-        shown.add_column(name)
+        shown.add_column(name.rsplit(".", 1)[-1])
     rows = table[table["front"]][columns] if not table.empty else table
     for row in rows.itertuples(index=False):
         shown.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))

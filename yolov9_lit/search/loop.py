@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.study import Study
@@ -28,8 +29,8 @@ FOLDER, ERROR, EARLY_VALUES = "folder", "error", "values when given up"
 HOPELESS = 3
 """So many failed trials and none that succeeded: the mistake is not the trials'."""
 
-ASKS = 200
-"""So many proposals in a row that were tried before: there is nothing left to try."""
+DRAWS = 1000
+"""So many random draws in a row that were tried before: there is nothing left to try."""
 
 Outcome = tuple[float, ...] | str
 """A trial's objectives, or why it failed: text, for an exception's frames would keep its model."""
@@ -103,19 +104,33 @@ class Search:
     def _ask(self, count: int) -> list[FrozenTrial]:
         """New trials, fewer where the space has no more."""
         trials: list[FrozenTrial] = []
-        for _ in range(ASKS):
+        while len(trials) < count:
             trial = self.study.ask(self.space.searched)
-            twin = next((t for t in self.trials() if t.params == trial.params), None)
-            if twin is None:
-                trial.set_user_attr(FOLDER, f"trial-{trial.number:03d}")
-                trials.append(self.study.trials[trial.number])
-                if len(trials) == count:
+            if twin := next((t for t in self.trials() if t.params == trial.params), None):
+                self._settle(trial, twin)
+                untried = self._untried()
+                if untried is None:
                     break
-            elif twin.state.is_finished():  # the sampler learns it again, nothing is trained
-                self.study.tell(trial, twin.values, twin.state)
-            else:
-                self.study.tell(trial, state=TrialState.FAIL)
+                self.study.enqueue_trial(untried)
+                trial = self.study.ask(self.space.searched)
+            trial.set_user_attr(FOLDER, f"trial-{trial.number:03d}")
+            trials.append(self.study.trials[trial.number])
         return trials
+
+    def _settle(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
+        """End a trial that would train again what its twin has or does."""
+        if twin.state.is_finished():
+            self.study.tell(trial, twin.values, twin.state)
+        else:
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def _untried(self) -> dict[str, Any] | None:
+        """Parameters no trial had, drawn at random; None where there seem to be none."""
+        tried = [trial.params for trial in self.trials()]
+        sampler = optuna.samplers.RandomSampler(seed=len(self.study.trials))
+        dice = optuna.create_study(sampler=sampler)
+        draws = (dice.ask(self.space.searched).params for _ in range(DRAWS))
+        return next((params for params in draws if params not in tried), None)
 
     def _outcomes(self, trials: Sequence[FrozenTrial]) -> Sequence[Outcome]:
         try:

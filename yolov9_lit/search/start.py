@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import hydra
 import optuna
@@ -22,7 +22,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.search.front import show_front, write_front
 from yolov9_lit.search.loop import FOLDER, Outcome, Search, error_text
 from yolov9_lit.search.space import Space, parse_space
-from yolov9_lit.search.trial import check_objectives
+from yolov9_lit.search.trial import GFLOPS, check_objectives
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class SearchSettings:
     Attributes:
         study: name of the study.
         storage: Optuna's URL; None for an SQLite file in the sweep's folder.
-        objectives: "maximize" or "minimize" by name of the objective.
+        objectives: their names, see `search.trial.OBJECTIVES`.
         n_trials: finished trials that end the search, counted over all its starts.
         n_jobs: trials that run side by side, where the launcher can.
         seed: of the sampler.
@@ -50,7 +50,7 @@ class SearchSettings:
 
     study: str
     storage: str | None
-    objectives: Mapping[str, Literal["maximize", "minimize"]]
+    objectives: Sequence[str]
     n_trials: int
     n_jobs: int
     seed: int
@@ -121,7 +121,7 @@ def _study(settings: SearchSettings, space: Space, sweep_dir: Path) -> Study:
     study = optuna.create_study(
         study_name=settings.study,
         storage=settings.storage or f"sqlite:///{sweep_dir.resolve()}/study.db",
-        directions=list(settings.objectives.values()),
+        directions=["minimize" if o == GFLOPS else "maximize" for o in settings.objectives],
         load_if_exists=True,
     )
     # A fixed seed would propose a resumed search its first trials again.
@@ -129,7 +129,7 @@ def _study(settings: SearchSettings, space: Space, sweep_dir: Path) -> Study:
         settings.sampler, seed=settings.seed + len(study.trials)
     )
     identity = {
-        "objectives": dict(settings.objectives),
+        "objectives": list(settings.objectives),
         "fixed": sorted(space.fixed),
         "searched": {key: str(value) for key, value in sorted(space.searched.items())},
     }

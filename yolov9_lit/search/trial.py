@@ -21,7 +21,8 @@ NAME = "trial.json"
 VAL_AP = "val/AP"
 GFLOPS = "gflops"
 OBJECTIVES = (VAL_AP, GFLOPS, *CocoResult._fields[:12])
-"""What can be searched for: best validation AP, deployed GFLOPs, and the test's figures."""
+"""What can be searched for: best validation AP, deployed GFLOPs (fewer are better), and the test's
+figures."""
 
 
 @dataclass
