@@ -91,14 +91,13 @@ def run_search(
             return [_outcome(job) for job in jobs]
 
         search = Search(study, space, sweep_dir, run)
-        names = list(settings.objectives)
 
         def report() -> None:
-            write_front(search.finished(), study.best_trials, names, sweep_dir)
+            write_front(search.finished(), study.best_trials, settings.objectives, sweep_dir)
 
         search.until(settings.n_trials, settings.n_jobs, report)
         report()
-        show_front(search.finished(), study.best_trials, names)
+        show_front(search.finished(), study.best_trials, settings.objectives)
         log.info("The search is in %s", sweep_dir)
 
 
