@@ -14,6 +14,8 @@ def test_an_installed_wheel_finds_its_configs(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "yolov9_lit/conf/train.yaml" in names
+    assert "hydra_plugins/yolov9_lit_optuna/sweeper.py" in names
+    assert "hydra_plugins/__init__.py" not in names, "a namespace shared with other plugins"
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
     site = tmp_path / "site"

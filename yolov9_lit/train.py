@@ -17,6 +17,7 @@ from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector
+from yolov9_lit.search.trial import objective_values
 from yolov9_lit.training.callbacks.epoch_cost import EpochCost
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.module import DetectionModule
@@ -94,10 +95,15 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
 
 
 @command("train")
-def main(cfg: DictConfig) -> dict[str, float]:
-    """Run one training, or one job of a sweep; what was finished earlier is not done again."""
+def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
+    """Run one training, or one job of a sweep; what was finished earlier is not done again.
+
+    A search is given the values of its objectives.
+    """
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    return (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
+    figures = (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
+    objectives = cfg.get("objectives")  # set by a search
+    return objective_values(objectives, figures, cfg.run_dir) if objectives else figures
 
 
 if __name__ == "__main__":

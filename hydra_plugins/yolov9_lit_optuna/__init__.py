@@ -1,0 +1,1 @@
+"""Hydra plugin of yolov9_lit: architecture search with Optuna."""

@@ -1,0 +1,1 @@
+"""Architecture search: accuracy against cost, with Optuna."""
