@@ -207,9 +207,24 @@ def _worker(rank, meeting, path, truth, found, shares, queue):
     )
     metric = metric_for(path, truth)
     feed(metric, found, shares[rank])
-    queue.put((rank, metric.compute(), len(metric.detections_json())))
+    try:
+        queue.put((rank, metric.compute(), len(metric.detections_json())))
+    except FileNotFoundError as error:
+        queue.put((rank, type(error), 0))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def in_two_processes(*arguments):
+    context = mp.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_worker, args=(rank, *arguments, queue)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    results = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(30)
+    return results
 
 
 @pytest.mark.parametrize("split", [8, 12])
@@ -221,15 +236,15 @@ def test_two_processes_give_what_one_gives(tmp_path, split):
     shares = [images[:split], images[split:] + images[:1] * (split < 12)]  # uneven, one twice
     alone = metric_for(path, truth)
     feed(alone, found, images)
-    context = mp.get_context("spawn")
-    queue = context.Queue()
-    arguments = (tmp_path / "meeting", path, truth, found, shares, queue)
-    processes = [context.Process(target=_worker, args=(rank, *arguments)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    results = [queue.get(timeout=120) for _ in processes]
-    for process in processes:
-        process.join(30)
-    for _, result, rows in results:
+    for _, result, rows in in_two_processes(tmp_path / "meeting", path, truth, found, shares):
         assert result == alone.compute()
         assert rows == len(alone.detections_json())
+
+
+def test_an_error_of_the_first_process_reaches_the_other(tmp_path):
+    truth = random_truth(0)
+    found = noisy_detections(truth, 0)
+    shares = [list(found), []]
+    gone = tmp_path / "gone.json"
+    results = in_two_processes(tmp_path / "meeting", gone, truth, found, shares)
+    assert {error for _, error, _ in results} == {FileNotFoundError}

@@ -18,6 +18,7 @@ from yolov9_lit.data.coco import CocoAnnotations, read_image
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 
 
@@ -116,13 +117,25 @@ class EvalDataset(Dataset[Item]):
         return len(self.annotations)
 
     def __getitem__(self, key: EvalKey) -> Item:
-        """Read and letterbox the picture of a key."""
+        """Read and letterbox the picture of a key.
+
+        Raises:
+            UserError: the picture is unreadable, or of another shape than its annotations say.
+        """
         path = self.annotations.image_path(key.picture)
         picture = read_image(path)
-        image, placement = evaluation_letterbox(picture, (key.height, key.width), self.image_size)
+        height, width = picture.shape[:2]
+        shape = (key.height, key.width)
+        try:
+            image, placement = evaluation_letterbox(picture, shape, self.image_size)
+        except ValueError as error:  # The batch's shape was chosen by the sizes in the file.
+            said_height, said_width = self.annotations.sizes[key.picture]
+            raise UserError(
+                f"picture {path} is {width} x {height} pixels, but its annotation file says "
+                f"{said_width} x {said_height}: correct its width and height there"
+            ) from error
         objects = self.annotations.objects(key.picture)
         single = ~objects.crowd
-        height, width = picture.shape[:2]
         image_id = int(self.annotations.image_ids[key.picture])
         info = ImageInfo(image_id, str(path), height, width, *placement)
         boxes = place_boxes(objects.boxes[single], placement)

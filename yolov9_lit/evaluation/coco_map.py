@@ -164,12 +164,20 @@ class CocoMetric(Metric):
         return torch.zeros((0, *STATES[state][1]), dtype=STATES[state][0], device=self.device)
 
     def compute(self) -> CocoResult:
-        """Evaluate everything given so far."""
-        result = [self._evaluate() if _rank() == 0 else None]
+        """Evaluate everything given so far; an error on rank 0 is raised on all ranks."""
+        outcome: list[CocoResult | Exception | None] = [None]
+        if _rank() == 0:
+            try:
+                outcome = [self._evaluate()]
+            except Exception as error:  # The other ranks are waiting for it.
+                outcome = [error]
         if dist.is_available() and dist.is_initialized():
-            dist.broadcast_object_list(result, src=0)
-        assert result[0] is not None
-        return result[0]
+            dist.broadcast_object_list(outcome, src=0)
+        (result,) = outcome
+        if isinstance(result, Exception):
+            raise result
+        assert result is not None
+        return result
 
     def detections_json(self) -> list[dict[str, Any]]:
         """All detections of all ranks in COCO's results format, with the data set's ids.
