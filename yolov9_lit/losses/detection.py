@@ -91,7 +91,7 @@ class DetectionLoss(nn.Module):
             _in_order(aux_weight, aux_names) if isinstance(aux_weight, Mapping) else aux_weight
         )
         if aux_names:
-            self._aux_weights(len(aux_names))  # a list of another length is refused at once
+            self.aux_weights(len(aux_names))  # a list of another length is refused at once
         self.lead_head_guided = lead_head_guided
         own = aux_assigner or {}
         _check_names("aux_assigner", own, aux_names)
@@ -113,12 +113,11 @@ class DetectionLoss(nn.Module):
         aux = []
         for i, output in enumerate(prediction.aux):
             boxes = decode_boxes(output)
-            guided = self.lead_head_guided and i not in self.aux_assigners
             assigner = self.aux_assigners.get(i, self.assigner)
-            assignment = lead if guided else _assign(assigner, output, boxes, targets)
+            assignment = lead if self.is_guided(i) else _assign(assigner, output, boxes, targets)
             aux.append(self._items(output, boxes, assignment))
 
-        weights = (self.main_weight, *self._aux_weights(len(aux)))
+        weights = (self.main_weight, *self.aux_weights(len(aux)))
         items = LossItems(
             *(
                 sum((w * term for w, term in zip(weights, terms, strict=True)), start=terms[0] * 0)
@@ -127,7 +126,16 @@ class DetectionLoss(nn.Module):
         )
         return DetectionLossOutput(items.total * boxes.shape[0], main, tuple(aux), items)
 
-    def _aux_weights(self, count: int) -> tuple[float, ...]:
+    def is_guided(self, index: int) -> bool:
+        """Whether the main branch's predictions assign the targets of this auxiliary branch."""
+        return self.lead_head_guided and index not in self.aux_assigners
+
+    def aux_weights(self, count: int) -> tuple[float, ...]:
+        """Weights of `count` auxiliary branches.
+
+        Raises:
+            ValueError: there are more or fewer.
+        """
         if not isinstance(self.aux_weight, Sequence):
             return (self.aux_weight,) * count
         if len(self.aux_weight) != count:

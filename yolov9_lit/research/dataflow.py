@@ -1,0 +1,133 @@
+"""What flows from which part of a detector into which: found by running it, not by its names.
+
+The detector runs once. Every tensor is marked with the parts that it comes from: what a part gives
+comes from that part, what is computed between parts (up-sampling, concatenation, sums) comes from
+all that went in. The marks on a part's inputs are the arrows that lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from yolov9_lit.models.detector import Detector
+from yolov9_lit.models.gelan import GELANStage
+from yolov9_lit.models.head import Head
+from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv
+
+IMAGE = "image"
+PARTS = (Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, Head, nn.Identity)
+"""What is not looked into; an identity stands for a stage that a column lacks."""
+
+
+@dataclass
+class Part:
+    """A part of a detector as it ran.
+
+    Attributes:
+        name: its path in the detector, e.g. "backbone.column.stages.2".
+        module: the part.
+        deployed: the deploy form keeps it.
+        sources: names of the parts it reads, and `IMAGE`, in the order of running.
+        in_size: height of the largest map it reads, in cells.
+        shape: (channels, height, width) of the map it gives; () of a head.
+    """
+
+    name: str
+    module: nn.Module
+    deployed: bool
+    sources: tuple[str, ...] = ()
+    in_size: int = 0
+    shape: tuple[int, ...] = ()
+
+
+class _Mark(NamedTuple):
+    tensor: Tensor  # kept, for an identity is only its own while the object lives
+    sources: dict[str, None]  # an ordered set
+
+
+@dataclass
+class _Marks(TorchFunctionMode):
+    """Follows tensors through what is computed outside of parts."""
+
+    marks: dict[int, _Mark] = field(default_factory=dict)
+    inside: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not self.inside:
+            self.mark(result, self.sources((args, kwargs)))
+        return result
+
+    def mark(self, tensors: Any, sources: dict[str, None]) -> None:
+        for tensor in _tensors(tensors):
+            self.marks[id(tensor)] = _Mark(tensor, sources)
+
+    def sources(self, tensors: Any) -> dict[str, None]:
+        known = [self.marks[id(t)].sources for t in _tensors(tensors) if id(t) in self.marks]
+        return {source: None for sources in known for source in sources}
+
+
+def trace(detector: Detector, image: Tensor) -> list[Part]:
+    """Run a detector and note its parts in the order of running.
+
+    Args:
+        detector: any form, in evaluation mode; on the meta device nothing is computed.
+        image: (B, C, H, W).
+    """
+    kept = set(detector.without_auxiliary().modules())
+    marks = _Marks()
+    ran: list[Part] = []
+    handles = []
+    for name, module in _parts(detector, ""):
+        part = Part(name, module, module in kept)
+        handles += _watch(part, marks, ran)
+    try:
+        marks.mark(image, {IMAGE: None})
+        with torch.no_grad(), marks:
+            detector(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ran
+
+
+def _watch(part: Part, marks: _Marks, ran: list[Part]) -> list[Any]:
+    def enter(module: nn.Module, inputs: Any) -> None:
+        part.sources = tuple(marks.sources(inputs))
+        marks.inside = True
+        part.in_size = max(t.shape[2] for t in _tensors(inputs))
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        first = _tensors(output)[0]
+        part.shape = tuple(first.shape[1:]) if first.ndim == 4 else ()
+        marks.inside = False
+        marks.mark(output, {part.name: None})
+        ran.append(part)
+
+    return [part.module.register_forward_pre_hook(enter), part.module.register_forward_hook(leave)]
+
+
+def _parts(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """The known layers, and whatever else holds parameters of its own."""
+    own = any(True for _ in module.parameters(recurse=False))
+    if isinstance(module, PARTS) or own:
+        yield name, module
+        return
+    for child_name, child in module.named_children():
+        yield from _parts(child, f"{name}.{child_name}" if name else child_name)
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
