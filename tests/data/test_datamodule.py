@@ -279,6 +279,9 @@ def test_default_data_is_made_on_first_use(tmp_path):
 
 
 def test_a_picture_of_another_shape_than_annotated_is_named(folder):
-    Image.new("RGB", (30, 300)).save(folder / "val" / "0.png")
-    with pytest.raises(UserError, match=r"0\.png is 30 x 300 pixels, but its annotation file says"):
-        list(datamodule(folder, image_size=640, eval_batch_size=1).val_dataloader())
+    with Image.open(folder / "val" / "0.png") as picture:
+        size = (30, 300) if picture.width > picture.height else (300, 30)
+    Image.new("RGB", size).save(folder / "val" / "0.png")
+    loader = datamodule(folder, image_size=640, eval_batch_size=1).val_dataloader()
+    with pytest.raises(UserError, match=rf"0\.png is {size[0]} x {size[1]} pixels, but its"):
+        list(loader)
