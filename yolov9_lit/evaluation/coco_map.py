@@ -209,7 +209,7 @@ class CocoMetric(Metric):
         coco_class, eval_class = BACKENDS[self.backend]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             truth = coco_class()
-            truth.dataset = self._ground_truth()
+            truth.dataset = read_ground_truth(self.annotation_file)
             truth.createIndex()
             if len(rows):
                 found = truth.loadRes(rows)
@@ -249,13 +249,14 @@ class CocoMetric(Metric):
             for k, category in enumerate(evaluation.params.catIds)
         )
 
-    def _ground_truth(self) -> dict[str, Any]:
-        """The annotation file, completed by the keys that smaller data sets leave out."""
-        content = json.loads(self.annotation_file.read_text())
-        for annotation in content["annotations"]:
-            annotation.setdefault("iscrowd", 0)
-            annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
-        return content
+
+def read_ground_truth(annotation_file: Path) -> dict[str, Any]:
+    """A COCO-format file, completed by the keys that smaller data sets leave out."""
+    content = json.loads(annotation_file.read_text())
+    for annotation in content["annotations"]:
+        annotation.setdefault("iscrowd", 0)
+        annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
+    return content
 
 
 def _mean(values: np.ndarray) -> float:
