@@ -9,7 +9,7 @@ from typing import Any
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.research.report.runs import Run
-from yolov9_lit.research.report.settings import Settings, configurations, label, text
+from yolov9_lit.research.report.settings import Settings, configurations, label, short_label, text
 from yolov9_lit.research.report.statistics import Pooled, pool
 
 PAPER_EPOCHS = 500
@@ -34,6 +34,11 @@ class Row:
     def label(self) -> str:
         """One line."""
         return label(self.settings)
+
+    @property
+    def short_label(self) -> str:
+        """Shorter, for pictures: words that name themselves stand alone."""
+        return short_label(self.settings)
 
     def pooled(self, figure: str) -> Pooled:
         """One figure of all seeds, in percent."""

@@ -70,6 +70,16 @@ def label(settings: Settings) -> str:
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
+def short_label(settings: Settings) -> str:
+    """Shorter: `csp icn`; names stay with numbers, truth values and "none"."""
+    return " ".join(
+        f"{name}={value}"
+        if re.fullmatch(r"[\d.\[{-].*|none|null|true|false", value)
+        else value.rsplit(".", 1)[-1]
+        for name, value in settings.items()
+    )
+
+
 def _varying(mappings: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> list[str]:
     """Keys that do not have one value in all mappings, in the order of first appearance."""
     names = dict.fromkeys(key for mapping in mappings for key in mapping)
