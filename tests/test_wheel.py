@@ -14,6 +14,7 @@ def test_an_installed_wheel_finds_its_configs(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "yolov9_lit/conf/train.yaml" in names
+    assert "yolov9_lit/research/report/page.html" in names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
     site = tmp_path / "site"

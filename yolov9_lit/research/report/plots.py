@@ -134,7 +134,10 @@ def _side_by_side(axes: Axes, points: Sequence[Point]) -> list[Point]:
 
 
 def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
-    """Validation AP by epoch, mean and range over the seeds; dashed where no run has finished."""
+    """Validation AP by epoch, mean and range over the seeds.
+
+    Rows of which no run counts yet show their unfinished runs.
+    """
     axes = _axes("epochs trained", "validation AP (%)")
     labels = []
     for i, row in enumerate(rows):
@@ -145,9 +148,8 @@ def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
         # An epoch that only some seeds have reached would bend the mean.
         table = pd.concat(curves, axis=1).dropna()
         color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
-        mean, text = table.mean(axis=1), row.short_label
-        if not row.runs:
-            style, text = "--", f"{row.short_label} (unfinished)"
+        mean = table.mean(axis=1)
+        text = row.short_label if row.runs else f"{row.short_label} (unfinished)"
         axes.fill_between(
             table.index, table.min(axis=1), table.max(axis=1), color=color, alpha=0.1, lw=0
         )
@@ -161,7 +163,10 @@ def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.figure.canvas.draw()
     spread_labels(axes, labels)
-    return _save(axes, path, "Validation AP by epoch: mean (line) and range (band) over the seeds.")
+    caption = "Validation AP by epoch: mean (line) and range (band) over the seeds"
+    if not all(row.runs for row in rows):
+        caption += "; where no run counts yet, of the unfinished ones"
+    return _save(axes, path, f"{caption}.")
 
 
 def _axes(x: str, y: str) -> Axes:

@@ -68,9 +68,14 @@ class Row:
     def why_not_comparable(self) -> str:
         """What keeps the paper's figures from being comparable; empty where nothing does."""
         data = {str(run.choices.get("data")) for run in self.runs} - {PAPER_DATA}
-        epochs = {run.max_epochs for run in self.runs} - {PAPER_EPOCHS, None}
+        epochs = {run.max_epochs for run in self.runs if run.max_epochs} - {PAPER_EPOCHS}
         reasons = [f"data={name}" for name in sorted(data)]
-        return ", ".join([*reasons, *(f"{count} epochs" for count in sorted(filter(None, epochs)))])
+        reasons += [f"{count} epochs" for count in sorted(epochs)]
+        ours, theirs = (self.cost("params") or 0) / 1e6, self.paper.get("params")
+        # Other classes alone also change the number of parameters.
+        if not data and ours and theirs and abs(ours / theirs - 1) > 0.05:
+            reasons.append(f"{ours:.1f} M parameters, not {theirs}")
+        return ", ".join(reasons)
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:

@@ -65,7 +65,7 @@ def write_report(
     page = make_page(title, subtitle, tables, plots, appendix)
     written = {
         "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
-        "report.tex": "\n".join(latex(table) for table in (*tables, *appendix)),
+        "report.tex": "\n".join(map(latex, tables)),
         "report.csv": result_frame(rows, comparisons).to_csv(index=False),
         "report.html": page,
     }
