@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from rich.progress import track
 
-from yolov9_lit.evaluation.coco_map import read_ground_truth
+from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.research.report.matches import Floats, match
 from yolov9_lit.research.report.rows import Row, base_of
 from yolov9_lit.research.report.runs import Run
