@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.structures import Detections
 
 STATES = {
@@ -217,7 +217,7 @@ class CocoMetric(Metric):
         coco_class, eval_class = BACKENDS[self.backend]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             truth = coco_class()
-            truth.dataset = self._ground_truth()
+            truth.dataset = read_ground_truth(self.annotation_file)
             truth.createIndex()
             if len(rows):
                 found = truth.loadRes(rows)
@@ -256,14 +256,6 @@ class CocoMetric(Metric):
             )
             for k, category in enumerate(evaluation.params.catIds)
         )
-
-    def _ground_truth(self) -> dict[str, Any]:
-        """The annotation file, completed by the keys that smaller data sets leave out."""
-        content = json.loads(self.annotation_file.read_text())
-        for annotation in content["annotations"]:
-            annotation.setdefault("iscrowd", 0)
-            annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
-        return content
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,0 +1,143 @@
+"""Accumulation on resampled images against pycocotools, also on a physically duplicated set."""
+
+import contextlib
+import copy
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from yolov9_lit.research.report.matches import match
+
+CATEGORIES = (3, 17, 44)
+RARE = 90  # in one image only: most resamples lack it
+
+
+def scene(seed, images=14):
+    """Truth with crowds, empty images and a rare class; noisy detections with distinct scores."""
+    rng = np.random.default_rng(seed)
+    annotations, detections = [], []
+    for image in range(images):
+        for _ in range(rng.integers(0, 8)):
+            x, y, w, h = *rng.uniform(0, 300, 2), *rng.uniform(4, 200, 2)
+            category = RARE if image == 3 else int(rng.choice(CATEGORIES))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": 10 * image,
+                    "category_id": category,
+                    "bbox": [x, y, w, h],
+                    "area": w * h,
+                    "iscrowd": int(rng.random() < 0.15),
+                }
+            )
+            for noise in (1, 4, 15)[: rng.integers(0, 4)]:
+                box = [*(np.array([x, y]) + rng.normal(0, noise, 2)), w, h]
+                detections.append(detection(rng, image, category, box))
+        for _ in range(120 if image == 5 else 3):  # more than the 100 that count
+            box = rng.uniform(1, 200, 4).tolist()
+            detections.append(detection(rng, image, int(rng.choice((*CATEGORIES, RARE))), box))
+    truth = {
+        "images": [{"id": 10 * i, "width": 500, "height": 500} for i in range(images)],
+        "annotations": annotations,
+        "categories": [{"id": c, "name": f"class {c}"} for c in (*CATEGORIES, RARE)],
+    }
+    return truth, detections
+
+
+def detection(rng, image, category, box):
+    return {
+        "image_id": 10 * image,
+        "category_id": category,
+        "bbox": [float(v) for v in box],
+        "score": float(rng.random()),
+    }
+
+
+def load(truth):
+    coco = COCO()
+    coco.dataset = copy.deepcopy(truth)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def oracle(truth, detections):
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = load(truth)
+        evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(detections)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[0]
+
+
+def duplicated(truth, detections, weights):
+    """The data set in which each image is there as often as it was drawn."""
+    images, annotations, found = [], [], []
+    for image, weight in zip(truth["images"], weights, strict=True):
+        for n in range(weight):
+            own = image["id"] + n  # ids are ten apart
+            images.append({**image, "id": own})
+            for a in truth["annotations"]:
+                if a["image_id"] == image["id"]:
+                    annotations.append({**a, "image_id": own, "id": len(annotations) + 1})
+            found += [{**d, "image_id": own} for d in detections if d["image_id"] == image["id"]]
+    return {**truth, "images": images, "annotations": annotations}, found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_image_once_is_pycocotools(seed):
+    truth, detections = scene(seed)
+    matches = match(load(truth), detections)
+    (ap,) = matches.average_precision(np.ones((1, matches.num_images), dtype=int))
+    assert ap == pytest.approx(oracle(truth, detections), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_resample_is_a_duplicated_data_set(seed):
+    truth, detections = scene(seed)
+    matches = match(load(truth), detections)
+    rng = np.random.default_rng(seed)
+    count = matches.num_images
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=3)
+    for ap, drawn in zip(matches.average_precision(weights), weights, strict=True):
+        assert ap == pytest.approx(oracle(*duplicated(truth, detections, drawn)), abs=1e-12)
+
+
+def test_replicates_taken_in_parts_are_the_same(monkeypatch):
+    matches = match(load(scene(0)[0]), scene(0)[1])
+    weights = np.random.default_rng(0).multinomial(14, np.full(14, 1 / 14), size=50)
+    whole = matches.average_precision(weights)
+    monkeypatch.setattr("yolov9_lit.research.report.matches.BLOCK", 500)
+    np.testing.assert_array_equal(matches.average_precision(weights), whole)
+
+
+def test_on_coco(shared):
+    path = shared / "data" / "coco_tiny" / "annotations" / "instances_val2017.json"
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+    rng = np.random.default_rng(0)
+    detections = [
+        {
+            "image_id": a["image_id"],
+            "category_id": a["category_id"],
+            "bbox": [float(v) for v in np.array(a["bbox"]) + rng.normal(0, 4, 4)],
+            "score": float(rng.random()),
+        }
+        for a in truth.dataset["annotations"]
+    ]
+    matches = match(truth, detections)
+    (ap,) = matches.average_precision(np.ones((1, matches.num_images), dtype=int))
+    assert ap == pytest.approx(oracle(truth.dataset, detections), abs=1e-12)
+
+
+def test_nothing_found_and_nothing_to_find():
+    truth, detections = scene(1)
+    nobody = match(load(truth), [])
+    np.testing.assert_array_equal(nobody.average_precision(np.ones((2, 14), dtype=int)), [0, 0])
+    empty = match(load({**truth, "annotations": []}), detections)
+    assert np.isnan(empty.average_precision(np.ones((1, 14), dtype=int))).all()
+    assert nobody.truth == match(load(truth), detections).truth != empty.truth

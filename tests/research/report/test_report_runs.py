@@ -1,0 +1,161 @@
+"""Run folders in every state become rows, or are told apart with a reason."""
+
+import json
+
+import pytest
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.research.report.rows import base_of, choose_base, make_rows
+from yolov9_lit.research.report.runs import read_runs
+
+
+def rows_of(folders):
+    return make_rows(read_runs(folders.root))
+
+
+def test_every_state_of_a_run_is_seen(folders):
+    folders.make("good")
+    folders.make("failed", seed=1, status="failed")
+    folders.make("running", seed=2, status="running")
+    (folders.make("untested", seed=3) / "results.json").unlink()
+    (folders.make("cut", seed=4) / "run.json").write_text('{"status": "do')
+    (folders.make("half", seed=5) / "results.json").write_text('{"AP": 0.1')
+    (folders.make("bare", seed=6) / ".hydra" / "config.yaml").unlink()
+    started = folders.make("started", seed=7, status="running")
+    (started / "run.json").unlink()
+    (started / "metrics.csv").unlink()
+    rows, left = rows_of(folders)
+    assert [run.folder.name for row in rows for run in row.runs] == ["good"]
+    told = {run.folder.name: (run.status, run.problem) for run in left}
+    assert told == {
+        "failed": ("failed", "RuntimeError: out of memory"),
+        "running": ("running", "2 of 4 epochs validated"),
+        "untested": ("done", "no results.json: it was not tested"),
+        "cut": ("unknown", "run.json is damaged"),
+        "half": ("done", "results.json is damaged"),
+        "bare": ("done", "no readable .hydra/config.yaml"),
+        "started": ("unknown", "0 of 4 epochs validated"),
+    }
+
+
+def test_runs_from_before_the_record_count_and_other_commands_do_not(folders):
+    (folders.make("old/one", seed=3) / "run.json").unlink()
+    evaluation = folders.make("old/evaluated", seed=4)
+    (evaluation / "run.json").unlink()
+    (evaluation / ".hydra" / "hydra.yaml").write_text("hydra: {job: {name: eval}}")
+    rows, left = rows_of(folders)
+    assert [run.folder.name for run in rows[0].runs] == ["one"]
+    assert rows[0].runs[0].seed == 3
+    assert left == []
+
+
+def test_the_curve_of_a_resumed_and_cut_file(folders):
+    folder = folders.make("one")
+    (folder / "metrics.csv").write_text(
+        "epoch,step,val/AP\n0,1,\n0,1,0.1\n1,2,0.2\n1,2,0.3\n2,3,-1\n3,4,0.4\n4"
+    )
+    (run,) = read_runs(folders.root)
+    assert run.curve.to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}
+
+
+def test_seeds_are_pooled_and_what_differs_names_the_row(folders):
+    for seed in (0, 1):
+        for pgi in ("none", "fpn"):
+            folders.make(f"a/{pgi}-{seed}", seed=seed, choices={"pgi": pgi})
+        folders.make(
+            f"b/deep-{seed}", seed=seed, choices={"pgi": "fpn"}, config={"model.elan_depth": 3}
+        )
+    rows, _ = rows_of(folders)
+    assert [row.label for row in rows] == [
+        "pgi=none elan_depth=2",
+        "pgi=fpn elan_depth=2",
+        "pgi=fpn elan_depth=3",
+    ]
+    assert [[run.seed for run in row.runs] for row in rows] == [[0, 1]] * 3
+    assert rows[2].short_label == "fpn elan_depth=3"
+    assert rows[0].seconds_per_epoch == 30.5
+    assert rows[0].peak_memory_mb == 901
+
+
+def test_keys_that_follow_from_a_choice_are_not_repeated(folders):
+    folders.make("s", choices={"model": "gelan_s"}, config={"model.elan_depth": 5})
+    folders.make("t", choices={"model": "gelan_t"})
+    assert [row.label for row in rows_of(folders)[0]] == ["model=gelan_s", "model=gelan_t"]
+
+
+def test_equal_endings_are_told_apart(folders):
+    folders.make("a", config={"data.image_size": 1, "model.image_size": 1})
+    folders.make("b", config={"data.image_size": 2, "model.image_size": 1})
+    folders.make("c", config={"data.image_size": 1, "model.image_size": 2})
+    labels = [row.label for row in rows_of(folders)[0]]
+    assert labels[0] == "data.image_size=1 model.image_size=1"
+
+
+def test_one_configuration_is_named_by_its_model(folders):
+    folders.make("a")
+    assert [row.label for row in rows_of(folders)[0]] == ["model=yolov9_t"]
+
+
+def test_a_seed_counts_once_the_latest(folders):
+    folders.make("first", record={"ended": "2026-01-01T00:00:00"})
+    folders.make("second", record={"ended": "2026-01-02T00:00:00"})
+    rows, left = rows_of(folders)
+    assert [run.folder.name for run in rows[0].runs] == ["second"]
+    assert left[0].problem == "repeated by second, which counts"
+
+
+def test_the_base_of_each_model(folders):
+    for model in ("gelan_s", "gelan_t"):
+        for pgi in ("none", "fpn"):
+            folders.make(f"{model}-{pgi}", choices={"model": model, "pgi": pgi})
+    rows, _ = rows_of(folders)
+    base = choose_base(rows, None)
+    assert base == {"pgi": "none"}
+    found = {row.label: other.label for row in rows if (other := base_of(row, rows, base))}
+    assert found == {
+        "model=gelan_s pgi=fpn": "model=gelan_s pgi=none",
+        "model=gelan_t pgi=fpn": "model=gelan_t pgi=none",
+    }
+    one = choose_base(rows, {"model": "gelan_t", "pgi": "none"})
+    found = [base_of(row, rows, one) for row in rows]
+    assert {other.label for other in found if other} == {"model=gelan_t pgi=none"}
+    with pytest.raises(UserError, match="No row has pgi=icn"):
+        choose_base(rows, {"pgi": "icn"})
+
+
+def test_the_base_without_pgi_is_the_first_row_or_as_told(folders):
+    for block in ("csp", "conv"):
+        folders.make(block, choices={"block": block})
+    rows, _ = rows_of(folders)
+    assert choose_base(rows, None) == {"block": "conv"}
+    assert choose_base(rows, {"block": "csp"}) == {"block": "csp"}
+
+
+@pytest.mark.parametrize(
+    ("data", "epochs", "params", "why"),
+    [
+        ("bccd", 20, 6.2e6, "data=bccd, 20 epochs"),
+        ("coco", 20, 6.2e6, "20 epochs"),
+        ("coco", 500, 2.0e6, "2.0 M parameters, not 6.2"),
+        ("coco", 500, 6.209e6, ""),
+    ],
+)
+def test_when_the_papers_figure_is_comparable(folders, data, epochs, params, why):
+    folders.make(
+        "a",
+        choices={"data": data},
+        config={"trainer.max_epochs": epochs},
+        record={"cost": {"params": params}},
+        paper={"ap": 44.8, "params": 6.2},
+    )
+    (row,) = rows_of(folders)[0]
+    assert row.paper["ap"] == 44.8
+    assert row.why_not_comparable == why
+
+
+def test_wrong_folders_are_refused(tmp_path):
+    with pytest.raises(UserError, match="There is no folder"):
+        read_runs(tmp_path / "nowhere")
+    (tmp_path / "run.txt").write_text(json.dumps({}))
+    with pytest.raises(UserError, match="holds no training"):
+        read_runs(tmp_path)

@@ -1,0 +1,199 @@
+"""The report's files from a half-finished sweep, and the command."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from yolov9_lit.research.report.labels import spread
+from yolov9_lit.research.report.write import write_report
+
+PAPER = {"table": "table2", "params": 6.2, "gflops": 23.5, "ap": 44.8}
+
+
+@pytest.fixture
+def sweep(folders):
+    for seed in (0, 1, 2):
+        folders.make(f"none-{seed}", seed=seed, choices={"pgi": "none"}, noise=12, paper=PAPER)
+        folders.make(f"lhg_icn-{seed}", seed=seed, choices={"pgi": "lhg_icn"}, noise=7)
+        status = ("done", "failed", "running")[seed]
+        folders.make(f"fpn-{seed}", seed=seed, choices={"pgi": "fpn"}, noise=12, status=status)
+    folders.make("icn-0", choices={"pgi": "icn"}, status="running")
+    return folders
+
+
+def report(folders, **arguments):
+    return write_report(folders.root, folders.root / "report", replicates=100, **arguments)
+
+
+def column(table, name):
+    i = table.columns.index(name)
+    return {row[0].text: row[i] for row in table.rows}
+
+
+def test_the_figures_are_those_of_the_runs(sweep):
+    frame = pd.read_csv(report(sweep).folder / "report.csv").set_index("pgi")
+    assert list(frame.index) == ["none", "fpn", "lhg_icn"]
+    for pgi, seeds in (("none", 3), ("fpn", 1), ("lhg_icn", 3)):
+        ap = [
+            100 * json.loads((sweep.root / f"{pgi}-{s}" / "results.json").read_text())["AP"]
+            for s in range(seeds)
+        ]
+        row = frame.loc[pgi]
+        assert row["seeds"] == seeds
+        assert row["AP"] == pytest.approx(np.mean(ap))
+        if seeds > 1:
+            assert row["AP_sd"] == pytest.approx(np.std(ap, ddof=1))
+            assert row["AP_low"] < row["AP"] < row["AP_high"]
+        else:
+            assert np.isnan(row["AP_sd"])
+    assert frame["AP_s"].isna().all(), "COCO's -1 is no figure"
+    better = frame.loc["lhg_icn"]
+    assert better["difference"] == pytest.approx(better["AP"] - frame.loc["none"]["AP"])
+    assert 0 < better["difference_low"] < better["difference"] < better["difference_high"]
+    # The seeds make equal boxes of equal noise: fpn's one run is the base's run of that seed.
+    same = frame.loc["fpn", ["difference", "difference_low", "difference_high"]]
+    assert same.tolist() == [0.0, 0.0, 0.0]
+    assert frame.loc["none", "paper_ap"] == 44.8
+    assert not frame.loc["none", "paper_comparable"]
+
+
+def test_tables_say_what_is_clear_and_what_does_not_count(sweep):
+    found = report(sweep)
+    difference = column(found.results, "difference")
+    assert difference["pgi=lhg_icn"].strong
+    assert not difference["pgi=fpn"].strong
+    assert difference["pgi=none"].text == "base"
+    assert column(found.results, "paper's AP")["pgi=none"].text == "44.8 †"
+    assert set(column(found.left, "why")) == {"fpn-1", "fpn-2", "icn-0"}
+    assert column(found.left, "status")["fpn-1"].text == "failed"
+    assert column(found.left, "configuration")["icn-0"].text == "pgi=icn"
+
+
+def test_the_same_runs_give_the_same_report(sweep, tmp_path):
+    first, second = (
+        write_report(sweep.root, tmp_path / name, replicates=50).folder for name in "ab"
+    )
+    for name in ("report.md", "report.csv", "report.tex", "report.html"):
+        assert (first / name).read_text() == (second / name).read_text()
+
+
+def test_the_page_stands_alone(sweep):
+    page = (report(sweep).folder / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == page.count("<img ") == 4
+    assert not re.search(r"https?://|src=\"(?!data:)|<link", page)
+    assert "$" not in re.sub(r"base64,[^\"]+", "", page), "nothing of the template is left"
+    assert "<strong>+" in page
+    assert "RuntimeError: out of memory" in page
+
+
+def test_latex_compiles(sweep, tmp_path):
+    source = (report(sweep).folder / "report.tex").read_text()
+    assert r"pgi=lhg\_icn" in source
+    assert not re.search(r"(?<!\\)[_%#]", source)
+    for body in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", source, re.S):
+        lines = [line for line in body[1].splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(body[0]) - 1}
+    if not shutil.which("pdflatex"):
+        pytest.skip("no pdflatex: only the structure was checked")
+    (tmp_path / "all.tex").write_text(
+        "\\documentclass{article}\\usepackage{graphicx}\\begin{document}\n"
+        + source
+        + "\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda f, _: (f / "detections.json").unlink(), "detections.json is missing"),
+        (lambda f, _: (f / "detections.json").write_text("[]"), "its detections give AP 0.0000"),
+        (lambda f, all_: all_.annotations.unlink(), "cannot be read here"),
+        (lambda f, _: edit(f / "results.json", num_images=7), "tested on 7 of 20 images"),
+        (lambda f, _: edit(f / "run.json", seed=9), "no seed in common"),
+    ],
+)
+def test_without_evidence_there_is_no_interval_but_a_reason(folders, spoil, reason):
+    folders.make("none", choices={"pgi": "none"}, noise=12)
+    spoil(folders.make("fpn", choices={"pgi": "fpn"}), folders)
+    results = report(folders).results
+    cell = column(results, "difference")["pgi=fpn"]
+    assert cell.text.endswith("?")
+    assert not cell.strong
+    assert any(note.startswith("? pgi=fpn: ") and reason in note for note in results.notes)
+
+
+def edit(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_another_test_set_is_not_paired(folders):
+    folders.make("none", choices={"pgi": "none"}, noise=12)
+    other = type(folders)(folders.root.parent / "other" / "sweep", images=20)
+    other.truth["annotations"][0]["category_id"] = 2
+    other.annotations.write_text(json.dumps(other.truth))
+    shutil.move(other.make("fpn", choices={"pgi": "fpn"}), folders.root / "fpn")
+    results = report(folders).results
+    assert any("not tested on the same images" in note for note in results.notes)
+
+
+def test_a_sweep_without_any_result_is_a_list_of_runs(folders):
+    folders.make("a", status="running")
+    folders.make("b", status="failed", choices={"pgi": "none"})
+    found = report(folders)
+    assert found.results.rows == ()
+    assert len(found.left.rows) == 2
+    assert (found.folder / "curves.png").is_file()
+    assert not (found.folder / "ap_params.png").exists()
+
+
+def test_labels_are_spread_in_their_order():
+    wanted = np.array([0.1, 0.11, 0.12, 0.5, 0.9])
+    found = spread(wanted, 0.05)
+    np.testing.assert_allclose(found, [0.06, 0.11, 0.16, 0.5, 0.9])
+    assert (np.diff(spread(np.zeros(6), 0.1)) > 0.0999).all()
+
+
+def run(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "yolov9_lit.report", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command(sweep, tmp_path):
+    done = run(tmp_path, "runs=sweep", "base={pgi:fpn}", "replicates=20")
+    assert done.returncode == 0, done.stderr
+    assert "pgi=lhg_icn" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Report: sweep/report/report.html")
+    written = {path.name for path in (sweep.root / "report").iterdir()}
+    assert {"report.md", "report.csv", "report.tex", "report.html", "curves.png"} <= written
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["instances_test.json", "sweep"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["runs=nowhere"], "error: There is no folder nowhere (runs)"),
+        (["runs=.", "base=none"], "error: base=none is no setting"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,38 @@
+"""Command: a sweep, or several, as a table beside the paper's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from yolov9_lit.cli import command
+from yolov9_lit.errors import UserError
+from yolov9_lit.research.report.render import terminal
+from yolov9_lit.research.report.tables import BRIEF
+from yolov9_lit.research.report.write import write_report
+
+
+@command("report")
+def main(cfg: DictConfig) -> None:
+    """Write the report, print its tables and, as the last line, where it is."""
+    if cfg.base is not None and not isinstance(cfg.base, DictConfig):
+        raise UserError(f"base={cfg.base} is no setting: give it as base={{pgi:none}}.")
+    report = write_report(
+        Path(cfg.runs).expanduser(),
+        Path(cfg.out).expanduser(),
+        base=None if cfg.base is None else OmegaConf.to_container(cfg.base),  # type: ignore[arg-type]
+        replicates=cfg.replicates,
+        seed=cfg.seed,
+    )
+    console = Console()
+    for table in (report.results.select(BRIEF), report.left):
+        if table.rows:
+            console.print(terminal(table))
+    sys.stdout.write(f"Report: {report.folder / 'report.html'} (and .md, .csv, .tex, .png)\n")
+
+
+if __name__ == "__main__":
+    main()

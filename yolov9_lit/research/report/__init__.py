@@ -1,0 +1,1 @@
+"""Run folders as a table beside the paper's: read, pool, compare, write."""

@@ -1,0 +1,141 @@
+"""Differences to the base row, by a paired bootstrap over the test images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools.coco import COCO
+from rich.progress import track
+
+from yolov9_lit.evaluation.ground_truth import read_ground_truth
+from yolov9_lit.research.report.matches import Floats, match
+from yolov9_lit.research.report.rows import Row, base_of
+from yolov9_lit.research.report.runs import Run
+from yolov9_lit.research.report.settings import Settings
+from yolov9_lit.research.report.statistics import Difference, draw_images, paired_difference
+
+AGREE = 0.002
+"""Largest AP difference between results.json and what detections.json gives: boxes and scores are
+rounded there."""
+
+
+class Resampled(NamedTuple):
+    """A run's AP on resamples of the test images.
+
+    Attributes:
+        ap: (B,) in percent; empty where it cannot be had.
+        truth: names the images and objects it was tested on.
+        problem: why it cannot be had; empty where it can.
+    """
+
+    ap: Floats
+    truth: str = ""
+    problem: str = ""
+
+
+class Comparison(NamedTuple):
+    """A row beside its base.
+
+    Attributes:
+        base: what it is compared with.
+        difference: in AP, percent; None where they share no seed.
+        note: why there is no difference or no interval; empty where there is one.
+    """
+
+    base: Row
+    difference: Difference | None
+    note: str
+
+
+def compare(
+    rows: Sequence[Row], base: Settings, *, replicates: int, seed: int
+) -> dict[str, Comparison]:
+    """Compare each row with its base.
+
+    Args:
+        rows: all.
+        base: settings of the base, see `base_of`.
+        replicates: number of resamples of the images.
+        seed: of the draw.
+
+    Returns:
+        By the row's label; rows without results or without a base are absent.
+    """
+    bases = [(row, other) for row in rows if row.runs and (other := base_of(row, rows, base))]
+    needed = {run.folder: run for two in bases for pair in _pairs(*two) for run in pair}
+    read_truth = cache(_read_truth)
+    known = {
+        run.folder: _resample(run, read_truth, replicates, seed)
+        for run in track(needed.values(), "Resampling the test images", transient=True)
+    }
+    return {row.label: _compare(row, other, known) for row, other in bases}
+
+
+def _pairs(row: Row, base: Row) -> list[tuple[Run, Run]]:
+    """The runs of both by seed, of the seeds that both have."""
+    theirs = {run.seed: run for run in base.runs}
+    return [(run, theirs[run.seed]) for run in row.runs if run.seed in theirs]
+
+
+def _compare(row: Row, base: Row, known: Mapping[Path, Resampled]) -> Comparison:
+    pairs = [(known[ours.folder], known[theirs.folder]) for ours, theirs in _pairs(row, base)]
+    if not pairs:
+        return Comparison(base, None, "no seed in common with its base")
+    figures = [
+        (100 * ours.figures["AP"], 100 * theirs.figures["AP"]) for ours, theirs in _pairs(row, base)
+    ]
+    problems = [one.problem for pair in pairs for one in pair if one.problem]
+    if not problems and len({one.truth for pair in pairs for one in pair}) > 1:
+        problems = ["not tested on the same images"]
+    resampled = None if problems else [ours.ap - theirs.ap for ours, theirs in pairs]
+    difference = paired_difference([a - b for a, b in figures], resampled)
+    return Comparison(base, difference, problems[0] if problems else "")
+
+
+def _resample(
+    run: Run, read_truth: Callable[[str], COCO | None], replicates: int, seed: int
+) -> Resampled:
+    """Resample a run's test images; the same resamples for all runs tested on as many images."""
+    annotations = run.record.get("annotations") or "(not recorded)"
+    truth, path = read_truth(annotations), run.folder / "detections.json"
+    if truth is None:
+        return _problem(run, f"its annotations {annotations} cannot be read here")
+    try:
+        matches = match(truth, json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        return _problem(run, f"detections.json is missing or does not fit ({_short(error)})")
+    if matches.num_images != run.num_images:
+        return _problem(run, f"tested on {run.num_images} of {matches.num_images} images")
+    (ap,) = matches.average_precision(np.ones((1, matches.num_images), dtype=np.int64))
+    if not abs(ap - run.figures["AP"]) <= AGREE:
+        return _problem(run, f"its detections give AP {ap:.4f}, not {run.figures['AP']:.4f}")
+    weights = draw_images(matches.num_images, replicates, seed)
+    return Resampled(100 * matches.average_precision(weights), matches.truth)
+
+
+def _problem(run: Run, what: str) -> Resampled:
+    return Resampled(np.zeros(0), problem=f"{run.folder.name}: {what}")
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _read_truth(path: str) -> COCO | None:
+    """The annotations; None where they cannot be read."""
+    try:
+        content = read_ground_truth(Path(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    truth = COCO()
+    truth.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        truth.createIndex()
+    return truth

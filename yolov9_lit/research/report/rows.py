@@ -1,0 +1,159 @@
+"""One row a configuration: its runs, and the row it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.research.report.runs import Run
+from yolov9_lit.research.report.settings import Settings, configurations, label, short_label, text
+from yolov9_lit.research.report.statistics import Pooled, pool
+
+PAPER_EPOCHS = 500
+PAPER_DATA = "coco"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration.
+
+    Attributes:
+        settings: what tells it from the others.
+        runs: those that count, one a seed, by seed.
+        unfinished: those that do not, which may have a learning curve.
+    """
+
+    settings: Settings
+    runs: tuple[Run, ...]
+    unfinished: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """One line."""
+        return label(self.settings)
+
+    @property
+    def short_label(self) -> str:
+        """Shorter, for pictures: words that name themselves stand alone."""
+        return short_label(self.settings)
+
+    def pooled(self, figure: str) -> Pooled:
+        """One figure of all seeds, in percent."""
+        return pool([100 * run.figures[figure] for run in self.runs if figure in run.figures])
+
+    def cost(self, name: str) -> float | None:
+        """One of "train_params", "params", "gflops"; None where no run tells."""
+        return next((run.cost[name] for run in self.runs if run.cost.get(name)), None)
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Median over the seeds."""
+        known = _known(self.runs, "seconds_per_epoch")
+        return median(known) if known else None
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """Largest over the seeds."""
+        return max(_known(self.runs, "peak_memory_mb"), default=None)
+
+    @property
+    def paper(self) -> Mapping[str, Any]:
+        """The paper's figures, AP in percent; empty where it has no such row."""
+        return next((run.paper for run in self.runs if run.paper), {})
+
+    @property
+    def why_not_comparable(self) -> str:
+        """What keeps the paper's figures from being comparable; empty where nothing does."""
+        data = {str(run.choices.get("data")) for run in self.runs} - {PAPER_DATA}
+        epochs = {run.max_epochs for run in self.runs if run.max_epochs} - {PAPER_EPOCHS}
+        reasons = [f"data={name}" for name in sorted(data)]
+        reasons += [f"{count} epochs" for count in sorted(epochs)]
+        ours, theirs = (self.cost("params") or 0) / 1e6, self.paper.get("params")
+        # Other classes alone also change the number of parameters.
+        if not data and ours and theirs and abs(ours / theirs - 1) > 0.05:
+            reasons.append(f"{ours:.1f} M parameters, not {theirs}")
+        return ", ".join(reasons)
+
+
+def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
+    """Sort runs into rows.
+
+    Returns:
+        The rows, also those of which no run counts yet; and the runs that do not count, with the
+        reason in `problem`.
+    """
+    known = [run for run in runs if run.config]
+    rows, left = [], [run for run in runs if not run.config]
+    for settings, same in configurations(known) if known else []:
+        counted, rest = _one_a_seed(same)
+        rows.append(Row(settings, counted, rest))
+        left += rest
+    return rows, sorted(left, key=lambda run: run.folder)
+
+
+def _one_a_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """The latest finished run of each seed, by seed; and the others.
+
+    A seed trained twice is no second sample of the seeds: it would make the interval too narrow.
+    """
+    latest: dict[int | None, Run] = {}
+    rest = []
+    for run in sorted(runs, key=lambda run: (run.record.get("ended") or "", run.folder)):
+        if not run.counts:
+            rest.append(run)
+            continue
+        earlier = latest.get(run.seed)
+        if earlier is not None:
+            rest.append(replace(earlier, problem=f"repeated by {run.folder.name}, which counts"))
+        latest[run.seed] = run
+    counted = sorted(latest.values(), key=lambda run: (run.seed is None, run.seed))
+    return tuple(counted), tuple(rest)
+
+
+def base_of(row: Row, rows: Sequence[Row], base: Settings) -> Row | None:
+    """The row that has the base's settings and agrees with `row` in all others.
+
+    Args:
+        row: to be compared.
+        rows: all.
+        base: of some or all settings, see `choose_base`.
+
+    Returns:
+        None where there is no such row with results, or where it is the row itself.
+    """
+    wanted = {**row.settings, **base}
+    found = next((other for other in rows if other.settings == wanted and other.runs), None)
+    return None if found is row else found
+
+
+def choose_base(rows: Sequence[Row], wanted: Mapping[str, Any] | None) -> Settings:
+    """Settings of the base: as told, else `pgi=none` where that is swept, else the first row's.
+
+    Where one row has them, it is the base of all; where several do, each row is compared with the
+    one that agrees in the other settings (`pgi=none` of the same model).
+
+    Raises:
+        UserError: no row has the wanted settings.
+    """
+    there = [row.settings for row in rows if row.runs]
+    if wanted is None:
+        wanted = {"pgi": "none"}
+        if not _having(wanted, there):
+            return there[0] if there else {}
+    base = {str(name): text(value) for name, value in wanted.items()}
+    having = _having(base, there)
+    if not having:
+        names = "; ".join(label(one) for one in there) or "none has results"
+        raise UserError(f"No row has {label(base)} (base): the rows are {names}.")
+    return having[0] if len(having) == 1 else base
+
+
+def _having(part: Settings, settings: Iterable[Settings]) -> list[Settings]:
+    return [one for one in settings if part.items() <= one.items()]
+
+
+def _known(runs: Iterable[Run], name: str) -> list[float]:
+    return [float(run.record[name]) for run in runs if run.record.get(name) is not None]

@@ -1,0 +1,193 @@
+"""Run folders as they lie on disk: finished, running, failed or damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from yolov9_lit.errors import UserError
+
+FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
+"""The figures of `results.json` that a report shows."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        folder: its own.
+        status: "done", "running" (or killed), "failed", or "unknown" where it left no record.
+        problem: why it does not count, one line; empty where it counts.
+        config: its composed config, flat: dotted key -> value, interpolations as written.
+        choices: chosen option of each config group.
+        seed: of the run.
+        figures: of the test, as fractions; empty without results. COCO's -1 (nothing there to be
+            found) is left out.
+        num_images: number of tested images.
+        record: `run.json`; empty where there is none.
+        curve: validation AP (fraction) by epoch (index), of the epochs that were validated.
+        paper: the paper's figures of this row, AP in percent; empty where it has none.
+    """
+
+    folder: Path
+    status: str
+    problem: str
+    config: Mapping[str, Any]
+    choices: Mapping[str, str | None]
+    seed: int | None
+    figures: Mapping[str, float]
+    num_images: int | None
+    record: Mapping[str, Any]
+    curve: pd.Series[float]
+    paper: Mapping[str, Any]
+
+    @property
+    def counts(self) -> bool:
+        """Whether its figures enter the report's table."""
+        return not self.problem
+
+    @property
+    def cost(self) -> Mapping[str, float]:
+        """What is known of "train_params", "params" and "gflops" (both deployed, 640 pixels)."""
+        return self.record.get("cost") or {}
+
+    @property
+    def max_epochs(self) -> int | None:
+        """Epochs it was asked for."""
+        return self.config.get("trainer.max_epochs")
+
+
+def read_runs(directory: Path) -> list[Run]:
+    """Read every training at or below a folder, in the order of their paths.
+
+    Args:
+        directory: of one run, of a sweep or of several.
+
+    Raises:
+        UserError: there is no such folder, or no training below it.
+    """
+    if not directory.is_dir():
+        raise UserError(f"There is no folder {directory} (runs): give the folder of a sweep.")
+    records = {path.parent for path in directory.rglob("run.json")}
+    trainings = {path.parents[1] for path in directory.rglob(".hydra/hydra.yaml") if _trains(path)}
+    folders = sorted(records | trainings)
+    if not folders:
+        raise UserError(
+            f"{directory} holds no training (runs): give the folder of a sweep, such as "
+            "multirun/NAME, or of a single run."
+        )
+    return [read_run(folder) for folder in folders]
+
+
+def read_run(folder: Path) -> Run:
+    """Read one run's folder, whatever state it is in."""
+    record, damage = _read_json(folder / "run.json")
+    results, no_results = _read_json(folder / "results.json")
+    config, paper = _read_config(folder)
+    curve = _read_curve(folder / "metrics.csv")
+    status = record.get("status") or ("done" if results else "unknown")
+    problem = damage or _problem(status, record, config, curve) or no_results
+    if not problem and "AP" not in results:
+        problem = "no results.json: it was not tested"
+    figures = {name: results[name] for name in FIGURES if results.get(name, -1) >= 0}
+    return Run(
+        folder=folder,
+        status="unknown" if damage else status,
+        problem=problem,
+        config=config,
+        choices=record.get("choices") or _read_choices(folder),
+        seed=record.get("seed", config.get("seed")),
+        figures=figures,
+        num_images=results.get("num_images"),
+        record=record,
+        curve=curve,
+        paper=paper,
+    )
+
+
+def _problem(
+    status: str, record: Mapping[str, Any], config: Mapping[str, Any], curve: pd.Series[float]
+) -> str:
+    """Why a run with such a status does not count."""
+    if not config:
+        return "no readable .hydra/config.yaml"
+    if status == "failed":
+        lines = str(record.get("error") or "no error recorded").strip().splitlines()
+        return lines[-1].strip()
+    if status != "done":
+        done = int(curve.index.max()) + 1 if len(curve) else 0
+        return f"{done} of {config.get('trainer.max_epochs', '?')} epochs validated"
+    return ""
+
+
+def _trains(hydra_yaml: Path) -> bool:
+    """Whether a job is a training: evaluations and predictions have such folders as well."""
+    return _select(hydra_yaml, "hydra.job.name") == "train"
+
+
+def _read_choices(folder: Path) -> dict[str, str | None]:
+    choices = _select(folder / ".hydra" / "hydra.yaml", "hydra.runtime.choices")
+    return dict(choices) if choices else {}
+
+
+def _select(path: Path, key: str) -> Any:
+    """One key of a YAML file; None where file or key cannot be read."""
+    try:
+        return OmegaConf.select(OmegaConf.load(path), key)
+    except Exception:  # written half, or with interpolations that only a running job resolves
+        return None
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat config and the paper's figures; both empty where the file cannot be read."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"))
+    except Exception:  # OmegaConf passes on whatever its YAML parser raises
+        return {}, {}
+    if not isinstance(content, dict):
+        return {}, {}
+    paper = content.pop("paper", None)
+    return _flat(content), paper or {}
+
+
+def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as dotted keys; lists and empty dicts are values."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], str]:
+    """Content (empty where there is none) and what is wrong with the file."""
+    if not path.is_file():
+        return {}, ""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        return {}, f"{path.name} is damaged"
+    return content, ""
+
+
+def _read_curve(path: Path) -> pd.Series[float]:
+    """Validation AP by epoch; a resumed run's later figure of an epoch is the one that holds."""
+    try:
+        metrics = pd.read_csv(path, on_bad_lines="skip")
+        rows = metrics[["epoch", "val/AP"]].astype(float).dropna()
+    except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
+        return pd.Series(dtype=float)
+    curve = rows.groupby("epoch")["val/AP"].last()
+    curve.index = curve.index.astype(int)
+    return curve[curve >= 0]

@@ -1,0 +1,139 @@
+"""What a set of runs varies: the few settings that tell one configuration from another."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from yolov9_lit.research.report.runs import Run
+
+NOT_A_SETTING = (
+    "seed",
+    "run_dir",
+    "ckpt_path",
+    "sweep",
+    "test",
+    "logger",
+    "callbacks.pictures",
+    "callbacks.progress",
+    "data.root",
+    "data.num_workers",
+    "data.prepare",
+    "data.how_to_get",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+)
+"""Keys (and all below them) that say where and how a run was carried out, not what it was."""
+
+NOT_A_CHOICE = ("logger", "trainer", "callbacks", "debug", "experiment", "row", "hydra")
+"""Groups that only bring settings which show in the config, or none."""
+
+Settings = Mapping[str, str]
+"""Short name -> value, in the same order for all runs of a set."""
+
+
+def configurations(runs: Sequence[Run]) -> list[tuple[Settings, list[Run]]]:
+    """Group runs by configuration: by everything that varies among them except the seed.
+
+    A configuration is named by the group choices that vary, and by those keys that vary among
+    runs with the same choices. Where nothing varies, by its model.
+    """
+    keys = _varying([run.config for run in runs], NOT_A_SETTING)
+    groups = _varying([run.choices for run in runs], NOT_A_CHOICE)
+    chosen = [_values(run.choices, groups) for run in runs]
+    own = [key for key in keys if not _follows([_value(run.config, key) for run in runs], chosen)]
+    names = _short_names(own, taken=groups or ["model"])
+    members: dict[Hashable, list[Run]] = defaultdict(list)
+    for run in runs:
+        members[_values(run.config, keys)].append(run)
+    found = []
+    for same in members.values():
+        first = same[0]
+        settings = {group: text(first.choices.get(group)) for group in groups}
+        settings |= {names[key]: text(first.config.get(key)) for key in own}
+        found.append((settings or {"model": text(first.choices.get("model"))}, same))
+    return sorted(found, key=lambda pair: [_natural(value) for value in pair[0].values()])
+
+
+def label(settings: Settings) -> str:
+    """One line, as one would type it: `block=csp pgi=icn`."""
+    return " ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def short_label(settings: Settings) -> str:
+    """Shorter: `csp icn`; names stay with numbers, truth values and "none"."""
+    return " ".join(
+        f"{name}={value}"
+        if re.fullmatch(r"[\d.\[{-].*|none|null|true|false", value)
+        else value.rsplit(".", 1)[-1]
+        for name, value in settings.items()
+    )
+
+
+def _varying(mappings: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> list[str]:
+    """Keys that do not have one value in all mappings, in the order of first appearance."""
+    names = dict.fromkeys(key for mapping in mappings for key in mapping)
+    return [
+        key
+        for key in names
+        if not any(re.match(rf"{re.escape(part)}(\.|/|$)", key) for part in ignored)
+        and len({_value(mapping, key) for mapping in mappings}) > 1
+    ]
+
+
+def _follows(values: Sequence[str], causes: Sequence[Hashable]) -> bool:
+    """Whether equal causes always come with equal values."""
+    seen: dict[Hashable, str] = {}
+    return all(
+        seen.setdefault(cause, value) == value for cause, value in zip(causes, values, strict=True)
+    )
+
+
+def _values(mapping: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_value(mapping, key) for key in keys)
+
+
+def _value(mapping: Mapping[str, Any], key: str) -> str:
+    """A value made comparable; an absent key differs from null."""
+    return json.dumps(mapping[key], sort_keys=True, default=str) if key in mapping else ""
+
+
+def _short_names(keys: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """The shortest ending of each dotted key that no other name has."""
+    names = {}
+    for key in keys:
+        parts = key.split(".")
+        endings = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+        others = [other for other in keys if other != key]
+        names[key] = next(
+            ending
+            for ending in [*endings, key]
+            if ending == key
+            or (ending not in taken and not any(f".{o}".endswith(f".{ending}") for o in others))
+        )
+    return names
+
+
+def text(value: Any) -> str:
+    """A value as one would type it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _natural(value: str) -> list[tuple[int, float, str]]:
+    """Sort key: "none" first, numbers by size, words by letters."""
+    parts = re.findall(r"\d+\.?\d*|\D+", value) if value != "none" else []
+    return [(0, float(p), "") if p[0].isdigit() else (1, 0.0, p) for p in parts]

@@ -1,0 +1,90 @@
+"""From a folder of runs to the report's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolov9_lit.research.report.compare import compare
+from yolov9_lit.research.report.frame import result_frame
+from yolov9_lit.research.report.page import make_page
+from yolov9_lit.research.report.plots import Plot, draw_plots
+from yolov9_lit.research.report.render import latex, markdown
+from yolov9_lit.research.report.rows import Row, choose_base, make_rows
+from yolov9_lit.research.report.runs import Run, read_runs
+from yolov9_lit.research.report.tables import Table, figure_table, left_table, result_table
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        folder: with report.md, report.csv, report.tex, report.html and the plots.
+        results: one row a configuration; without rows where no run counts yet.
+        left: the runs that do not count.
+    """
+
+    folder: Path
+    results: Table
+    left: Table
+
+
+def write_report(
+    directory: Path,
+    out: Path,
+    *,
+    base: Mapping[str, Any] | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Report:
+    """Read all runs below a folder, compare them and write the report. The same runs give the same.
+
+    Args:
+        directory: of a sweep or of several.
+        out: folder for the report, made where it is not there.
+        base: settings of the base row, such as {"pgi": "none"}.
+        replicates: resamples of the test images.
+        seed: of the resampling.
+
+    Raises:
+        UserError: there are no runs, or no row is the base.
+    """
+    runs = read_runs(directory)
+    rows, left = make_rows(runs)
+    comparisons = compare(rows, choose_base(rows, base), replicates=replicates, seed=seed)
+    results, left_out = result_table(rows, comparisons), left_table(left, rows, directory)
+    tables = [table for table in (results, left_out) if table.rows]
+    appendix = [figure_table(rows)] if results.rows else []
+    title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
+
+    out.mkdir(parents=True, exist_ok=True)
+    plots = draw_plots(rows, out)
+    page = make_page(title, subtitle, tables, plots, appendix)
+    written = {
+        "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
+        "report.tex": "\n".join(map(latex, tables)),
+        "report.csv": result_frame(rows, comparisons).to_csv(index=False),
+        "report.html": page,
+    }
+    for name, content in written.items():
+        (out / name).write_text(content, encoding="utf-8")
+    return Report(out, results, left_out)
+
+
+def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:
+    counted = sum(len(row.runs) for row in rows)
+    data = sorted({str(run.choices.get("data")) for run in runs if run.choices.get("data")})
+    epochs = sorted({run.max_epochs for run in runs if run.max_epochs})
+    return (
+        f"{counted} of {len(runs)} runs count, {sum(bool(row.runs) for row in rows)} "
+        f"configurations; data {', '.join(data) or '?'}, "
+        f"{' or '.join(map(str, epochs)) or '?'} epochs."
+    )
+
+
+def _markdown(title: str, subtitle: str, tables: Sequence[Table], plots: Sequence[Plot]) -> str:
+    pictures = [f"![{plot.caption}]({plot.path.name})\n" for plot in plots]
+    return "\n".join([f"# {title}\n", f"{subtitle}\n", *map(markdown, tables), *pictures])
