@@ -72,6 +72,20 @@ def outcome(folder):
     return results, json.loads((folder / "detections.json").read_text()), rows
 
 
+def report(folder):
+    """Rows of the sweep's report, without times and memory."""
+    subprocess.run(
+        [sys.executable, "-m", "yolov9_lit.report", "runs=multirun", "replicates=50"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    with (folder / "multirun" / "report" / "report.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in r.items() if not k.startswith(("seconds", "peak"))} for r in rows]
+
+
 def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data):
     common = ["sweep=killed", "trainer.max_epochs=3", "seed=1,2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -100,6 +114,7 @@ def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data):
         assert record["status"] == "done"
         assert record["epochs"] == 3
         assert outcome(folder) == outcome(jobs(whole)[name][1])
+    assert report(broken) == report(whole)
 
 
 def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
