@@ -102,8 +102,9 @@ def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     """
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     figures = (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
-    objectives = cfg.get("objectives")  # set by a search
-    return objective_values(objectives, figures, cfg.run_dir) if objectives else figures
+    if cfg.objectives:
+        return objective_values(cfg.objectives, figures, cfg.run_dir)
+    return figures
 
 
 if __name__ == "__main__":
