@@ -70,9 +70,8 @@ def test_a_poor_training_ends_early_with_a_whole_run_folder(config, tmp_path):
         f"+callbacks.pruner.directory={own}",
         "+callbacks.pruner.min_peers=2",
         "+callbacks.pruner.grace=0.25",
-        "+callbacks.pruner.image_size=64",
     ]
-    figures = train(config(own, "model=gelan_t", "trainer.max_epochs=4", *search))
+    figures = train(config(own, "model=gelan_t", "trainer.max_epochs=4", *search)).figures
     kept = TrialRecord.read(own)
     assert kept.pruned == 1, "the first epoch is within the grace"
     assert set(kept.curve) == {0, 1}

@@ -15,9 +15,8 @@ from statistics import median
 
 import lightning as L
 
-from yolov9_lit.research.cost import detector_cost
 from yolov9_lit.search.trial import NAME, VAL_AP, TrialRecord
-from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.module import DetectionModule
 
 
 def is_poor(
@@ -49,7 +48,6 @@ class ParetoPruner(L.Callback):
         grace: float = 0.2,
         min_peers: int = 4,
         slack: float = 0.05,
-        image_size: int = 640,
     ) -> None:
         """Set the rule.
 
@@ -58,23 +56,19 @@ class ParetoPruner(L.Callback):
             grace: share of the epochs, 0..1, in which no trial is given up; 1 gives none up.
             min_peers: fewer trials to compare with give nobody up.
             slack: a trial that costs up to this share more still is a peer.
-            image_size: side in pixels for the GFLOPs; 640 as in the paper's tables.
         """
         self.directory = Path(directory)
         self.grace = grace
         self.min_peers = min_peers
         self.slack = slack
-        self.image_size = image_size
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the record, or go on with that of the epochs a resumed run has behind it."""
-        assert isinstance(pl_module, EvaluationModule)
-        in_channels = next(pl_module.detector.parameters()).shape[1]
-        cost = detector_cost(pl_module.detector, self.image_size, in_channels)
+        assert isinstance(pl_module, DetectionModule)
         earlier = TrialRecord.read(self.directory)
         curve = earlier.curve if earlier else {}
         past = {epoch: ap for epoch, ap in curve.items() if epoch < trainer.current_epoch}
-        self.record = TrialRecord(cost.deployed.gflops, past)
+        self.record = TrialRecord(pl_module.cost.deployed.gflops, past)
         if trainer.is_global_zero:
             self.record.write(self.directory)
 

@@ -90,7 +90,7 @@ def read_run(folder: Path) -> Run:
     """Read one run's folder, whatever state it is in."""
     record, damage = _read_json(folder / "run.json")
     results, no_results = _read_json(folder / "results.json")
-    config, paper = _read_config(folder)
+    config, paper = _read_config(folder, record)
     curve = _read_curve(folder / "metrics.csv")
     status = record.get("status") or ("done" if results else "unknown")
     problem = damage or _problem(status, record, config, curve) or no_results
@@ -145,14 +145,17 @@ def _select(path: Path, key: str) -> Any:
         return None
 
 
-def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Flat config and the paper's figures; both empty where the file cannot be read."""
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"))
-    except Exception:  # OmegaConf passes on whatever its YAML parser raises
-        return {}, {}
+def _read_config(folder: Path, record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat config and the paper's figures; both empty where there is none to be read.
+
+    The record's comes first: Hydra writes its own before a run can be refused.
+    """
+    content = record.get("config") or _select(folder / ".hydra" / "config.yaml", "")
+    if OmegaConf.is_config(content):
+        content = OmegaConf.to_container(content)
     if not isinstance(content, dict):
         return {}, {}
+    content = dict(content)
     paper = content.pop("paper", None)
     return _flat(content), paper or {}
 
