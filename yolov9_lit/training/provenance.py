@@ -16,11 +16,15 @@ class GitState(NamedTuple):
 
 def git_state() -> GitState:
     """Ask git."""
-    folder = Path(__file__).resolve().parents[2]
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # installed within another's?
+        name = _git("describe", "--always", "--abbrev=40", "--dirty")
     except (OSError, subprocess.SubprocessError):
         return GitState(None, False)
-    name = done.stdout.strip()
     return GitState(name.removesuffix("-dirty"), name.endswith("-dirty"))
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.strip()
