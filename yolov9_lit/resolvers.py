@@ -9,15 +9,18 @@ from datetime import datetime
 
 from omegaconf import OmegaConf
 
+from yolov9_lit.identity import is_experiment
+
 SLUG_LENGTH = 100
 
 
 def job_slug(overrides: Sequence[str]) -> str:
     """Folder name of a job: its overrides, readable, and a hash that tells all of them apart.
 
-    The same overrides give the same name, so that a sweep started again finds its jobs.
+    The same experiment gets the same name, so that a sweep started again finds its jobs: overrides
+    that only say where and how a job is carried out are left out.
     """
-    own = sorted(override for override in overrides if not override.startswith("sweep="))
+    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~")))
     digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
     words = [_last_key(override) for override in own if "/" not in override]
     readable = re.sub(r"[^\w.,=+-]+", "_", ",".join(words))[:SLUG_LENGTH].strip("_,.")
@@ -32,10 +35,11 @@ def sweep_name(name: str | None) -> str:
 def register() -> None:
     """Make `${job_slug:...}` and `${sweep_name:...}` known to the configs.
 
-    Their values are cached in a config, which Hydra's launchers hand on to their workers.
+    A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
+    time is the same for all of them.
     """
-    for function in (job_slug, sweep_name):
-        OmegaConf.register_new_resolver(function.__name__, function, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)
 
 
 def _last_key(override: str) -> str:

@@ -64,7 +64,7 @@ def train(cfg: DictConfig) -> Outcome:
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     # Taken before the test, which brings the callbacks back to where the best checkpoint was.
     costs = (trainer.current_epoch, cost.seconds_per_epoch, cost.peak_mb)
-    if cfg.test and not trainer.interrupted:
+    if cfg.test:
         # Without validation there is no best: then the weights at hand are tested.
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)

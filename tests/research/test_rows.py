@@ -83,7 +83,8 @@ def test_every_row_of_the_paper_is_there_with_its_figures(tables, hydra):
         assert (chosen.model, chosen.block, chosen.pgi) == choices, name
         if depths:
             assert (cfg.model.elan_depth, cfg.model.csp_depth) == depths, name
-        assert dict(cfg.paper) == {"table": name.partition("-")[0]} | figures, name
+        source = {"table": name.partition("-")[0], "model": choices[0]}
+        assert dict(cfg.paper) == source | figures, name
 
 
 @pytest.mark.parametrize("name", [n for n in ROWS if n[:6] in ("table2", "table3", "table6")])

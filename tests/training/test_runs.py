@@ -1,19 +1,22 @@
 """A run's folder: begun, passed over, continued, refused, kept from others."""
 
+import csv
 import dataclasses
+import fcntl
 import json
+import threading
 
 import pytest
-from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import write_json
+from yolov9_lit.identity import differences
 from yolov9_lit.resolvers import job_slug
-from yolov9_lit.training.record import RunRecord, differences
+from yolov9_lit.training.loggers import ContinuingCSVLogger
+from yolov9_lit.training.record import RunRecord
 from yolov9_lit.training.runs import Outcome, recorded
 
 OUTCOME = Outcome({"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0)
@@ -44,7 +47,6 @@ def never(cfg):
 def test_a_finished_run_is_passed_over(job, tmp_path):
     def train(cfg):
         assert RunRecord.read(tmp_path).status == "running"
-        write_json(tmp_path / "results.json", {"AP": 0.25, "num_images": 7, "commit": "c"})
         return OUTCOME
 
     assert recorded(job("seed=3", "block=conv"), train) == OUTCOME
@@ -55,7 +57,7 @@ def test_a_finished_run_is_passed_over(job, tmp_path):
     assert record["overrides"][1:] == ["seed=3", "block=conv"]
     assert record["cost"] == OUTCOME.cost
     assert record["config"]["model"]["block"]["_target_"].endswith("ConvBlock")
-    assert record["versions"].keys() == {"python", "torch", "lightning", "yolov9_lit"}
+    assert {"python", "torch", "lightning", "yolov9_lit"} <= record["versions"].keys()
 
 
 def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job, tmp_path):
@@ -95,12 +97,18 @@ def test_another_experiment_does_not_enter_the_folder(job, tmp_path):
     assert RunRecord.read(tmp_path).status == "done"
 
 
-def test_another_process_does_not_enter_the_folder(job, tmp_path):
-    with (
-        FileLock(tmp_path / "run.lock", is_singleton=False),
-        pytest.raises(UserError, match="another process is training in"),
-    ):
-        recorded(job(), never)
+def test_another_process_is_waited_for(job, tmp_path):
+    order = []
+
+    def leave():
+        order.append("other")
+        fcntl.flock(held, fcntl.LOCK_UN)
+
+    with (tmp_path / "run.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(1.0, leave).start()
+        recorded(job(), lambda cfg: order.append("own") or OUTCOME)
+    assert order == ["other", "own"]
 
 
 def test_a_damaged_record_is_told(job, tmp_path):
@@ -112,11 +120,17 @@ def test_a_damaged_record_is_told(job, tmp_path):
 def test_fingerprints_tell_experiments_apart(job):
     records = [
         RunRecord.begin(job(*overrides), overrides=[], choices={})
-        for overrides in ((), ("seed=1",), ("data.root=elsewhere", "sweep=x"))
+        for overrides in (
+            (),
+            ("seed=1",),
+            ("callbacks.ema.decay=0.5",),
+            ("data.num_workers=0", "sweep=x", "logger=wandb", "callbacks.pictures.count=1"),
+        )
     ]
-    base, seeded, elsewhere = (record.fingerprint for record in records)
-    assert base != seeded
+    base, seeded, averaged, elsewhere = (record.fingerprint for record in records)
+    assert len({base, seeded, averaged}) == 3
     assert base == elsewhere
+    assert records[0].config["callbacks"]["results"]["directory"] == "${run_dir}"
     assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}) == ["a.b", "c", "d"]
     assert dataclasses.replace(records[0], epochs=3).fingerprint == base
 
@@ -126,5 +140,31 @@ def test_slugs_name_jobs_by_their_overrides():
     assert slug.startswith("csp_depth=2-")
     assert slug == job_slug(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
     assert slug != job_slug(["model.csp_depth=2", "data.root=/some/else"])
+    how = ["data.num_workers=2", "logger=wandb", "+logger.wandb.notes=x"]
+    assert slug == job_slug(["model.csp_depth=2", "data.root=/some/where", *how])
     assert len(job_slug([f"key{i}=value" for i in range(100)])) < 128
     assert "/" not in job_slug(["x='a b/c'", "y=[1,{z:2}]"])
+
+
+def test_metrics_are_kept_when_a_run_is_continued(tmp_path):
+    first = ContinuingCSVLogger(tmp_path, name="", version="")
+    for step in range(4):
+        first.log_metrics({"loss": 10.0 - step}, step)
+    first.save()
+    first.log_metrics({"loss": 6.0, "val/AP": 0.5}, 4)  # a column more
+    first.save()
+    path = tmp_path / "metrics.csv"
+    path.write_text(path.read_text() + "6.0,0.")  # killed in the middle of a row
+
+    again = ContinuingCSVLogger(tmp_path, name="", version="")
+    again.log_metrics({"loss": 70.0, "lr": 0.1}, 3)  # from the checkpoint made at step 2 on
+    again.save()
+    rows = list(csv.DictReader(path.open()))
+    assert [(r["step"], r["loss"]) for r in rows] == [
+        ("0", "10.0"),
+        ("1", "9.0"),
+        ("2", "8.0"),
+        ("3", "70.0"),
+    ]
+    assert rows[3]["lr"] == "0.1"
+    assert rows[0]["lr"] == ""

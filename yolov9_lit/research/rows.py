@@ -69,4 +69,4 @@ def row_costs(names: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[R
 def _paper(cfg: DictConfig) -> dict[str, float]:
     figures = OmegaConf.to_container(cfg.paper)
     assert isinstance(figures, dict)
-    return {str(k): v for k, v in figures.items() if k != "table"}
+    return {str(k): v for k, v in figures.items() if k not in ("table", "model")}

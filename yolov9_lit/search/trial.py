@@ -7,13 +7,13 @@ does not matter which launcher runs them, in which process or on which machine.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_map import CocoResult
+from yolov9_lit.files import write_json
 
 NAME = "trial.json"
 """The record's file in a run folder."""
@@ -47,9 +47,7 @@ class TrialRecord:
 
     def write(self, folder: str | Path) -> None:
         """Put it into a run folder, whole or not at all."""
-        part = Path(folder) / f".{NAME}.{os.getpid()}"
-        part.write_text(json.dumps(asdict(self)) + "\n")
-        part.replace(Path(folder) / NAME)
+        write_json(Path(folder) / NAME, asdict(self))
 
     @classmethod
     def read(cls, folder: str | Path) -> TrialRecord | None:

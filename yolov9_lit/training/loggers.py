@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 import netrc
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from uuid import uuid4
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
@@ -39,20 +39,36 @@ class _ContinuingWriter(ExperimentWriter):
         super().__init__(log_dir)
 
     def _check_log_dir_exists(self) -> None:
-        """Take the rows out of the file, which Lightning's writer would delete."""
+        """Remember the rows of the file, which Lightning's writer would delete."""
         path = Path(self.metrics_file_path)
         if path.is_file():
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-            self._earlier = [{k: v for k, v in row.items() if v not in ("", None)} for row in rows]
+            # A kill in the middle of writing leaves half a row.
+            self._earlier = [row for row in rows if (row.get("step") or "").isdigit()]
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
         """Record; a continued run logs its steps anew from where its checkpoint was made."""
         if self._earlier and step is not None:
-            self.metrics = [row for row in self._earlier if int(row["step"]) < step]
+            kept = [row for row in self._earlier if int(row["step"]) < step]
+            self.metrics_keys = sorted(k for k in self._earlier[0] if k)
+            self._write_whole(kept, self.metrics_keys)
             self._earlier = []
-            Path(self.metrics_file_path).unlink()
         super().log_metrics(metrics_dict, step)
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """Add columns to the file."""
+        with Path(self.metrics_file_path).open(newline="") as file:
+            self._write_whole(list(csv.DictReader(file)), fieldnames)
+
+    def _write_whole(self, rows: list[dict[str, Any]], fieldnames: list[str]) -> None:
+        """Replace the file; a kill leaves the old or the new one."""
+        part = Path(f"{self.metrics_file_path}.part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, self.metrics_file_path)
 
 
 def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: Any) -> WandbLogger:
@@ -73,8 +89,18 @@ def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: An
         offline = True
     if offline:
         arguments["mode"] = "offline"
-    identity = hashlib.sha256(str(Path(save_dir).resolve()).encode()).hexdigest()[:16]
-    return WandbLogger(save_dir=save_dir, offline=offline, id=identity, resume="allow", **arguments)
+    return WandbLogger(
+        save_dir=save_dir, offline=offline, id=_run_id(Path(save_dir)), resume="allow", **arguments
+    )
+
+
+def _run_id(folder: Path) -> str:
+    """The id that the run in a folder has with W&B, made at its first start."""
+    path = folder / "wandb_id.txt"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid4().hex[:16])
+    return path.read_text()
 
 
 def _has_account() -> bool:

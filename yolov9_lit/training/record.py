@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -13,27 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
+from yolov9_lit.identity import experiment_config, fingerprint
 from yolov9_lit.training.provenance import git_state
 
 FILE = "run.json"
-PACKAGES = ("torch", "lightning", "yolov9_lit")
-NOT_THE_EXPERIMENT = (
-    "run_dir",
-    "ckpt_path",
-    "sweep",
-    "callbacks",
-    "logger",
-    "data.root",
-    "data.num_workers",
-    "data.augmentation",  # the same as `augment`
-    "trainer.default_root_dir",
-    "trainer.enable_progress_bar",
-)
-"""Keys that say where and how a run is carried out, not what it is."""
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "albumentations", "yolov9_lit")
 
 
 @dataclass(frozen=True)
@@ -56,6 +43,7 @@ class RunRecord:
         ended: ISO time, UTC; None while running.
         resumed: how often the run was continued.
         error: traceback of a failed run.
+        figures: of the test, as fractions, or of the last validation where there was no test.
         cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs, evaluation not counted.
@@ -77,6 +65,7 @@ class RunRecord:
     ended: str | None = None
     resumed: int = 0
     error: str | None = None
+    figures: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     epochs: int = 0
     seconds_per_epoch: float | None = None
@@ -132,37 +121,7 @@ class RunRecord:
     @property
     def fingerprint(self) -> str:
         """Short hash of the config: equal for equal experiments, wherever they run."""
-        text = json.dumps(self.config, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def experiment_config(cfg: DictConfig) -> dict[str, Any]:
-    """Plain containers of what makes the experiment, without where and how it is carried out."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    config = {str(key): value for key, value in plain.items()}
-    for key in NOT_THE_EXPERIMENT:
-        *parents, last = key.split(".")
-        node: Any = config
-        for parent in parents:
-            node = node.get(parent, {})
-        node.pop(last, None)
-    return config
-
-
-def differences(first: Any, second: Any, key: str = "") -> list[str]:
-    """Keys, dotted, at which two configs of plain containers differ."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        names = [*first, *(name for name in second if name not in first)]
-        missing = object()
-        return [
-            found
-            for name in names
-            for found in differences(
-                first.get(name, missing), second.get(name, missing), f"{key}.{name}".lstrip(".")
-            )
-        ]
-    return [] if first == second else [key]
+        return fingerprint(self.config)
 
 
 def now() -> str:

@@ -6,7 +6,6 @@ are passed over, a half-done one goes on from its last checkpoint, a failed one 
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,7 +20,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.training.record import RunRecord, differences, experiment_config
+from yolov9_lit.identity import differences, experiment_config
+from yolov9_lit.training.record import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
         train: the training; it is given `cfg`, with `ckpt_path` set where a run is continued.
 
     Raises:
-        UserError: the folder holds another experiment, or another process is at work in it.
+        UserError: the folder holds another experiment.
     """
     folder = Path(cfg.run_dir)
     with _locked(folder):
@@ -64,7 +64,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
         if earlier is not None:
             record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
             last = folder / "checkpoints" / "last.ckpt"
-            if last.is_file() and not cfg.ckpt_path:
+            if last.is_file():  # It goes on from there, whatever it was begun with.
                 log.info("Continuing from %s", last)
                 cfg.ckpt_path = str(last)
         return _carry_out(cfg, train, folder, record)
@@ -86,7 +86,9 @@ def finished(cfg: DictConfig) -> Outcome | None:
             f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
             "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME) or move that one away."
         )
-    return _outcome(folder, record) if record.status == "done" else None
+    if record.status != "done":
+        return None
+    return Outcome(*(getattr(record, name) for name in Outcome._fields))
 
 
 def _carry_out(
@@ -99,9 +101,7 @@ def _carry_out(
     except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
         write(record.ending("failed", error=traceback.format_exc()), folder)
         raise
-    costs = outcome._asdict()
-    del costs["figures"]
-    write(record.ending("done", **costs), folder)
+    write(record.ending("done", **outcome._asdict()), folder)
     return outcome
 
 
@@ -114,21 +114,9 @@ def _begin(cfg: DictConfig) -> RunRecord:
     )
 
 
-def _outcome(folder: Path, record: RunRecord) -> Outcome:
-    results = folder / "results.json"
-    figures = json.loads(results.read_text()) if results.is_file() else {}
-    return Outcome(
-        figures={name: value for name, value in figures.items() if name.startswith("A")},
-        cost=record.cost,
-        epochs=record.epochs,
-        seconds_per_epoch=record.seconds_per_epoch,
-        peak_memory_mb=record.peak_memory_mb,
-    )
-
-
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out; the system lifts the lock of a process that is killed."""
+    """Let one process in at a time; the system lifts the lock of one that is killed."""
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield
         return
@@ -136,8 +124,9 @@ def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / "run.lock")
     try:
         lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another process is training in {folder}: let it end.") from error
+    except Timeout:
+        log.warning("Another process is at work in %s: waiting for it", folder)
+        lock.acquire()
     try:
         yield
     finally:

@@ -18,10 +18,14 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from yolov9_lit.errors import UserError
+from yolov9_lit.identity import experiment_config
 from yolov9_lit.training.record import FILE, RunRecord
 from yolov9_lit.training.runs import Outcome, finished
 
@@ -37,6 +41,9 @@ OF_THE_SWEEP = (
 """Overrides of Hydra's own config that a job does not inherit."""
 
 
+NOTHING = Outcome({}, {}, 0, None, None)
+
+
 class JobFailedError(RuntimeError):
     """A job of a sweep ended badly; its folder tells why."""
 
@@ -48,15 +55,30 @@ def run_apart(cfg: DictConfig) -> Outcome:
         JobFailedError: the job ended badly; its `run.json` holds the error.
         UserError: the folder holds another experiment.
     """
+    experiment_config(cfg)  # A missing value is told here, for the job could not record it.
     done = finished(cfg)
     if done is not None:
         return done
     folder = Path(cfg.run_dir)
-    code = subprocess.run(_job_command(folder), preexec_fn=_die_with_parent).returncode
+    code = _call(_job_command(folder))
+    if getattr(rank_zero_only, "rank", 0) != 0 and code == 0:
+        return NOTHING  # The first rank has, or will have, recorded what the job gave.
     done = finished(cfg)
     if done is None:
         raise JobFailedError(f"{folder}: {_failure(folder, code)}")
     return done
+
+
+def _call(command: list[str]) -> int:
+    """Run a command to its end; on Linux it dies with this process, elsewhere it goes on."""
+    if sys.platform == "linux":
+        return subprocess.run(command, preexec_fn=_die_with_parent).returncode
+    return subprocess.run(command).returncode
+
+
+def _die_with_parent() -> None:
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _job_command(folder: Path) -> list[str]:
@@ -67,10 +89,14 @@ def _job_command(folder: Path) -> list[str]:
     command += ["--config-name", str(hydra.job.config_name)]
     for path in sources:
         command += ["--config-dir", path]
-    quoted = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
     tasks = [o for o in hydra.overrides.task if not o.startswith("sweep=")]
-    sweep = Path(hydra.sweep.dir).name
-    return [*command, *tasks, *own, "hydra.mode=RUN", f"hydra.run.dir='{quoted}'", f"sweep={sweep}"]
+    run_dir, sweep = _quoted(str(folder.absolute())), _quoted(Path(hydra.sweep.dir).name)
+    return [*command, *tasks, *own, "hydra.mode=RUN", f"hydra.run.dir={run_dir}", f"sweep={sweep}"]
+
+
+def _quoted(text: str) -> str:
+    """A value as Hydra's override grammar takes it, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _failure(folder: Path, code: int) -> str:
@@ -79,7 +105,7 @@ def _failure(folder: Path, code: int) -> str:
     if record is None:
         return f"ended with code {code} before the training began; its output says why"
     if record.status == "running":
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+        how = f"signal {-code}" if code < 0 else f"code {code}"
         record = record.ending("failed", error=f"The process ended with {how}.")
         record.write(folder)
     return last_line(record.error)
@@ -90,17 +116,10 @@ def last_line(text: str | None) -> str:
     return (text or "").strip().rsplit("\n", 1)[-1]
 
 
-def _die_with_parent() -> None:
-    """A sweep that is killed takes its job along (Linux); elsewhere the job goes on to its end."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
 class SweepTable(Callback):
-    """Prints what became of a sweep's jobs when the process ends, however the sweep ended.
+    """Prints what became of a sweep's jobs when the process exits, also where a job failed.
 
-    Hydra tells of the end of a sweep only where no job failed.
+    Hydra tells of the end of a sweep only where none did.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -110,21 +129,30 @@ class SweepTable(Callback):
 
 def print_sweep(folder: Path) -> None:
     """Print what became of each job of a sweep, and how to go on."""
-    records = {path.parent: RunRecord.read(path.parent) for path in folder.glob(f"*/{FILE}")}
-    if not records:
+    jobs = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+    if not jobs:
         return
-    table = Table(title=f"Sweep {folder}", title_justify="left")
+    states = [_state(job) for job in jobs]
+    table = Table(title=escape(f"Sweep {folder}"), title_justify="left")
     for column in ("job", "status", "error"):
         table.add_column(column, overflow="fold")
-    for job, record in sorted(records.items()):
-        assert record is not None
-        table.add_row(job.name, record.status, last_line(record.error))
-    counts = Counter(record.status for record in records.values() if record)
+    for job, (status, error) in zip(jobs, states, strict=True):
+        table.add_row(escape(job.name), status, escape(error))
+    counts = Counter(status for status, _ in states)
     console = Console(stderr=True)
     console.print(table)
     console.print(
         f"{counts['done']} done, {counts['failed']} failed, {counts['running']} not finished. "
-        "The same command goes on with those that are not done; "
-        f"`python -m yolov9_lit.report runs={folder}` compares them.",
+        f"The same command with sweep={escape(folder.name)} goes on with those that are not done; "
+        f"`python -m yolov9_lit.report runs={escape(str(folder))}` compares them.",
         soft_wrap=True,
     )
+
+
+def _state(job: Path) -> tuple[str, str]:
+    """Status and error of a job."""
+    try:
+        record = RunRecord.read(job)
+    except UserError as error:
+        return "damaged", str(error)
+    return (record.status, last_line(record.error)) if record else ("unknown", "")

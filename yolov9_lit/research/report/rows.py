@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ from yolov9_lit.research.report.settings import Settings, configurations, label,
 from yolov9_lit.research.report.statistics import Pooled, pool
 
 PAPER_EPOCHS = 500
+PAPER_IMAGE_SIZE = 640
 PAPER_DATA = "coco"
 
 
@@ -67,15 +68,24 @@ class Row:
     @property
     def why_not_comparable(self) -> str:
         """What keeps the paper's figures from being comparable; empty where nothing does."""
-        data = {str(run.choices.get("data")) for run in self.runs} - {PAPER_DATA}
-        epochs = {run.max_epochs for run in self.runs if run.max_epochs} - {PAPER_EPOCHS}
-        reasons = [f"data={name}" for name in sorted(data)]
-        reasons += [f"{count} epochs" for count in sorted(epochs)]
+        data = self._unlike(PAPER_DATA, lambda run: run.choices.get("data"))
+        model = self._unlike(self.paper.get("model"), lambda run: run.choices.get("model"))
+        size = self._unlike(PAPER_IMAGE_SIZE, lambda run: run.config.get("data.image_size"))
+        epochs = self._unlike(PAPER_EPOCHS, lambda run: run.max_epochs)
+        reasons = [f"data={v}" for v in data] + [f"model={v}" for v in model]
+        reasons += [f"{v} pixels" for v in size] + [f"{v} epochs" for v in epochs]
+        if any(run.epochs and run.epochs < (run.max_epochs or 0) for run in self.runs):
+            reasons.append("ended before the last epoch")
         ours, theirs = (self.cost("params") or 0) / 1e6, self.paper.get("params")
         # Other classes alone also change the number of parameters.
         if not data and ours and theirs and abs(ours / theirs - 1) > 0.05:
             reasons.append(f"{ours:.1f} M parameters, not {theirs}")
         return ", ".join(reasons)
+
+    def _unlike(self, paper: Any, value: Callable[[Run], Any]) -> list[str]:
+        """The runs' values that are known and not the paper's."""
+        values = {value(run) for run in self.runs} - {None, paper}
+        return sorted(map(str, values)) if paper is not None else []
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:

@@ -59,6 +59,11 @@ class Run:
         return self.record.get("cost") or {}
 
     @property
+    def epochs(self) -> int | None:
+        """Epochs it had; fewer than asked for where it was ended early."""
+        return self.record.get("epochs")
+
+    @property
     def max_epochs(self) -> int | None:
         """Epochs it was asked for."""
         return self.config.get("trainer.max_epochs")

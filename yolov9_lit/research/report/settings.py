@@ -8,32 +8,20 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from yolov9_lit.identity import NOT_THE_EXPERIMENT
 from yolov9_lit.research.report.runs import Run
 
 NOT_A_SETTING = (
+    *NOT_THE_EXPERIMENT,
     "seed",
-    "run_dir",
-    "ckpt_path",
-    "sweep",
     "test",
-    "logger",
-    "callbacks.pictures",
-    "callbacks.progress",
+    "objectives",
     "data.root",
-    "data.num_workers",
-    "data.prepare",
-    "data.how_to_get",
-    "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
-    "trainer.default_root_dir",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.profiler",
 )
-"""Keys (and all below them) that say where and how a run was carried out, not what it was."""
+"""Keys (and all below them) that do not tell configurations apart."""
 
 NOT_A_CHOICE = ("logger", "trainer", "callbacks", "debug", "experiment", "row", "hydra")
 """Groups that only bring settings which show in the config, or none."""

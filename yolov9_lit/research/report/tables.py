@@ -82,6 +82,7 @@ def result_table(rows: Sequence[Row], comparisons: Comparisons) -> Table:
         "paper's AP": lambda row: _paper(row, "ap"),
         "paper's params (M)": lambda row: _paper(row, "params"),
         "paper's GFLOPs": lambda row: _paper(row, "gflops"),
+        "paper's min/epoch": lambda row: _paper(row, "minutes_per_epoch"),
     }
     shown = [row for row in rows if row.runs]
     cells = {name: [make(row) for row in shown] for name, make in columns.items()}

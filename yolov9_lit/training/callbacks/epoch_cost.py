@@ -29,7 +29,9 @@ class EpochCost(L.Callback):
         return statistics.median(self.seconds) if self.seconds else None
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and forget what an evaluation held."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
         self._began = time.monotonic()
 
     def on_train_batch_end(
