@@ -1,8 +1,8 @@
 """Files of other projects, made and computed without our models: the oracle of the readers.
 
 `rows` lists a model's layers as the published model files do (from, class, arguments); `build`
-makes a tree of bare objects with random tensors from them; `save_pickled` pickles it under the class
-names of the published code; `run` computes such a tree, made here or read from a real file.
+makes a tree of bare objects with random tensors from them; `save_pickled` pickles it under the
+class names of the published code; `run` computes such a tree, made here or read from a file.
 """
 
 import math
@@ -248,7 +248,9 @@ def build(size, aux, classes, groups=4, width=None):
         made.i, made.f = i, source
         layers.append(made)
         channels.append(out)
-    return node("DetectionModel", {"model": sequence(*layers)}, names=list(map(str, range(classes))))
+    return node(
+        "DetectionModel", {"model": sequence(*layers)}, names=list(map(str, range(classes)))
+    )
 
 
 def save_pickled(path, model, **content):

@@ -1,4 +1,4 @@
-"""Published files of every size and project against `published_files`, which knows no model of ours."""
+"""Published files of every size against `published_files`, which knows no model of ours."""
 
 import pytest
 import torch
@@ -89,7 +89,10 @@ def test_multimediatechlab_state_dicts(tmp_path, size, wrapped):
     [
         (lambda s: s.pop("model.4.cv1.conv.weight"), r"1 tensors are missing.*model\.4\.cv1\.conv"),
         (lambda s: s.update({"model.4.cv9.x": torch.ones(1)}), r"1 left over.*model\.4\.cv9\.x"),
-        (lambda s: s.update({"model.9.cv1.bn.bias": torch.ones(1)}), r"1 of another.*9\.cv1\.bn\.b"),
+        (
+            lambda s: s.update({"model.9.cv1.bn.bias": torch.ones(1)}),
+            r"1 of another.*9\.cv1\.bn\.b",
+        ),
         (lambda s: s.update({"model.99.x": torch.ones(1)}), "no YOLOv9 detector"),
     ],
 )

@@ -36,7 +36,7 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
     state = detector.deploy().state_dict()
     tensors = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in state.items()}
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata={_CARD: json.dumps(bare.to_dict()), "format": "pt"})
+    save_file(tensors, part, metadata={_CARD: json.dumps(bare.to_dict())})
     os.replace(part, path)
 
 

@@ -55,8 +55,10 @@ YOLO_MIT_NAMES: ChildNames = {
 }
 
 PARTS: Mapping[type[nn.Module], tuple[str, ...]] = {
-    Column: ("downs.0", "downs.1", "stages.1")
-    + tuple(f"{part}.{level}" for level in (2, 3, 4) for part in ("downs", "stages")),
+    Column: (
+        *("downs.0", "downs.1", "stages.1"),
+        *("downs.2", "stages.2", "downs.3", "stages.3", "downs.4", "stages.4"),
+    ),
     DHLC: tuple(f"linears.{level}" for level in range(1, 6)),
     TopDown: ("spp", "n4", "n3"),
     PathAggregation: ("top_down.spp", "top_down.n4", "top_down.n3", "down4", "p4", "down5", "p5"),
@@ -66,7 +68,6 @@ PARTS: Mapping[type[nn.Module], tuple[str, ...]] = {
 AUXILIARY = ("aux_branches.fpn.fpn", "aux_branches.icn.links", "aux_branches.icn.column")
 AUXILIARY_HEADS = ("aux_heads.fpn", "aux_heads.icn")
 COMPOSITE = ("backbone.first", "backbone.links", "backbone.second")
-
 
 
 class Layer(NamedTuple):

@@ -1,7 +1,8 @@
-"""Published checkpoints: which model a file holds, told by its tensors, and its weights by our names.
+"""Published checkpoints: which model a file holds, and its weights by our names.
 
-Read are the published YOLOv9 repository's files (as trained and converted), those of the Ultralytics
-package and those of MultimediaTechLab/YOLO. All three letterbox as we do: centred, grey 114.
+The model is told by the tensors. Read are the files of the published YOLOv9 repository (as trained
+and converted), of the Ultralytics package and of MultimediaTechLab/YOLO. All three letterbox as we
+do: centred, grey 114.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from yolov9_lit.configs import CONFIG_DIR, build
+from yolov9_lit.configs import build, compose
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.coco_classes import COCO_IDS, COCO_NAMES
@@ -88,11 +88,16 @@ def recognise(content: Any, path: Path) -> tuple[ModelCard, dict[str, Tensor]] |
     Raises:
         UserError: the layers are those of no model known here; a tensor is named.
     """
-    source = _source(content)
-    layers = _layers(source.tensors) if source else None
-    if source is None or layers is None:
-        return None
-    matches = list(_matches(layers))
+    try:
+        source = _source(content)
+        layers = _layers(source.tensors) if source else None
+        if source is None or layers is None:
+            return None
+        matches = list(_matches(layers))
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is laid out like no published checkpoint ({error!r}): give another file."
+        ) from error
     if not matches:
         raise UserError(f"{path} holds no YOLOv9 detector: no head of one is in its last layer.")
     best = min(matches, key=lambda match: len(match.faults))
@@ -109,15 +114,14 @@ def recognise(content: Any, path: Path) -> tuple[ModelCard, dict[str, Tensor]] |
 
 def _source(content: Any) -> Source | None:
     """Find the tensors: a pickled model (its average before itself) or a state dict."""
-    if isinstance(content, StandIn):
-        size = _image_size(attribute(content, "args"))
-        return Source(dict(_pickled(content)), _names(attribute(content, "names")), size)
+    whole = content if isinstance(content, Mapping) else {"model": content}
+    models = (whole.get(key) for key in ("ema", "model"))
+    if model := next((m for m in models if isinstance(m, StandIn)), None):
+        options = whole.get("train_args") or whole.get("opt") or attribute(model, "args")
+        names = _names(attribute(model, "names"))
+        return Source(dict(_pickled(model)), names, _image_size(options))
     if not isinstance(content, Mapping):
         return None
-    for key in ("ema", "model"):
-        if isinstance(content.get(key), StandIn):
-            size = _image_size(content.get("train_args") or content.get("opt"))
-            return _source(content[key])._replace(image_size=size)  # type: ignore[union-attr]
     state = next((content[k] for k in ("state_dict", "model") if k in content), content)
     if not isinstance(state, Mapping):
         return None
@@ -173,13 +177,11 @@ def _matches(file: FileLayers) -> Iterator[Match]:
     box, cls = file.layout.head_names
     if f"{cls}.2.weight" not in shapes or f"{box}.1.conv.weight" not in shapes:
         return
-    stem = next(iter(file.layers[0].values()))[1].shape[:1]
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        configs = [compose("summary", overrides=[f"model={name}"]).model for name in MODELS]
-    for config in configs:
-        if (config.stem[0],) == tuple(stem):
-            model = OmegaConf.to_container(config, resolve=True)
-            assert isinstance(model, dict)
+    stem = list(next(iter(file.layers[0].values()))[1].shape[:1])
+    for name in MODELS:
+        config = compose("summary", [f"model={name}"]).model
+        if [config.stem[0]] == stem:
+            model: Any = OmegaConf.to_container(config, resolve=True)
             model["num_classes"] = shapes[f"{cls}.2.weight"][0]
             model["head"] |= _head(shapes, box, cls, model["head"])
             yield _compare(model, file)
@@ -198,7 +200,7 @@ def _head(
     """
     classes, width = shapes[f"{cls}.2.weight"][:2]
     inner = shapes[f"{box}.1.conv.weight"]
-    groups = inner[0] // inner[1]
+    groups = inner[0] // max(inner[1], 1)
     depthwise = shapes.get(f"{cls}.0.0.conv.weight")
     channels = depthwise[0] if depthwise else shapes.get(f"{cls}.0.conv.weight", inner)[1]
     forms = [(own["class_width_factor"], own["class_width_limit"]), *CLASS_WIDTHS]

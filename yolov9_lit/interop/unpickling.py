@@ -15,7 +15,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ DATA_MODULES = {
     *("_codecs", "argparse", "collections", "copy_reg", "copyreg", "datetime", "enum", "pathlib"),
     *("types", "typing"),
 }
-"""Modules of Python whose values are met in real checkpoints; like all others they get stand-ins."""
+"""Modules of Python whose values real checkpoints hold; like all others they get stand-ins."""
 
 DATA_TYPES = {
     *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
@@ -80,6 +80,7 @@ class _Admitted:
     """A function that a pickle may call; it has no attributes that a pickle could set."""
 
     __slots__ = ("_function",)
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         object.__setattr__(self, "_function", function)
@@ -228,4 +229,4 @@ def _from_bytes(data: bytes, dtype: torch.dtype, count: int) -> Tensor:
 
 def attribute(thing: Any, name: str) -> Any:
     """An attribute that a stand-in's pickle held, or None."""
-    return cast(dict[str, Any], vars(thing)).get(name) if isinstance(thing, StandIn) else None
+    return vars(thing).get(name) if isinstance(thing, StandIn) else None
