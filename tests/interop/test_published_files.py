@@ -104,6 +104,16 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path, change, words):
         yolov9_lit.load(tmp_path / "file.pt")
 
 
+def test_a_real_ultralytics_file_finds_the_ball(shared):
+    """Its score is low, as the picture has a ring and a trajectory drawn over the ball."""
+    folder = shared / "data" / "checkpoints"
+    predictor = yolov9_lit.load(folder / "ultralytics-yolov9t-volleyball.pt")
+    (found,) = predictor.predict(folder / "volleyball.jpg", confidence=0.05)
+    centres = found.boxes.view(-1, 2, 2).mean(1)
+    assert len(centres) <= 3
+    assert (centres - torch.tensor([1228.0, 433.0])).norm(dim=1).min() < 10  # the ring's middle
+
+
 def test_a_real_ultralytics_file(shared):
     folder = shared / "data" / "checkpoints"
     path = folder / "ultralytics-yolov9t-volleyball.pt"

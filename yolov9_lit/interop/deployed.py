@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from yolov9_lit.errors import UserError
@@ -36,7 +36,7 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
     state = detector.deploy().state_dict()
     tensors = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in state.items()}
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata={_CARD: json.dumps(bare.to_dict())})
+    part.write_bytes(save(tensors, metadata={_CARD: json.dumps(bare.to_dict())}))
     os.replace(part, path)
 
 

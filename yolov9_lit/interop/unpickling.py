@@ -150,7 +150,7 @@ def read_torch_file(path: Path) -> Any:
     try:
         return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
     except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
     except (OSError, EOFError, MemoryError, RecursionError) as error:
         reason = f"it is damaged ({type(error).__name__})"
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, struct.error):
