@@ -1,8 +1,9 @@
-"""Published files of every size against `published_files`, which knows no model of ours."""
+"""Published files of every size against `published_oracle`, which knows no model of ours."""
 
 import pytest
 import torch
-from published_files import build, run, save_pickled, state_dict
+from published_files import build, save_pickled, state_dict
+from published_oracle import run
 
 import yolov9_lit
 from yolov9_lit.errors import UserError
@@ -93,6 +94,8 @@ def test_multimediatechlab_state_dicts(tmp_path, size, wrapped):
             lambda s: s.update({"model.9.cv1.bn.bias": torch.ones(1)}),
             r"1 of another.*9\.cv1\.bn\.b",
         ),
+        (lambda s: s.update({"other.3.x": torch.ones(1)}), r"1 left over.*other\.3\.x"),
+        (lambda s: s.update({"other": torch.ones(1)}), r"1 left over.*\(first: other\)"),
         (lambda s: s.update({"model.99.x": torch.ones(1)}), "no YOLOv9 detector"),
     ],
 )

@@ -2,10 +2,13 @@
 
 import os
 import pickle
+import resource
 import struct
 import sys
 import zipfile
+from contextlib import contextmanager
 
+import psutil
 import pytest
 import torch
 
@@ -158,6 +161,31 @@ def test_sizes_that_lie(tmp_path):
     (tmp_path / "old.pt").write_bytes(old.replace(b"M\xe8\x03", b"J\xe8\x03\x00\x40", 1))
     with pytest.raises(UserError, match="larger than the file"):
         yolov9_lit.load(tmp_path / "old.pt")
+
+
+def test_memory_that_a_pickle_asks_for(tmp_path):
+    (tmp_path / "memo.pt").write_bytes(b"\x80\x02}r\xff\xff\xff\x7f.")  # entry 2**31 of the memo
+    long = b"\x80\x04\x8e" + struct.pack("<Q", 2**40)  # a string of a terabyte
+    (tmp_path / "long.pt").write_bytes(long + b"x.")
+    for name in ("memo.pt", "long.pt"):
+        with limited_memory(), pytest.raises(UserError, match="cannot be read") as refused:
+            yolov9_lit.load(tmp_path / name)
+        assert "MemoryError" not in str(refused.value)
+    wide = torch.zeros(1).expand(10**9)
+    with pytest.raises(UserError, match="larger than its storage"):
+        yolov9_lit.load(write(tmp_path / "wide.pt", {"0.x": wide}, "zip"))
+
+
+@contextmanager
+def limited_memory(megabytes=1024):
+    """Room for so much more than is taken now."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (taken + megabytes * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_files_of_other_kinds(tmp_path):

@@ -32,7 +32,8 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
         detector: as trained, or deployed already.
         card: of the detector.
     """
-    bare = dataclasses.replace(card, model=card.model | {"pgi": None})
+    without = {"pgi": None} if "pgi" in card.model else {}
+    bare = dataclasses.replace(card, model=card.model | without)
     state = detector.deploy().state_dict()
     tensors = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in state.items()}
     part = path.with_name(path.name + ".part")

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from omegaconf import OmegaConf
@@ -48,10 +48,21 @@ class Source(NamedTuple):
     image_size: int
 
 
-class FileLayers(NamedTuple):
-    """A file's layers that hold tensors, by rank: name inside the layer -> (full name, tensor)."""
+FileLayer: TypeAlias = dict[str, tuple[str, Tensor]]
+"""Name inside the layer -> (full name, tensor)."""
 
-    layers: list[dict[str, tuple[str, Tensor]]]
+
+class FileLayers(NamedTuple):
+    """A file's layers.
+
+    Attributes:
+        layers: those that hold tensors, by rank.
+        outside: names of tensors in no layer.
+        layout: whose names they are.
+    """
+
+    layers: list[FileLayer]
+    outside: list[str]
     layout: Layout
 
 
@@ -154,21 +165,26 @@ def _image_size(options: Any) -> int:
 
 def _layers(tensors: Mapping[str, Tensor]) -> FileLayers | None:
     """Sort a state dict into layers; of several copies of the model the average is taken."""
-    copies: dict[str, dict[int, dict[str, tuple[str, Tensor]]]] = defaultdict(dict)
+    copies: dict[str, dict[int, FileLayer]] = defaultdict(dict)
+    outside = []
     for full, tensor in tensors.items():
-        if not (found := _LAYER.fullmatch(full)):
-            continue
-        layer = copies[found["prefix"]].setdefault(int(found["layer"]), {})
-        layer[found["name"]] = (full, tensor)
+        if found := _LAYER.fullmatch(full):
+            layer = copies[found["prefix"]].setdefault(int(found["layer"]), {})
+            layer[found["name"]] = (full, tensor)
+        else:
+            outside.append(full)
     if not copies:
         return None
-    layers = copies[max(copies, key=lambda prefix: (prefix.startswith("ema."), len(prefix)))]
-    ordered = [layers[number] for number in sorted(layers)]
+    chosen = max(copies.items(), key=lambda copy: (copy[0].startswith("ema."), len(copy[1])))[1]
+    for other in copies.values():
+        if other.keys() != chosen.keys():
+            outside += [full for layer in other.values() for full, _ in layer.values()]
+    ordered = [chosen[number] for number in sorted(chosen)]
     layout = YOLO_MIT if any("heads.0." in name for name in ordered[-1]) else PUBLISHED
     for layer in ordered:
         for name in layout.fixed:
             layer.pop(name, None)
-    return FileLayers([layer for layer in ordered if layer], layout)
+    return FileLayers([layer for layer in ordered if layer], outside, layout)
 
 
 def _matches(file: FileLayers) -> Iterator[Match]:
@@ -228,11 +244,12 @@ def _compare(model: dict[str, Any], file: FileLayers) -> Match:
             match.weights[ours] = tensor
         else:
             match.unequal.append(full)
+    match.extra.extend(file.outside)
     match.extra.extend(full for layer in left for full, _ in layer.values())
     return match
 
 
-def _full_name(name: str, layers: list[dict[str, tuple[str, Tensor]]], rank: int) -> str:
+def _full_name(name: str, layers: list[FileLayer], rank: int) -> str:
     """The name that a missing tensor would have in the file."""
     if rank >= len(layers):
         return f"{name}, in a layer after the last"

@@ -8,6 +8,7 @@ Sizes are held against the file's before any memory is taken.
 
 from __future__ import annotations
 
+import math
 import pickle
 import struct
 import sys
@@ -94,6 +95,8 @@ class _Admitted:
 
 def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *rest: Any) -> Tensor:
     """A view of a storage; torch refuses one that leaves its bounds."""
+    if math.prod(size) > storage.numel():
+        raise pickle.UnpicklingError("a tensor in it is larger than its storage")
     return storage.as_strided(tuple(size), tuple(stride), offset)
 
 
@@ -113,7 +116,7 @@ ADMITTED: dict[tuple[str, str], Any] = {
 """What a pickle may name and gets."""
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # Python's own: the one in C takes as much memory as told
     """Reads one pickle; `storage` gives the storage of (element type, key, number of elements)."""
 
     def __init__(self, file: IO[bytes], storage: Callable[[torch.dtype, str, int], Tensor]) -> None:
