@@ -8,6 +8,7 @@ Sizes are held against the file's before any memory is taken.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import struct
@@ -189,31 +190,31 @@ def _read_zip(path: Path) -> Any:
 
 def _read_legacy(path: Path) -> Any:
     """The format before torch 1.6: pickles of a header, the object and the keys; then storages."""
-    limit = path.stat().st_size
+    content = path.read_bytes()
     storages: dict[str, Tensor] = {}
 
     def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
         if key not in storages:
             taken = sum(s.nbytes for s in storages.values()) + count * dtype.itemsize
-            if not 0 <= taken <= limit:
+            if not 0 <= taken <= len(content):
                 raise pickle.UnpicklingError("its tensors are larger than the file")
             storages[key] = torch.empty(count, dtype=dtype)
         return storages[key]
 
-    with path.open("rb") as file:
+    with io.BytesIO(content) as file:  # which gives no more than it has, whatever is asked for
         if _Unpickler(file, storage).load() != LEGACY_MAGIC:
             raise pickle.UnpicklingError("it is no file of torch.save")
         protocol, system = (_Unpickler(file, storage).load() for _ in range(2))
         if protocol != LEGACY_PROTOCOL:
             raise pickle.UnpicklingError(f"its protocol {protocol} is not known")
         _check_byte_order("little" if system["little_endian"] else "big")
-        content = _Unpickler(file, storage).load()
+        found = _Unpickler(file, storage).load()
         for key in _Unpickler(file, storage).load():
             target = storages[key]
             (count,) = struct.unpack("<q", file.read(8))
             data = file.read(target.nbytes)
             target.copy_(_from_bytes(data, target.dtype, count))
-    return content
+    return found
 
 
 def _check_byte_order(order: str) -> None:
