@@ -36,6 +36,13 @@ class Calls:
         return self.call
 
 
+class Builds(Calls):
+    """Pickles to a tensor whose state is set."""
+
+    def __init__(self, tensor, state):
+        self.call = (*tensor.__reduce_ex__(2), state)
+
+
 def hostile(trap):
     make = Calls(os.mkdir, str(trap))
     return {
@@ -171,6 +178,10 @@ def test_memory_that_a_pickle_asks_for(tmp_path):
         with limited_memory(), pytest.raises(UserError, match="cannot be read") as refused:
             yolov9_lit.load(tmp_path / name)
         assert "MemoryError" not in str(refused.value)
+    grown = torch.zeros(1)
+    state = (torch.zeros(1), 0, (2**40,), (1,))
+    with pytest.raises(UserError, match="changes a tensor"):
+        yolov9_lit.load(write(tmp_path / "grown.pt", [Builds(grown, state)], "zip"))
     wide = torch.zeros(1).expand(10**9)
     with pytest.raises(UserError, match="larger than its storage"):
         yolov9_lit.load(write(tmp_path / "wide.pt", {"0.x": wide}, "zip"))

@@ -42,7 +42,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}: give the path of a file.")
+        raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
     if path.suffix == SUFFIX:
         return _with_card(*read_deployed(path), path, deployed=True)
     content = read_torch_file(path)

@@ -17,7 +17,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -52,6 +52,15 @@ DATA_TYPES = {
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+
+_PythonUnpickler: Any = pickle._Unpickler
+"""Written in Python; the one in C takes as much memory as a file tells it to."""
+
+_NO_PICKLE: tuple[type[Exception], ...] = (
+    *(LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError),
+    *(AssertionError, struct.error),
+)
+"""What reading bytes that are no pickle ends in."""
 
 
 class StandIn:
@@ -109,6 +118,7 @@ ADMITTED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _Admitted(OrderedDict),
     ("torch._utils", "_rebuild_tensor_v2"): _Admitted(_tensor),
     ("torch._utils", "_rebuild_parameter"): _Admitted(_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): _Admitted(_parameter),
     ("torch", "Size"): _Admitted(tuple),
     ("builtins", "set"): _Admitted(set),
     ("__builtin__", "set"): _Admitted(set),
@@ -117,12 +127,20 @@ ADMITTED: dict[tuple[str, str], Any] = {
 """What a pickle may name and gets."""
 
 
-class _Unpickler(pickle._Unpickler):  # Python's own: the one in C takes as much memory as told
+class _Unpickler(_PythonUnpickler):
     """Reads one pickle; `storage` gives the storage of (element type, key, number of elements)."""
 
     def __init__(self, file: IO[bytes], storage: Callable[[torch.dtype, str, int], Tensor]) -> None:
         super().__init__(file, encoding="utf-8")
         self._storage = storage
+
+    def load_build(self) -> None:
+        """Set an object's state; a tensor's could make it larger than the file."""
+        if isinstance(self.stack[-2], Tensor):
+            raise pickle.UnpicklingError("it changes a tensor")
+        super().load_build()
+
+    dispatch: ClassVar = {**_PythonUnpickler.dispatch, pickle.BUILD[0]: load_build}
 
     def find_class(self, module: str, name: str) -> Any:
         """What stands for a class or function; nothing is imported."""
@@ -157,10 +175,8 @@ def read_torch_file(path: Path) -> Any:
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
     except (OSError, EOFError, MemoryError, RecursionError) as error:
         reason = f"it is damaged ({type(error).__name__})"
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, struct.error):
-        reason = "it is no file of torch.save, or is damaged"  # bytes that are no pickle at all
-    except (NotImplementedError, ImportError):
-        reason = "it is no file of torch.save"
+    except _NO_PICKLE:
+        reason = "it is no file of torch.save, or is damaged"
     raise UserError(f"{path} cannot be read as a checkpoint: {reason}.")
 
 
