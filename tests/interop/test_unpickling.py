@@ -123,6 +123,14 @@ def test_there_and_back(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_modules_keep_their_tensors(tmp_path, form):
+    layer = torch.nn.Conv2d(1, 2, 3)
+    found = read_torch_file(write(tmp_path / "x.pt", layer, form))
+    assert isinstance(found, StandIn)
+    assert torch.equal(found._parameters["weight"], layer.weight)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
 def test_truncated_files(tmp_path, form):
     whole = write(tmp_path / "x.pt", {"a": torch.ones(1000)}, form).read_bytes()
     for part in (0, 1, 10, 60, len(whole) // 2, len(whole) - 8):

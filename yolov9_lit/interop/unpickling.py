@@ -155,8 +155,10 @@ class _Unpickler(_PythonUnpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no data; refused")
         return type(name, (StandIn,), {})
 
-    def persistent_load(self, pid: Any) -> Tensor:
-        """The storage that torch refers to."""
+    def persistent_load(self, pid: Any) -> Any:
+        """The storage that torch refers to; in the old format also a class, beside its source."""
+        if pid[0] == "module":
+            return pid[1]
         kind, dtype, key, _, count, *view = pid
         if kind != "storage" or not isinstance(dtype, torch.dtype) or any(v for v in view):
             raise pickle.UnpicklingError("it refers to a storage of an unknown kind")
