@@ -34,8 +34,9 @@ def test_published_pickles(tmp_path, size, aux):
     assert_same(predictor, run(model, image), image)
 
 
-@pytest.mark.parametrize("size", ["t", "m"])
-@pytest.mark.parametrize("classes", [3, 80])
+@pytest.mark.parametrize(
+    ("size", "classes"), [("t", 3), ("t", 80), ("s", 3), ("m", 80), ("c", 3), ("e", 80)]
+)
 def test_ultralytics_files(tmp_path, size, classes):
     """No groups in the box branch, another class width, main branch alone."""
     torch.manual_seed(0)
@@ -72,7 +73,9 @@ def yolo_mit(model):
     return {f"{i}.{name}": t for i, layer in enumerate(layers) for name, t in layer.items()}
 
 
-@pytest.mark.parametrize(("size", "wrapped"), [("t", False), ("t", True), ("m", False)])
+@pytest.mark.parametrize(
+    ("size", "wrapped"), [("t", False), ("t", True), ("s", False), ("m", False), ("c", False)]
+)
 def test_multimediatechlab_state_dicts(tmp_path, size, wrapped):
     torch.manual_seed(0)
     model = build(size, True, classes=5)
