@@ -1,7 +1,5 @@
 """Models against the published implementation: counts, outputs, the paper's costs."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from yolov9_lit import load
 from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.research.cost import count_parameters, detector_cost
 
@@ -76,84 +75,10 @@ def test_blocks_cost_what_table_2_says(tables, block):
     assert cost.gflops == pytest.approx(gflops, abs=0.1)
 
 
-class _Stub:
-    """Stands in for any class of the published code: keeps what it is given."""
-
-    def __init__(self, *args, **kwargs):
-        pass
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if module.split(".")[0] in ("torch", "collections"):
-            return super().find_class(module, name)
-        return type(name, (_Stub,), {})
-
-
-class _PickleModule:
-    Unpickler = _Unpickler
-    load = staticmethod(lambda f, **kw: _Unpickler(f, **kw).load())
-
-
-# Published layer number -> our part. Both register a part's tensors in the same order.
-COLUMN = {0: "downs.0", 1: "downs.1", 2: "stages.1", 3: "downs.2", 4: "stages.2"}
-COLUMN |= {5: "downs.3", 6: "stages.3", 7: "downs.4", 8: "stages.4"}
-LAYERS = {number: f"backbone.column.{part}" for number, part in COLUMN.items()}
-LAYERS |= {9: "neck.top_down.spp", 12: "neck.top_down.n4", 15: "neck.top_down.n3"}
-LAYERS |= {16: "neck.down4", 18: "neck.p4", 19: "neck.down5", 21: "neck.p5"}
-BRANCH = {22: "spp", 25: "n4", 28: "n3"}
-FPN = {number: f"aux_branches.fpn.fpn.{part}" for number, part in BRANCH.items()}
-HEADS = {
-    "gelan-t": {22: {"cv2": "head.box", "cv3": "head.cls"}},
-    "yolov9-t": {
-        29: {
-            "cv2": "aux_heads.fpn.box",
-            "cv3": "aux_heads.fpn.cls",
-            "cv4": "head.box",
-            "cv5": "head.cls",
-        }
-    },
-}
-
-
-def tensors_of(pickled):
-    """Parameters and buffers below a pickled module, in the order of registration."""
-    state = pickled.__dict__
-    own = [*state["_parameters"].values(), *state["_buffers"].values()]
-    children = [tensors_of(child) for child in state["_modules"].values()]
-    return [t for t in sum(children, own) if t is not None]
-
-
-def load_published(detector, path, name):
-    content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PickleModule)
-    layers = content["model"].__dict__["_modules"]["model"].__dict__["_modules"]
-    pairs = [(layers[str(n)], part) for n, part in LAYERS.items()]
-    if name.startswith("yolov9"):
-        pairs += [(layers[str(n)], part) for n, part in FPN.items()]
-    for number, parts in HEADS[name].items():
-        head = layers[str(number)].__dict__["_modules"]
-        pairs += [(head[theirs], part) for theirs, part in parts.items()]
-    filled = 0
-    for theirs, part in pairs:
-        own = list(detector.get_submodule(part).state_dict(keep_vars=True).values())
-        for mine, tensor in zip(own, tensors_of(theirs), strict=True):
-            assert mine.shape == tensor.shape, part
-            mine.data.copy_(tensor)
-            filled += 1
-    assert filled == len(detector.state_dict())
-    return detector.eval()
-
-
 @pytest.mark.parametrize("name", ["gelan-t", "yolov9-t"])
 @pytest.mark.parametrize("deployed", [False, True])
 def test_outputs_are_the_published_ones(shared, name, deployed):
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        cfg = compose("summary", overrides=[f"model={name.replace('-', '_')}"])
-    path = shared / "reference" / f"published_{name}.pt"
-    detector = load_published(instantiate(cfg.model, num_classes=3), path, name)
+    detector = load(shared / "reference" / f"published_{name}.pt").detector
     reference = np.load(shared / "reference" / f"forward_{name}.npz")
     if deployed:
         detector = detector.deploy()

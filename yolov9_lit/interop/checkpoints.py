@@ -1,65 +1,73 @@
-"""Reading this project's checkpoints."""
+"""Reading checkpoints: this project's, deployed ones and published ones."""
 
 from __future__ import annotations
 
 import importlib
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.interop.deployed import SUFFIX, read_deployed
+from yolov9_lit.interop.published import recognise
+from yolov9_lit.interop.unpickling import read_torch_file
 from yolov9_lit.models.detector import Detector
 
 PREFIX = "detector."
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint's card and the (averaged) weights of its detector."""
+    """A checkpoint's card and the (averaged) weights of its detector.
+
+    Attributes:
+        card: structure, classes and preprocessing.
+        weights: by the detector's names.
+        deployed: the weights are those of `Detector.deploy`.
+    """
 
     card: ModelCard
     weights: dict[str, Tensor]
+    deployed: bool = False
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint that training wrote; nothing in the file is executed.
+    """Read a checkpoint of this project or a published one; nothing in the file is executed.
 
     Raises:
-        UserError: no such file, not a checkpoint, or not one of this project.
+        UserError: no such file, not a checkpoint, or the checkpoint of an unknown model.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
-    content = _read_tensors(path)
+    if path.suffix == SUFFIX:
+        return _with_card(*read_deployed(path), path, deployed=True)
+    content = read_torch_file(path)
+    if isinstance(content, Mapping) and "card" in content:
+        return _with_card(content["card"], content.get("state_dict"), path)
+    if (found := recognise(content, path)) is None:
+        raise UserError(
+            f"{path} is no checkpoint of yolov9_lit, nor a published one of YOLOv9: "
+            "give one that yolov9_lit.train wrote."
+        )
+    return Checkpoint(*found)
+
+
+def _with_card(card: Any, state: Any, path: Path, deployed: bool = False) -> Checkpoint:
     try:
-        card = ModelCard.from_dict(content["card"])
-        state = content["state_dict"]
-    except (KeyError, TypeError) as error:
+        found = ModelCard.from_dict(card)
+        weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no checkpoint of yolov9_lit (it lacks {error}): "
             "give one that yolov9_lit.train wrote."
         ) from error
     except ValueError as error:
         raise UserError(f"{path} needs a newer yolov9_lit: {error}.") from error
-    weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
-    return Checkpoint(card, weights)
-
-
-def _read_tensors(path: Path) -> Any:
-    """What a torch file holds, if that is tensors and plain containers."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-    except (LookupError, ValueError, TypeError, AttributeError):  # bytes that are no pickle at all
-        reason = "it is no file of torch.save"
-    raise UserError(f"{path} cannot be read as a checkpoint: {reason}.")
+    return Checkpoint(found, weights, deployed)
 
 
 def build_detector(card: ModelCard) -> Detector:
@@ -85,6 +93,8 @@ def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
         UserError: weights and model do not fit together.
     """
     detector = build_detector(checkpoint.card)
+    if checkpoint.deployed:
+        detector = detector.deploy()
     load_weights(detector, checkpoint.weights, source)
     return detector.eval()
 

@@ -25,8 +25,8 @@ class BlockFactory(Protocol):
         ...
 
 
-class _Residual(nn.Module):
-    """Adds the input to the output where the widths agree."""
+class Residual(nn.Module):
+    """Layers whose input is added to their output where the widths agree."""
 
     def __init__(self, in_channels: int, out_channels: int, *layers: nn.Module) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class _Residual(nn.Module):
         self.add = in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W)."""
         y = self.layers(x)
         return x + y if self.add else y
 
@@ -59,7 +60,7 @@ class ResBlock(nn.Sequential):
         hidden = out_channels // 2
 
         def unit(a: int, b: int) -> nn.Module:
-            return _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, hidden, 3), Conv(hidden, b, 1))
+            return Residual(a, b, Conv(a, hidden, 1), Conv(hidden, hidden, 3), Conv(hidden, b, 1))
 
         super().__init__(*_chain(unit, in_channels, out_channels, depth))
 
@@ -71,7 +72,7 @@ class DarkBlock(nn.Sequential):
         hidden = out_channels // 2
 
         def unit(a: int, b: int) -> nn.Module:
-            return _Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3))
+            return Residual(a, b, Conv(a, hidden, 1), Conv(hidden, b, 3))
 
         super().__init__(*_chain(unit, in_channels, out_channels, depth))
 
@@ -84,7 +85,7 @@ class DepthwiseBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
         def unit(a: int, b: int) -> nn.Module:
-            return _Residual(a, b, Conv(a, a, 3, groups=a), Conv(a, b))
+            return Residual(a, b, Conv(a, a, 3, groups=a), Conv(a, b))
 
         super().__init__(*_chain(unit, in_channels, out_channels, depth))
 
@@ -104,7 +105,7 @@ class CSPBlock(nn.Module):
         self.merge = Conv(2 * hidden, out_channels)
         self.bottlenecks = nn.Sequential(
             *(
-                _Residual(hidden, hidden, RepConv(hidden, hidden), Conv(hidden, hidden, 3))
+                Residual(hidden, hidden, RepConv(hidden, hidden), Conv(hidden, hidden, 3))
                 for _ in range(depth)
             )
         )

@@ -52,13 +52,17 @@ class Head(nn.Module):
         )
         self.cls = nn.ModuleList(
             nn.Sequential(
-                Conv(c, class_width, 3),
-                Conv(class_width, class_width, 3),
+                self._class_layer(c, class_width),
+                self._class_layer(class_width, class_width),
                 nn.Conv2d(class_width, num_classes, 1),
             )
             for c in channels
         )
         self._init_biases()
+
+    def _class_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        """One of the two hidden layers of a class branch."""
+        return Conv(in_channels, out_channels, 3)
 
     def _init_biases(self) -> None:
         """Start from about five objects in a picture of 640 x 640."""
@@ -77,6 +81,15 @@ class Head(nn.Module):
             class_logits=torch.cat(class_logits, dim=2).transpose(1, 2),
             anchor_points=points,
             strides=strides,
+        )
+
+
+class DepthwiseClassHead(Head):
+    """A head whose class branches are depth-wise separable, as Ultralytics 8.3 trains YOLOv9."""
+
+    def _class_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        return nn.Sequential(
+            Conv(in_channels, in_channels, 3, groups=in_channels), Conv(in_channels, out_channels)
         )
 
 

@@ -27,6 +27,8 @@ def _conv_bn(
 
 
 def _fused(conv_bn: nn.Module) -> nn.Conv2d:
+    if isinstance(conv_bn, nn.Conv2d):  # is fused already
+        return conv_bn
     assert isinstance(conv_bn, nn.Sequential)
     conv, bn = conv_bn
     assert isinstance(conv, nn.Conv2d)
