@@ -153,9 +153,10 @@ def _select(path: Path, key: str) -> Any:
 def _read_config(folder: Path, record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat config and the paper's figures; both empty where there is none to be read.
 
-    The record's comes first: Hydra writes its own before a run can be refused.
+    Hydra's file comes first: it has interpolations as written, so that what follows from the seed
+    or repeats another key is no setting of its own.
     """
-    content = record.get("config") or _select(folder / ".hydra" / "config.yaml", "")
+    content = _select(folder / ".hydra" / "config.yaml", "") or record.get("config")
     if OmegaConf.is_config(content):
         content = OmegaConf.to_container(content)
     if not isinstance(content, dict):

@@ -17,6 +17,7 @@ NOT_A_SETTING = (
     "test",
     "objectives",
     "data.root",
+    "data.seed",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
