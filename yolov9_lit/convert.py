@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -11,7 +10,9 @@ from omegaconf import DictConfig
 
 from yolov9_lit.cli import command
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.checkpoints import PREFIX, load_detector, read_checkpoint
+from yolov9_lit.files import whole
+from yolov9_lit.interop.card import PREFIX
+from yolov9_lit.interop.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.interop.deployed import SUFFIX, write_deployed
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,8 @@ def convert(cfg: DictConfig) -> Path:
         write_deployed(out, detector, checkpoint.card)
     else:
         state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
-        part = out.with_name(out.name + ".part")
-        torch.save({"card": checkpoint.card.to_dict(), "state_dict": state}, part)
-        os.replace(part, out)
+        with whole(out) as part:
+            torch.save({"card": checkpoint.card.to_dict(), "state_dict": state}, part)
     log.info(
         "%s: %d classes, %d parameters, %.1f MB",
         out,

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
-    """Write JSON, making the folder where needed; an earlier file stays until the new is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Give a path beside the file's to write to; what is there then takes the file's place.
+
+    An earlier file stays until the new one is whole, also where writing it fails.
+    """
+    path = Path(path)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+    yield part
     os.replace(part, path)
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
+    """Write JSON, whole or not at all, making the folder where needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")

@@ -8,6 +8,9 @@ from typing import Any
 
 FORMAT = 1
 
+PREFIX = "detector."
+"""Of the detector's tensors in a checkpoint."""
+
 
 @dataclass(frozen=True)
 class ModelCard:

@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.interop.deployed import SUFFIX, read_deployed
 from yolov9_lit.interop.published import recognise
 from yolov9_lit.interop.unpickling import read_torch_file
 from yolov9_lit.models.detector import Detector
-
-PREFIX = "detector."
 
 
 class Checkpoint(NamedTuple):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.files import whole
+from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.models.detector import Detector
 
 SUFFIX = ".safetensors"
-PREFIX = "detector."
 _CARD = "yolov9_lit"
 
 
@@ -36,9 +35,8 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
     bare = dataclasses.replace(card, model=card.model | without)
     state = detector.deploy().state_dict()
     tensors = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in state.items()}
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(save(tensors, metadata={_CARD: json.dumps(bare.to_dict())}))
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_bytes(save(tensors, metadata={_CARD: json.dumps(bare.to_dict())}))
 
 
 def read_deployed(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from yolov9_lit.files import whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -16,6 +17,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write to a local path."""
-        part = f"{path}.part"
-        super().save_checkpoint(checkpoint, part, storage_options)
-        os.replace(part, path)
+        with whole(path) as part:
+            super().save_checkpoint(checkpoint, part, storage_options)

@@ -15,6 +15,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from yolov9_lit.files import whole
+
 log = logging.getLogger(__name__)
 
 
@@ -63,12 +65,10 @@ class _ContinuingWriter(ExperimentWriter):
 
     def _write_whole(self, rows: list[dict[str, Any]], fieldnames: list[str]) -> None:
         """Replace the file; a kill leaves the old or the new one."""
-        part = Path(f"{self.metrics_file_path}.part")
-        with part.open("w", newline="") as file:
+        with whole(self.metrics_file_path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(part, self.metrics_file_path)
 
 
 def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: Any) -> WandbLogger:

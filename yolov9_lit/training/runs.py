@@ -114,10 +114,15 @@ def _begin(cfg: DictConfig) -> RunRecord:
     )
 
 
+def is_first_rank() -> bool:
+    """Whether this process is the one, of those that train together, that keeps the record."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process in at a time; the system lifts the lock of one that is killed."""
-    if getattr(rank_zero_only, "rank", 0) != 0:
+    if not is_first_rank():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)

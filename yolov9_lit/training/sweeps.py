@@ -18,7 +18,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
@@ -27,7 +26,7 @@ from rich.table import Table
 from yolov9_lit.errors import UserError
 from yolov9_lit.identity import experiment_config
 from yolov9_lit.training.record import FILE, RunRecord
-from yolov9_lit.training.runs import Outcome, finished
+from yolov9_lit.training.runs import Outcome, finished, is_first_rank
 
 OF_THE_SWEEP = (
     "hydra.mode",
@@ -39,7 +38,6 @@ OF_THE_SWEEP = (
     "hydra.callbacks",
 )
 """Overrides of Hydra's own config that a job does not inherit."""
-
 
 NOTHING = Outcome({}, {}, 0, None, None)
 
@@ -61,7 +59,7 @@ def run_apart(cfg: DictConfig) -> Outcome:
         return done
     folder = Path(cfg.run_dir)
     code = _call(_job_command(folder))
-    if getattr(rank_zero_only, "rank", 0) != 0 and code == 0:
+    if code == 0 and not is_first_rank():
         return NOTHING  # The first rank has, or will have, recorded what the job gave.
     done = finished(cfg)
     if done is None:
