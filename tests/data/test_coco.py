@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from yolov9_lit.data.coco import read_coco, read_image
-from yolov9_lit.data.images import picture_size
+from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.images import picture_size, read_image
+from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.polygons import pack_polygons
 from yolov9_lit.errors import UserError
 
@@ -55,7 +56,7 @@ def test_coco_equals_pycocotools(shared, split):
     assert [category.id for category in ours.categories] == sorted(oracle.getCatIds())
     for i, image_id in enumerate(ours.image_ids):
         image = oracle.loadImgs(int(image_id))[0]
-        assert read_image(ours.image_path(i)).shape == (*ours.sizes[i], 3)
+        assert read_picture(ours.pictures, i).shape == (*ours.sizes[i], 3)
         assert tuple(ours.sizes[i]) == (image["height"], image["width"])
         theirs = oracle.imgToAnns[int(image_id)]
         objects = ours.objects(i)

@@ -76,7 +76,7 @@ def test_bccd_converts_with_the_numbers_of_its_splits(shared, tmp_path):
         assert ours.class_names == ("Platelets", "RBC", "WBC")
         assert len(ours.boxes) == report.boxes == len(content["annotations"])
         assert [a["id"] for a in content["annotations"]] == list(range(1, report.boxes + 1))
-    stems = [str(name).removesuffix(".jpg") for name in ours.file_names]
+    stems = [str(name).removesuffix(".jpg") for name in ours.pictures.names]
     assert stems == sorted((src / "ImageSets/Main/test.txt").read_text().split())
     for i, stem in enumerate(stems):
         root = ElementTree.parse(src / "Annotations" / f"{stem}.xml").getroot()

@@ -11,7 +11,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from yolov9_lit.data import shapes
-from yolov9_lit.data.coco import read_coco, read_image
+from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.errors import UserError
 
@@ -38,7 +39,7 @@ def test_layout_and_sizes(root):
         assert ours.class_names == ("circle", "triangle", "square", "star")
         assert set(np.diff(ours.offsets)) <= {1, 2, 3, 4}
         assert ((ours.boxes[:, 2:] - ours.boxes[:, :2]) >= 0.2 * 96).all()
-        assert all(read_image(ours.image_path(i)).shape == (96, 96, 3) for i in range(count))
+        assert all(read_picture(ours.pictures, i).shape == (96, 96, 3) for i in range(count))
     ids = [category.id for category in ours.categories]
     assert ids != list(range(1, 1 + len(ids)))
 

@@ -1,7 +1,6 @@
 """Annotation files in COCO format, read into flat arrays.
 
-The format: https://cocodataset.org/#format-data. Flat arrays hold no Python object per box, so
-forked workers share their memory instead of copying it as reference counts change.
+The format: https://cocodataset.org/#format-data.
 """
 
 from __future__ import annotations
@@ -9,102 +8,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from yolov9_lit.data.images import read_image
+from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.pictures import PictureFiles
 from yolov9_lit.data.polygons import FlatPolygons, pack_polygons
 from yolov9_lit.errors import UserError
-
-__all__ = ["Category", "CocoAnnotations", "ImageObjects", "read_coco", "read_image"]
 
 logger = logging.getLogger(__name__)
 
 
-class Category(NamedTuple):
-    """A class of objects under the id its annotation file gives it."""
-
-    id: int
-    name: str
-
-
-class ImageObjects(NamedTuple):
-    """The annotated objects of one picture; copies, free to change.
-
-    Attributes:
-        boxes: (K, 4) float32, xyxy in pixels of the picture.
-        labels: (K,) int64, contiguous class indices.
-        crowd: (K,) bool, True for a region of many objects.
-        polygons: K lists of (P, 2) float32 outlines in pixels; empty for crowds and RLE masks.
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-    polygons: list[list[np.ndarray]]
-
-
-@dataclass(frozen=True, eq=False)
-class CocoAnnotations:
-    """One annotation file of N pictures and M objects.
-
-    Attributes:
-        path: the annotation file.
-        image_dir: the folder that file names start from.
-        categories: sorted by id; a contiguous label is a position in it.
-        image_ids: (N,) int64, in the file's order.
-        file_names: (N,) str.
-        sizes: (N, 2) int32, height and width in pixels as the file states them.
-        boxes: (M, 4) float32, xyxy in pixels inside the picture, grouped by picture.
-        labels: (M,) int64, contiguous class indices.
-        crowd: (M,) bool.
-        offsets: (N + 1,) int64; picture i has the objects offsets[i]:offsets[i + 1].
-        polygons: outlines of the M objects.
-    """
-
-    path: Path
-    image_dir: Path
-    categories: tuple[Category, ...]
-    image_ids: np.ndarray
-    file_names: np.ndarray
-    sizes: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-    offsets: np.ndarray
-    polygons: FlatPolygons
-
-    def __len__(self) -> int:
-        """Number of pictures, those without objects included."""
-        return len(self.image_ids)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of categories, with objects or without."""
-        return len(self.categories)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Category names by contiguous label."""
-        return tuple(category.name for category in self.categories)
-
-    def image_path(self, index: int) -> Path:
-        """Where picture `index` lies."""
-        return self.image_dir / str(self.file_names[index])
-
-    def objects(self, index: int) -> ImageObjects:
-        """Objects of picture `index`, in the file's order."""
-        start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
-        span = slice(start, stop)
-        polygons = [self.polygons.of(m) for m in range(start, stop)]
-        boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
-        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)
-
-
-def read_coco(annotation_file: Path, image_dir: Path) -> CocoAnnotations:
+def read_coco(annotation_file: Path, image_dir: Path) -> Annotations:
     """Reads a COCO annotation file.
 
     Boxes are clipped to their picture; those not finite or without area inside it are left out,
@@ -131,12 +48,11 @@ def read_coco(annotation_file: Path, image_dir: Path) -> CocoAnnotations:
     kept = [annotations[i] for i in order]
     crowd = np.array([bool(entry.get("iscrowd", 0)) for entry in kept], dtype=bool)
     counts = np.bincount(rows[order], minlength=len(image_ids))
-    return CocoAnnotations(
+    return Annotations(
         path=annotation_file,
-        image_dir=image_dir,
+        pictures=PictureFiles(image_dir, np.array(names, dtype=np.str_)),
         categories=categories,
         image_ids=np.array(image_ids, dtype=np.int64),
-        file_names=np.array(names, dtype=np.str_),
         sizes=sizes,
         boxes=boxes[order],
         labels=labels[order],

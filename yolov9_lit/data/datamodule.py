@@ -12,7 +12,8 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from yolov9_lit.data.coco import Category, CocoAnnotations, read_coco
+from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
 from yolov9_lit.data.transforms.pipeline import Augmentation
@@ -92,7 +93,7 @@ class DetectionDataModule(L.LightningDataModule):
         self.seed = seed
         self.prepare = prepare
         self.how_to_get = how_to_get
-        self._splits: dict[str, CocoAnnotations] = {}
+        self._splits: dict[str, Annotations] = {}
 
     @property
     def val_annotation_file(self) -> Path:
@@ -144,7 +145,7 @@ class DetectionDataModule(L.LightningDataModule):
                 "give all splits the same ones."
             )
 
-    def _read(self, split: str) -> CocoAnnotations:
+    def _read(self, split: str) -> Annotations:
         annotation_file, images = {
             "train": self.train_paths,
             "val": self.val_paths,

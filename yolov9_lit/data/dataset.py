@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from yolov9_lit.data.coco import CocoAnnotations, read_image
+from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
+from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
 from yolov9_lit.errors import UserError
@@ -51,7 +52,7 @@ class TrainDataset(Dataset[Item]):
     """Augmented square pictures; regions of crowds are not trained on."""
 
     def __init__(
-        self, annotations: CocoAnnotations, augmentation: Augmentation, image_size: int, seed: int
+        self, annotations: Annotations, augmentation: Augmentation, image_size: int, seed: int
     ) -> None:
         """Set the parts.
 
@@ -82,7 +83,7 @@ class TrainDataset(Dataset[Item]):
         )
         info = ImageInfo(
             image_id=int(self.annotations.image_ids[key.picture]),
-            path=str(self.annotations.image_path(key.picture)),
+            path=self.annotations.pictures.name(key.picture),
             height=self.image_size,
             width=self.image_size,
         )
@@ -91,7 +92,7 @@ class TrainDataset(Dataset[Item]):
     def _read(self, index: int) -> Sample:
         objects = self.annotations.objects(index)
         sample = Sample(
-            image=read_image(self.annotations.image_path(index)),
+            image=read_picture(self.annotations.pictures, index),
             boxes=objects.boxes,
             labels=objects.labels,
             polygons=tuple(tuple(outlines) for outlines in objects.polygons),
@@ -102,7 +103,7 @@ class TrainDataset(Dataset[Item]):
 class EvalDataset(Dataset[Item]):
     """Letterboxed pictures; crowds are no targets of the loss (the metric has its own truth)."""
 
-    def __init__(self, annotations: CocoAnnotations, image_size: int) -> None:
+    def __init__(self, annotations: Annotations, image_size: int) -> None:
         """Set the parts.
 
         Args:
@@ -122,8 +123,8 @@ class EvalDataset(Dataset[Item]):
         Raises:
             UserError: the picture is unreadable, or of another shape than its annotations say.
         """
-        path = self.annotations.image_path(key.picture)
-        picture = read_image(path)
+        path = self.annotations.pictures.name(key.picture)
+        picture = read_picture(self.annotations.pictures, key.picture)
         height, width = picture.shape[:2]
         shape = (key.height, key.width)
         try:
@@ -137,7 +138,7 @@ class EvalDataset(Dataset[Item]):
         objects = self.annotations.objects(key.picture)
         single = ~objects.crowd
         image_id = int(self.annotations.image_ids[key.picture])
-        info = ImageInfo(image_id, str(path), height, width, *placement)
+        info = ImageInfo(image_id, path, height, width, *placement)
         boxes = place_boxes(objects.boxes[single], placement)
         return Item(image, boxes, objects.labels[single], info)
 

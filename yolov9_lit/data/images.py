@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -15,25 +16,61 @@ _SIDES_SWAPPED = 5  # Orientations from this one on turn the picture by 90 degre
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
+class UnreadablePicture(UserError):
+    """A picture that is not there or cannot be decoded.
+
+    Attributes:
+        name: its path.
+        fault: what is wrong, in a few words.
+    """
+
+    def __init__(self, name: str, fault: str, remedy: str) -> None:
+        super().__init__(f"picture {name} {fault}; {remedy}")
+        self.name = name
+        self.fault = fault
+
+
 def read_image(path: Path) -> np.ndarray:
-    """Reads a picture upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
+    """Reads a picture file; see `decode_image`.
+
+    Raises:
+        UnreadablePicture: the file is missing or no readable picture.
+    """
+    return decode_image(read_encoded(path), str(path))
+
+
+def read_encoded(path: Path) -> bytes:
+    """The content of a picture file.
+
+    Raises:
+        UnreadablePicture: the file is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+        raise UnreadablePicture(str(path), fault, "check the path") from error
+
+
+def decode_image(encoded: bytes, name: str) -> np.ndarray:
+    """Decodes a picture upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
 
     Grey, palette and CMYK pictures become RGB, transparency is dropped (not blended), of 16 bits
     the upper 8 are kept. What OpenCV cannot decode is left to Pillow.
 
+    Args:
+        encoded: the file's content.
+        name: for messages.
+
     Raises:
-        UserError: the file is missing or no readable picture.
+        UnreadablePicture: it is no readable picture.
     """
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"picture {path} cannot be read ({error.strerror})") from error
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # An empty file, or more pixels than OpenCV allows.
         pixels = None
     if pixels is None:
-        return _read_with_pillow(path)
+        return _decode_with_pillow(encoded, name)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
@@ -48,12 +85,12 @@ def picture_size(path: Path) -> tuple[int, int] | None:
     return (width, height) if turned else (height, width)
 
 
-def _read_with_pillow(path: Path) -> np.ndarray:
+def _decode_with_pillow(encoded: bytes, name: str) -> np.ndarray:
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(encoded)) as picture:
             if picture.mode.startswith(("I", "F")):
-                raise UserError(f"picture {path} has samples of over 8 bits; save it with 8 bits")
+                raise UnreadablePicture(name, "has samples of over 8 bits", "save it with 8 bits")
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except _BROKEN as error:
-        reason = f"{path} is damaged or no picture; replace it or take it out of the annotations"
-        raise UserError(reason) from error
+        remedy = "replace it or take it out of the annotations"
+        raise UnreadablePicture(name, "is damaged or no picture", remedy) from error

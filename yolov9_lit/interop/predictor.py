@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from yolov9_lit.data.coco import read_image
+from yolov9_lit.data.images import read_image
 from yolov9_lit.data.letterbox import evaluation_letterbox, evaluation_shape, restore_boxes
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.interop.card import ModelCard

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from yolov9_lit.data.coco import read_image
+from yolov9_lit.data.images import read_image
 from yolov9_lit.evaluation.draw import draw_detections
 from yolov9_lit.structures import Batch, Detections
 

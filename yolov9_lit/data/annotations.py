@@ -1,0 +1,90 @@
+"""The annotations of a data set's split, in flat arrays.
+
+They hold no Python object per box, so forked workers share their memory instead of copying it as
+reference counts change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from yolov9_lit.data.pictures import PictureSource
+from yolov9_lit.data.polygons import FlatPolygons
+
+
+class Category(NamedTuple):
+    """A class of objects under the id its annotation file gives it."""
+
+    id: int
+    name: str
+
+
+class ImageObjects(NamedTuple):
+    """The annotated objects of one picture; copies, free to change.
+
+    Attributes:
+        boxes: (K, 4) float32, xyxy in pixels of the picture.
+        labels: (K,) int64, contiguous class indices.
+        crowd: (K,) bool, True for a region of many objects.
+        polygons: K lists of (P, 2) float32 outlines in pixels; empty for crowds and RLE masks.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    polygons: list[list[np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """N pictures and their M objects, in flat arrays.
+
+    Attributes:
+        path: the COCO-format file they come from.
+        pictures: the N pictures, in the file's order.
+        categories: sorted by id; a contiguous label is a position in it.
+        image_ids: (N,) int64.
+        sizes: (N, 2) int32, height and width in pixels as the file states them.
+        boxes: (M, 4) float32, xyxy in pixels inside the picture, grouped by picture.
+        labels: (M,) int64, contiguous class indices.
+        crowd: (M,) bool.
+        offsets: (N + 1,) int64; picture i has the objects offsets[i]:offsets[i + 1].
+        polygons: outlines of the M objects.
+    """
+
+    path: Path
+    pictures: PictureSource
+    categories: tuple[Category, ...]
+    image_ids: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    offsets: np.ndarray
+    polygons: FlatPolygons
+
+    def __len__(self) -> int:
+        """Number of pictures, those without objects included."""
+        return len(self.image_ids)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of categories, with objects or without."""
+        return len(self.categories)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Category names by contiguous label."""
+        return tuple(category.name for category in self.categories)
+
+    def objects(self, index: int) -> ImageObjects:
+        """Objects of picture `index`, in the file's order."""
+        start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
+        span = slice(start, stop)
+        polygons = [self.polygons.of(m) for m in range(start, stop)]
+        boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
+        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)
