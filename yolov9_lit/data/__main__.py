@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from yaml import YAMLError
 
+from yolov9_lit.data.download import command as downloading
 from yolov9_lit.data.formats import convert_voc, convert_yolo
 from yolov9_lit.errors import UserError
 
@@ -58,6 +59,12 @@ COMMANDS: Mapping[str, Command] = {
         "convert a data set to COCO format",
         {"format": "voc|yolo", "src": "DIR", "out": "DIR"},
         convert,
+    ),
+    "download": Command(
+        "download a data set; run again after an interruption, it goes on where it was",
+        {"name": "coco", "root": "DIR"},
+        downloading.run,
+        {"splits": "val,annotations", "url": "MIRROR", "keep": "true"},
     ),
 }
 
