@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
-from rich.table import Table
 from yaml import YAMLError
 
 from yolov9_lit.data.download import command as downloading
-from yolov9_lit.data.formats import convert_voc, convert_yolo
+from yolov9_lit.data.formats import convert as conversion
 from yolov9_lit.errors import UserError
 
 _PROGRAM = "python -m yolov9_lit.data"
@@ -37,28 +34,12 @@ class Command(NamedTuple):
     optional: Mapping[str, str] = MappingProxyType({})
 
 
-def convert(values: Mapping[str, str]) -> None:
-    """Converts a data set to COCO format and prints a row for each split.
-
-    Raises:
-        UserError: the format is unknown, or the data set cannot be converted.
-    """
-    converters = {"voc": convert_voc, "yolo": convert_yolo}
-    if values["format"] not in converters:
-        raise UserError(f"format {values['format']} is unknown; choose voc or yolo")
-    reports = converters[values["format"]](Path(values["src"]), Path(values["out"]))
-    table = Table("split", "images", "boxes", "left out (no area)", title=values["out"])
-    for report in reports:
-        left_out = f"{len(report.left_out)} {' '.join(report.left_out)}".strip()
-        table.add_row(report.split, f"{report.images:,}", f"{report.boxes:,}", left_out)
-    Console().print(table)
-
-
 COMMANDS: Mapping[str, Command] = {
     "convert": Command(
-        "convert a data set to COCO format",
-        {"format": "voc|yolo", "src": "DIR", "out": "DIR"},
-        convert,
+        "convert a data set to COCO format, or from it",
+        {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
+        conversion.run,
+        {"to": "coco|voc|yolo", "strict": "true"},
     ),
     "download": Command(
         "download a data set; run again after an interruption, it goes on where it was",
