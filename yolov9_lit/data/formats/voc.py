@@ -82,7 +82,7 @@ class VocFolder:
         names = sorted(texts - {""})
         known = read_ids(self.src)
         ids = {name: i for i, name in enumerate(names, start=1)}
-        if names and set(names) <= set(known.categories):
+        if set(names) <= set(known.categories):
             ids = dict(known.categories)
         splits = {}
         for split, named in parsed.items():
