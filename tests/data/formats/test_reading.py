@@ -271,6 +271,16 @@ def test_yolo_faults_are_told_and_left_out(yolo, tmp_path, file, content, fault,
     assert not (tmp_path / "strict").exists()
 
 
+def test_keypoints_are_no_outline(yolo, tmp_path):
+    with (yolo / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [2, 2]\n")
+    (yolo / "labels/train/a.txt").write_text("1 0.5 0.5 0.2 0.4 0.9 0.9 0.95 0.95\n")
+    to_coco("yolo", yolo, tmp_path / "out")
+    content, _ = read_back(tmp_path / "out", "train")
+    (entry,) = content["annotations"]
+    assert (entry["bbox"], entry["segmentation"]) == ([40, 15, 20, 20], [])
+
+
 def test_listed_pictures_may_be_missing(yolo, tmp_path):
     (yolo / "data.yaml").write_text("train: all.txt\nnames: [x, y]")
     (yolo / "all.txt").write_text("images/train/a.png\nimages/train/z.png\n")

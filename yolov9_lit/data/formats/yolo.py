@@ -34,7 +34,7 @@ class YoloFolder:
     The entries train, val and test are a folder, a list file of pictures or a list of these.
     Labels lie in `labels` where a picture's path has `images`, or beside it; a line is
     `class cx cy w h` or `class x1 y1 x2 y2 ...` in fractions of the picture. A picture without a
-    label file has no objects. Category ids are the class indices plus 1, unless `ids.json` says
+    label file has no objects; keypoints after a box are passed over. Category ids are the class indices plus 1, unless `ids.json` says
     otherwise.
     """
 
@@ -158,6 +158,8 @@ class YoloFolder:
             index, *values = map(float, texts)
         except ValueError:
             index, values = math.nan, []
+        if "kpt_shape" in self._config:  # Keypoints follow the box.
+            values = values[:4]
         if len(values) != 4 and (len(values) < 6 or len(values) % 2):
             self.problems.add("lines are no class and 4, 6 or more numbers: left out", where)
             return None
