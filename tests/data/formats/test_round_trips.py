@@ -180,7 +180,17 @@ def test_names_that_would_share_a_label_file_are_refused(pictures, tmp_path, kin
     assert not (tmp_path / "there").exists()
 
 
-def test_boxes_that_outlines_do_not_span_are_written_as_boxes(pictures, tmp_path):
+@pytest.mark.parametrize(
+    "outline",
+    [
+        [[10, 10, 15, 10, 15, 20]],
+        [[10, 10, 30, 10, 30, 30, 7]],
+        [[10, 10, 30, 30]],
+        [[10, 10, 30, 10, 30, 30, float("nan"), 12]],
+        {"size": [40, 60], "counts": "x"},
+    ],
+)
+def test_outlines_that_do_not_span_their_box_are_lost_and_told(pictures, tmp_path, outline):
     image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
     entry = {
         "id": 1,
@@ -189,7 +199,7 @@ def test_boxes_that_outlines_do_not_span_are_written_as_boxes(pictures, tmp_path
         "bbox": [10, 10, 20, 20],
         "area": 1,
         "iscrowd": 0,
-        "segmentation": [[10, 10, 15, 10, 15, 20]],
+        "segmentation": outline,
     }
     content = {"images": [image], "annotations": [entry], "categories": [{"id": 1, "name": "x"}]}
     write(tmp_path / "start", {"train": content}, pictures)

@@ -120,11 +120,12 @@ def _object(entry: dict[str, Any]) -> SourceObject | None:
     outlines = entry.get("segmentation")
     try:
         x, y, w, h = map(float, entry["bbox"])
-        polygons = outlines if isinstance(outlines, list) else ()  # RLE masks are lost.
+        polygons = outlines if isinstance(outlines, list) else ()
         return SourceObject(
             int(entry["category_id"]),
             (x, y, x + w, y + h),
             polygons=tuple(tuple(map(float, polygon)) for polygon in polygons),
+            mask=isinstance(outlines, dict),
             crowd=bool(entry.get("iscrowd")),
             difficult=bool(entry.get("difficult")),
             truncated=bool(entry.get("truncated")),

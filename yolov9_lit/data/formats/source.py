@@ -27,6 +27,7 @@ class SourceObject(NamedTuple):
         category_id: of its class.
         corners: x1, y1, x2, y2 in pixels.
         polygons: its outlines, each [x1, y1, x2, y2, ...] in pixels; none for a plain box.
+        mask: it has an RLE mask, which is not read.
         crowd: a region of many objects.
         difficult: as Pascal VOC has it; other formats ignore it.
         truncated: likewise.
@@ -35,6 +36,7 @@ class SourceObject(NamedTuple):
     category_id: int
     corners: tuple[float, float, float, float]
     polygons: tuple[tuple[float, ...], ...] = ()
+    mask: bool = False
     crowd: bool = False
     difficult: bool = False
     truncated: bool = False

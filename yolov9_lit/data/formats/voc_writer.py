@@ -93,5 +93,5 @@ def _lost(data: SourceData, crowds: int) -> Iterable[str]:
     if crowds:
         yield f"{crowds:,} regions of crowds are left out"
     every = (entry for pictures in data.splits.values() for p in pictures for entry in p.objects)
-    if outlines := sum(bool(entry.polygons) for entry in every):
+    if outlines := sum(bool(entry.polygons) or entry.mask for entry in every):
         yield f"{outlines:,} objects are boxes without their outlines"

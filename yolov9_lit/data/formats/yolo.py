@@ -34,8 +34,8 @@ class YoloFolder:
     The entries train, val and test are a folder, a list file of pictures or a list of these.
     Labels lie in `labels` where a picture's path has `images`, or beside it; a line is
     `class cx cy w h` or `class x1 y1 x2 y2 ...` in fractions of the picture. A picture without a
-    label file has no objects; keypoints after a box are passed over. Category ids are the class indices plus 1, unless `ids.json` says
-    otherwise.
+    label file has no objects; keypoints after a box are passed over. Category ids are the class
+    indices plus 1, unless `ids.json` says otherwise.
     """
 
     def __init__(self, src: Path, problems: Problems) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -57,9 +58,11 @@ def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
 
 
 def _is_one_outline(entry: SourceObject) -> bool:
-    if len(entry.polygons) != 1 or len(entry.polygons[0]) < 6:
+    if len(entry.polygons) != 1 or len(entry.polygons[0]) < 6 or len(entry.polygons[0]) % 2:
         return False
     xs, ys = entry.polygons[0][::2], entry.polygons[0][1::2]
+    if not all(map(math.isfinite, entry.polygons[0])):
+        return False
     bounds = (min(xs), min(ys), max(xs), max(ys))
     pairs = zip(bounds, entry.corners, strict=True)
     return all(abs(bound - corner) <= _AGREEMENT for bound, corner in pairs)
@@ -85,6 +88,6 @@ def _digits(value: float) -> str:
 def _lost(objects: list[SourceObject], crowds: int, outlined: bool) -> Iterable[str]:
     if crowds:
         yield f"{crowds:,} regions of crowds are left out"
-    outlines = 0 if outlined else sum(bool(entry.polygons) for entry in objects)
+    outlines = 0 if outlined else sum(bool(entry.polygons) or entry.mask for entry in objects)
     if outlines:
         yield f"{outlines:,} objects are boxes without their outlines: not all have exactly one"
