@@ -15,7 +15,7 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from io import FileIO
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from yolov9_lit.errors import UserError
@@ -67,7 +67,7 @@ def fetch(url: str, target: Path, size: int, show: Show, *, pause: float = 1.0) 
                 message = f"{url} {reason}, {_TRIES} times in a row"
                 raise UserError(f"{message}; the same command goes on later") from reason
             wait = min(pause * 2 ** (failures - 1), _LONGEST_PAUSE)
-            log.warning("%s %s at byte %d; trying again", url, reason, part.size())
+            log.warning("%s %s; going on at byte %d in %.1f s", url, reason, part.size(), wait)
             time.sleep(wait)
     part.complete()
 
@@ -136,7 +136,8 @@ def _request(part: _Part) -> HTTPResponse:
             raise UserError(f"{part.url} {reason}; check the address or give a mirror's") from error
         raise _Interrupted(reason) from error
     except (OSError, HTTPException) as error:
-        raise _Interrupted(f"is out of reach ({error})") from error
+        cause = error.reason if isinstance(error, URLError) else error
+        raise _Interrupted(f"is out of reach ({cause})") from error
 
 
 def _span(response: HTTPResponse) -> tuple[int, int | None]:
