@@ -118,7 +118,7 @@ def test_two_processes_train_and_evaluate_as_one(folder):
 MISTAKES = {
     "no data": (
         ["train", "data=coco", "data.root=nowhere"],
-        "error: There is no data folder nowhere: get train2017.zip",
+        "error: There is no data folder nowhere: get it with `python -m yolov9_lit.data download",
     ),
     "no root": (["train", "data=coco"], "error: Missing mandatory value: data.root"),
     "no checkpoint": (

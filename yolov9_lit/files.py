@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,22 @@ def whole(path: str | Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     yield part
     os.replace(part, path)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside the named one to fill, which then takes its name.
+
+    Raises:
+        OSError: there is a folder of that name already, and it is not empty.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        os.rename(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:

@@ -69,7 +69,9 @@ def train(cfg: DictConfig) -> Outcome:
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
     log.info("Everything of this run is in %s", cfg.run_dir)
-    return Outcome(module.result.figures() if module.result else {}, module.cost.figures(), *costs)
+    figures = module.result.figures() if module.result else {}
+    truth = str(datamodule.test_annotation_file.resolve())
+    return Outcome(figures, module.cost.figures(), *costs, truth)
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:

@@ -55,7 +55,7 @@ class DetectionDataModule(L.LightningDataModule):
         augmentation: Augmentation | None = None,
         close_mosaic_epochs: int = 15,
         seed: int = 0,
-        prepare: Callable[[Path], Any] | None = None,
+        prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
     ) -> None:
         """Set the parts; nothing is read yet.
@@ -76,7 +76,8 @@ class DetectionDataModule(L.LightningDataModule):
             close_mosaic_epochs: last epochs without the transforms that close. A training not
                 longer than that never closes them.
             seed: of all randomness in the data.
-            prepare: makes the data in `root` where it is not there yet.
+            prepare: given `root`, makes what is missing of the data and returns the folder that the
+                paths start from: `root` or another.
             how_to_get: told to a user who has not got the data.
         """
         super().__init__()
@@ -93,17 +94,23 @@ class DetectionDataModule(L.LightningDataModule):
         self.seed = seed
         self.prepare = prepare
         self.how_to_get = how_to_get
+        self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
+
+    @property
+    def folder(self) -> Path:
+        """What the paths start from: the root, or what `prepare` made of it."""
+        return self._folder or self.root
 
     @property
     def val_annotation_file(self) -> Path:
         """Ground truth of validation."""
-        return self.root / self.val_paths[0]
+        return self.folder / self.val_paths[0]
 
     @property
     def test_annotation_file(self) -> Path:
         """Ground truth of the test."""
-        return self.root / self.test_paths[0]
+        return self.folder / self.test_paths[0]
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -121,9 +128,9 @@ class DetectionDataModule(L.LightningDataModule):
         return len(self.categories)
 
     def prepare_data(self) -> None:
-        """Make the data where that is what this data set does."""
-        if self.prepare is not None:
-            self.prepare(self.root)
+        """Make the data where that is what this data set does, once."""
+        if self._folder is None:
+            self._folder = self.prepare(self.root) if self.prepare else self.root
 
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations that a stage ("fit", "validate", "test") needs, once.
@@ -131,6 +138,7 @@ class DetectionDataModule(L.LightningDataModule):
         Raises:
             UserError: a file or folder is missing or broken, or the splits' classes differ.
         """
+        self.prepare_data()  # Lightning does it in one process of each machine only.
         wanted = {
             "fit": ("train", "val"),
             "validate": ("val",),
@@ -154,14 +162,14 @@ class DetectionDataModule(L.LightningDataModule):
         if not self.root.is_dir():
             hint = self.how_to_get or "give data.root=DIR."
             raise UserError(f"There is no data folder {self.root}: {hint}")
-        annotations = read_coco(self.root / annotation_file, self.root / images)
+        annotations = read_coco(self.folder / annotation_file, self.folder / images)
         log.info(
             "%s: %d pictures with %d boxes of %d classes in %s",
             split,
             len(annotations),
             int((~annotations.crowd).sum()),
             annotations.num_classes,
-            self.root / images,
+            self.folder / images,
         )
         return annotations
 

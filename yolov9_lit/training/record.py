@@ -34,7 +34,6 @@ class RunRecord:
         choices: chosen option of each config group.
         seed: of the run.
         sweep: name of the sweep; None for a single run.
-        annotations: COCO file of the test.
         versions: of Python and the main packages.
         commit: of the package's checkout; None outside git.
         dirty: whether that checkout had changes.
@@ -48,6 +47,7 @@ class RunRecord:
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs, evaluation not counted.
         peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
+        annotations: COCO file of the test; empty before the end.
     """
 
     status: Literal["running", "done", "failed"]
@@ -56,7 +56,6 @@ class RunRecord:
     choices: dict[str, str | None]
     seed: int
     sweep: str | None
-    annotations: str
     versions: dict[str, str]
     commit: str | None
     dirty: bool
@@ -70,13 +69,13 @@ class RunRecord:
     epochs: int = 0
     seconds_per_epoch: float | None = None
     peak_memory_mb: float | None = None
+    annotations: str = ""
 
     @classmethod
     def begin(
         cls, cfg: DictConfig, *, overrides: list[str], choices: Mapping[str, str | None]
     ) -> RunRecord:
         """Describe a run that starts now."""
-        root, annotations = Path(cfg.data.root).expanduser(), cfg.data.get("test_annotations")
         commit, dirty = git_state()
         return cls(
             status="running",
@@ -85,7 +84,6 @@ class RunRecord:
             choices=dict(choices),
             seed=cfg.seed,
             sweep=cfg.sweep,
-            annotations=str((root / (annotations or cfg.data.val_annotations)).resolve()),
             versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
             commit=commit,
             dirty=dirty,

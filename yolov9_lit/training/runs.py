@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs.
         peak_memory_mb: largest memory in use in training.
+        annotations: COCO file of the test.
     """
 
     figures: dict[str, float]
@@ -42,6 +43,7 @@ class Outcome(NamedTuple):
     epochs: int
     seconds_per_epoch: float | None
     peak_memory_mb: float | None
+    annotations: str
 
 
 def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:

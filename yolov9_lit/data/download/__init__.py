@@ -1,0 +1,1 @@
+"""Data sets from their publishers: fetched, verified and unpacked, however often interrupted."""

@@ -1,0 +1,97 @@
+"""Writing a data set in Pascal VOC's layout; for its coordinates see `voc`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+from xml.etree.ElementTree import SubElement
+
+from yolov9_lit.data.formats.placing import check_stems, place, without_crowds
+from yolov9_lit.data.formats.source import (
+    IDS_FILE,
+    SourceData,
+    SourceObject,
+    SourcePicture,
+    noted_ids,
+)
+from yolov9_lit.files import write_json
+
+_DECIMALS = 3
+
+
+def write_voc(out: Path, data: SourceData) -> tuple[str, ...]:
+    """Writes `Annotations`, `ImageSets/Main`, `JPEGImages` and, for the way back, ids.json.
+
+    Pictures of all splits share a folder; where two splits have one of the same name, each split
+    gets a folder of its own in it.
+
+    Returns:
+        What the format cannot hold, in sentences.
+
+    Raises:
+        UserError: two pictures of a split differ in their ending only.
+    """
+    data, crowds = without_crowds(data)
+    names = _names(data)
+    for split, pictures in data.splits.items():
+        check_stems(split, pictures)
+        for picture, name in zip(pictures, names[split], strict=True):
+            place(picture.path, out / "JPEGImages" / name)
+            _write_xml(out / "Annotations" / f"{_stem(name)}.xml", name, picture, data.categories)
+        listed = out / "ImageSets/Main" / f"{split}.txt"
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        listed.write_text("".join(f"{_stem(name)}\n" for name in names[split]), encoding="utf-8")
+    write_json(out / IDS_FILE, noted_ids(data, names))
+    return tuple(_lost(data, crowds))
+
+
+def _names(data: SourceData) -> dict[str, list[str]]:
+    """Each picture's path in JPEGImages."""
+    stems = Counter(_stem(p.name) for pictures in data.splits.values() for p in pictures)
+    shared = any(count > 1 for count in stems.values())
+    return {
+        split: [f"{split}/{p.name}" if shared else p.name for p in pictures]
+        for split, pictures in data.splits.items()
+    }
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _write_xml(
+    path: Path, name: str, picture: SourcePicture, categories: Mapping[int, str]
+) -> None:
+    root = ElementTree.Element("annotation")
+    _add(root, folder="JPEGImages", filename=name)
+    _add(SubElement(root, "size"), width=picture.width, height=picture.height, depth=3)
+    _add(root, segmented=0)
+    for entry in picture.objects:
+        _add_object(root, entry, categories[entry.category_id])
+    ElementTree.indent(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8")
+
+
+def _add_object(root: ElementTree.Element, entry: SourceObject, name: str) -> None:
+    element = SubElement(root, "object")
+    flags = {"truncated": int(entry.truncated), "difficult": int(entry.difficult)}
+    _add(element, name=name, pose="Unspecified", **flags)
+    keys = ("xmin", "ymin", "xmax", "ymax")
+    corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in entry.corners)
+    _add(SubElement(element, "bndbox"), **dict(zip(keys, corners, strict=True)))
+
+
+def _add(parent: ElementTree.Element, **texts: str | int) -> None:
+    for tag, text in texts.items():
+        SubElement(parent, tag).text = str(text)
+
+
+def _lost(data: SourceData, crowds: int) -> Iterable[str]:
+    if crowds:
+        yield f"{crowds:,} regions of crowds are left out"
+    every = (entry for pictures in data.splits.values() for p in pictures for entry in p.objects)
+    if outlines := sum(bool(entry.polygons) or entry.mask for entry in every):
+        yield f"{outlines:,} objects are boxes without their outlines"

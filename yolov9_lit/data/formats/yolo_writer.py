@@ -1,0 +1,93 @@
+"""Writing a data set in YOLO's layout: data.yaml, images/SPLIT and labels/SPLIT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from yolov9_lit.data.formats.placing import check_stems, place, without_crowds
+from yolov9_lit.data.formats.source import (
+    IDS_FILE,
+    SourceData,
+    SourceObject,
+    SourcePicture,
+    noted_ids,
+)
+from yolov9_lit.files import write_json
+
+_DECIMALS = 9  # Of fractions: a thousandth of a pixel is kept in pictures of any size.
+_AGREEMENT = 1.0  # Pixels between a box and the bounds of its outline.
+
+
+def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
+    """Writes data.yaml, `images/SPLIT/`, `labels/SPLIT/` and, for the way back, ids.json.
+
+    Class indices are positions of the sorted category ids. Where every object has exactly one
+    outline, and its box spans it, lines are outlines; otherwise all lines are boxes, for readers
+    take a file with both for one kind.
+
+    Returns:
+        What the format cannot hold, in sentences.
+
+    Raises:
+        UserError: two pictures of a split differ in their ending only.
+    """
+    data, crowds = without_crowds(data)
+    objects = [o for pictures in data.splits.values() for p in pictures for o in p.objects]
+    outlined = bool(objects) and all(map(_is_one_outline, objects))
+    index = {category_id: i for i, category_id in enumerate(sorted(data.categories))}
+    for split, pictures in data.splits.items():
+        check_stems(split, pictures)
+        for picture in pictures:
+            place(picture.path, out / "images" / split / picture.name)
+            labels = (out / "labels" / split / picture.name).with_suffix(".txt")
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            lines = (_line(entry, picture, index, outlined) for entry in picture.objects)
+            labels.write_text("".join(lines), encoding="utf-8")
+    config = {split: f"images/{split}" for split in data.splits} | {
+        "names": {i: data.categories[category_id] for category_id, i in index.items()}
+    }
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (out / "data.yaml").write_text(text, encoding="utf-8")
+    names = {split: [p.name for p in pictures] for split, pictures in data.splits.items()}
+    write_json(out / IDS_FILE, noted_ids(data, names))
+    return tuple(_lost(objects, crowds, outlined))
+
+
+def _is_one_outline(entry: SourceObject) -> bool:
+    if len(entry.polygons) != 1 or len(entry.polygons[0]) < 6 or len(entry.polygons[0]) % 2:
+        return False
+    xs, ys = entry.polygons[0][::2], entry.polygons[0][1::2]
+    if not all(map(math.isfinite, entry.polygons[0])):
+        return False
+    bounds = (min(xs), min(ys), max(xs), max(ys))
+    pairs = zip(bounds, entry.corners, strict=True)
+    return all(abs(bound - corner) <= _AGREEMENT for bound, corner in pairs)
+
+
+def _line(
+    entry: SourceObject, picture: SourcePicture, index: Mapping[int, int], outlined: bool
+) -> str:
+    if outlined:
+        pixels: Iterable[float] = entry.polygons[0]
+    else:
+        x1, y1, x2, y2 = entry.corners
+        pixels = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+    sides = (picture.width, picture.height)
+    fractions = (_digits(value / sides[i % 2]) for i, value in enumerate(pixels))
+    return f"{index[entry.category_id]} {' '.join(fractions)}\n"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+
+
+def _lost(objects: list[SourceObject], crowds: int, outlined: bool) -> Iterable[str]:
+    if crowds:
+        yield f"{crowds:,} regions of crowds are left out"
+    outlines = 0 if outlined else sum(bool(entry.polygons) or entry.mask for entry in objects)
+    if outlines:
+        yield f"{outlines:,} objects are boxes without their outlines: not all have exactly one"
