@@ -4,7 +4,6 @@ All knowledge of how a sample is built and read is here.
 """
 
 import numpy as np
-from hypothesis import strategies as st
 
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import resize_sample
@@ -59,53 +58,44 @@ def augmented(pipeline, samples, seed, *, closing=False):
     )
 
 
-@st.composite
-def any_samples(draw, shape=None):
+def any_sample(rng, shape=None):
     """Noise with 0 to 5 objects anywhere: at the edges, a quarter of a pixel thin, all over."""
-    height, width = draw(st.sampled_from(SHAPES)) if shape is None else shape
-    count = draw(st.integers(0, 5))
-    part = st.integers(0, 16).map(lambda sixteenths: sixteenths / 16)
-    boxes = []
-    for _ in range(count):
-        (x, w), (y, h) = ((draw(part), draw(part)) for _ in range(2))
-        x1, y1 = x * (width - 0.25), y * (height - 0.25)
-        x2, y2 = x1 + 0.25 + w * (width - 0.25 - x1), y1 + 0.25 + h * (height - 0.25 - y1)
-        boxes.append((x1, y1, x2, y2))
-    labels = draw(st.lists(st.integers(0, 4), min_size=count, max_size=count))
-    outlined = draw(st.lists(st.booleans(), min_size=count, max_size=count))
-    rng = np.random.default_rng(draw(st.integers(0, 9)))
+    height, width = SHAPES[rng.integers(len(SHAPES))] if shape is None else shape
+    count = int(rng.integers(6))
+    size = np.array([width, height]) - 0.25
+    start = rng.integers(0, 9, (count, 2)) / 8 * size
+    stop = start + rng.integers(0, 9, (count, 2)) / 8 * (size - start) + 0.25
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return make_sample(image, boxes, labels, outlined)
+    boxes = np.concatenate((start, stop), axis=1)
+    return make_sample(image, boxes, rng.integers(0, 5, count), rng.random(count) < 0.5)
 
 
-@st.composite
-def drawn_samples(draw, labels, *, outlined=None, shape=None):
+def drawn_sample(rng, labels, *, outlined=None, shape=None):
     """Black with a filled rectangle for each of `labels`, in its colour, all apart."""
-    height, width = shape or draw(st.sampled_from([(64, 64), (48, 64), (64, 40)]))
+    height, width = shape or [(64, 64), (48, 64), (64, 40)][rng.integers(3)]
     image = np.zeros((height, width, 3), dtype=np.uint8)
-    cells = draw(st.permutations(range(4)))
     boxes = []
-    for label, cell in zip(labels, cells, strict=False):
+    for label, cell in zip(labels, rng.permutation(4), strict=False):
         left, top = cell % 2 * width // 2, cell // 2 * height // 2
-        x1, x2 = _span(draw, left, left + width // 2)
-        y1, y2 = _span(draw, top, top + height // 2)
+        x1, x2 = _span(rng, left, left + width // 2)
+        y1, y2 = _span(rng, top, top + height // 2)
         image[y1:y2, x1:x2] = COLOURS[label]
         boxes.append((x1, y1, x2, y2))
-    given = draw(st.booleans()) if outlined is None else outlined
+    given = rng.random() < 0.5 if outlined is None else outlined
     return make_sample(image, boxes, labels, [given] * len(labels))
 
 
-def _span(draw, start, stop):
-    """Whole pixels, at least 6 of them; at the start of its cell, or anywhere in it."""
-    first = draw(st.integers(start, stop - 10))
-    return first, draw(st.integers(first + 6, stop - 2))
+def _span(rng, start, stop):
+    """Whole pixels, at least 6 of them, often at the start of the cell."""
+    first = int(max(rng.integers(start - 5, stop - 9), start))
+    return first, int(rng.integers(first + 6, stop - 1))
 
 
 def assert_pixels_agree(sample, tolerance, *, cut_tight=True):
     """Each box that lies apart holds the pixels of its object, all of them and no margin.
 
     Args:
-        sample: transformed from `drawn_samples`.
+        sample: transformed from `drawn_sample`.
         tolerance: in pixels.
         cut_tight: whether boxes at the picture's edge have no margin either.
 

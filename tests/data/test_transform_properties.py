@@ -1,17 +1,19 @@
 """What holds of every transform and of the shipped pipelines, whatever the sample."""
 
 from collections import Counter
+from dataclasses import replace
 
 import albumentations as A
 import numpy as np
 import pytest
 from drawn_samples import (
+    SHAPES,
     SIZE,
-    any_samples,
+    any_sample,
     assert_pixels_agree,
     augmented,
     content,
-    drawn_samples,
+    drawn_sample,
     outlines,
     same,
 )
@@ -29,7 +31,8 @@ from yolov9_lit.data.transforms.mosaic import Mosaic
 from yolov9_lit.data.transforms.pipeline import Augmentation, letterboxed, resize_sample
 
 PROFILE = settings(max_examples=50, deadline=None, derandomize=True, database=None)
-SEEDS = st.integers(0, 2**20)
+SEEDS = st.integers(0, 2**32 - 1)
+"""One draw an example, which keeps them from being alike."""
 
 TRANSFORMS = {
     "mosaic": Mosaic(SIZE),
@@ -39,7 +42,7 @@ TRANSFORMS = {
     "mixup": MixUp(1.0),
     "hsv": RandomHSV(),
     "flip": RandomFlip(0.5, 0.5),
-    "colour": Albumentations([A.RandomBrightnessContrast(p=0.5), A.ToGray(p=0.5)]),
+    "colour": Albumentations([A.RandomBrightnessContrast(p=1), A.ToGray(p=0.5)]),
     "spatial": Albumentations([A.Affine(rotate=(-20, 20), p=0.5), A.HorizontalFlip(p=0.5)]),
     "resize": lambda sample, rng, another: resize_sample(sample, SIZE),
     "letterbox": lambda sample, rng, another: letterboxed(sample, SIZE),
@@ -60,11 +63,10 @@ IDENTITIES = {
 }
 
 
-def groups():
+def group(rng):
     """Four samples of one shape, which mixup needs."""
-    shapes = st.sampled_from([(SIZE, SIZE), (48, 64), (1, 70), (80, 1), (6, 300), (1, 1)])
-    four = shapes.flatmap(lambda shape: st.tuples(*[any_samples(shape)] * 4))
-    return four
+    shape = SHAPES[rng.integers(len(SHAPES))]
+    return tuple(any_sample(rng, shape) for _ in range(4))
 
 
 def run(transform, samples, seed):
@@ -115,8 +117,9 @@ def assert_labels_kept(name, samples, result):
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 @PROFILE
-@given(samples=groups(), seed=SEEDS)
-def test_transforms_give_sound_samples(name, samples, seed):
+@given(seed=SEEDS)
+def test_transforms_give_sound_samples(name, seed):
+    samples = group(np.random.default_rng(seed))
     before = [content(sample) for sample in samples]
     result = run(TRANSFORMS[name], samples, seed)
     assert_sound(result)
@@ -127,8 +130,9 @@ def test_transforms_give_sound_samples(name, samples, seed):
 
 @pytest.mark.parametrize("name", IDENTITIES)
 @PROFILE
-@given(sample=any_samples((SIZE, SIZE)), seed=SEEDS)
-def test_identity_settings_change_nothing(name, sample, seed):
+@given(seed=SEEDS)
+def test_identity_settings_change_nothing(name, seed):
+    sample = any_sample(np.random.default_rng(seed), (SIZE, SIZE))
     big = resize_sample(sample, 3 * SIZE)
     if name == "affine":  # It drops what is tiny.
         sizes = sample.boxes[:, 2:] - sample.boxes[:, :2]
@@ -140,8 +144,10 @@ def test_identity_settings_change_nothing(name, sample, seed):
 @pytest.mark.parametrize("closing", [False, True], ids=["open", "closed"])
 @pytest.mark.parametrize("name", ["paper", "light", "none"])
 @PROFILE
-@given(samples=st.tuples(*[any_samples()] * 3), seed=SEEDS)
-def test_pipelines_give_sound_squares(name, closing, samples, seed):
+@given(seed=SEEDS)
+def test_pipelines_give_sound_squares(name, closing, seed):
+    rng = np.random.default_rng(seed)
+    samples = [any_sample(rng) for _ in range(3)]
     pipeline = shipped(name)
     before = [content(sample) for sample in samples]
     result = augmented(pipeline, samples, seed, closing=closing)
@@ -181,50 +187,40 @@ PIXELS = {  # transform and tolerance in pixels
 
 @pytest.mark.parametrize("name", PIXELS)
 @PROFILE
-@given(
-    samples=st.tuples(
-        drawn_samples([0, 1, 2]), drawn_samples([3]), drawn_samples([4]), drawn_samples([5])
-    ),
-    seed=SEEDS,
-)
-def test_boxes_are_where_the_pixels_are(name, samples, seed):
+@given(seed=SEEDS)
+def test_boxes_are_where_the_pixels_are(name, seed):
+    rng = np.random.default_rng(seed)
+    samples = [drawn_sample(rng, labels) for labels in ([0, 1, 2], [3], [4], [5])]
     transform, tolerance = PIXELS[name]
     assert_pixels_agree(run(transform, samples, seed), tolerance)
 
 
 @PROFILE
-@given(sample=drawn_samples([0, 1, 2], outlined=True), seed=SEEDS)
-def test_turned_outlines_are_where_the_pixels_are(sample, seed):
+@given(seed=SEEDS)
+def test_turned_outlines_are_where_the_pixels_are(seed):
+    sample = drawn_sample(np.random.default_rng(seed), [0, 1, 2], outlined=True)
     turned = RandomAffine(SIZE, translate=0.1, scale=0.2, degrees=45, shear=10)
     assert_pixels_agree(run(turned, (sample,), seed), 2.0, cut_tight=False)
 
 
 @PROFILE
-@given(samples=st.tuples(*[drawn_samples([i, i + 1], shape=(48, 64)) for i in (0, 2, 4)]), s=SEEDS)
-def test_the_papers_geometry_is_where_the_pixels_are(samples, s):
+@given(seed=SEEDS)
+def test_the_papers_geometry_is_where_the_pixels_are(seed):
     """All of its transforms but those that change colours."""
-    colourless = [
-        t for t in shipped("paper").transforms if not isinstance(t, RandomHSV | MixUp)
-    ]
-    result = augmented(Augmentation(colourless), samples, s)
+    rng = np.random.default_rng(seed)
+    samples = [drawn_sample(rng, labels) for labels in ([0, 1], [2, 3], [4, 5])]
+    colourless = [t for t in shipped("paper").transforms if not isinstance(t, RandomHSV | MixUp)]
+    result = augmented(Augmentation(colourless), samples, seed)
     assert_pixels_agree(result, 2.0)
 
 
 def test_the_oracle_looks_at_most_boxes_and_sees_a_shift_of_two_pixels():
     """A test of the tests: a box that is off by two pixels is found."""
-    looked, objects = 0, 0
-
-    @PROFILE
-    @given(sample=drawn_samples([0, 1, 2], outlined=False))
-    def look(sample):
-        nonlocal looked, objects
+    looked = 0
+    for seed in range(30):
+        sample = drawn_sample(np.random.default_rng(seed), [0, 1, 2])
         looked += assert_pixels_agree(sample, 0.1)
-        objects += 3
-        shifted = sample.boxes.copy()
-        shifted[:, [0, 2]] += 2
-        moved = type(sample)(sample.image, shifted, sample.labels, sample.polygons)
+        boxes = sample.boxes + np.float32([2, 0, 2, 0])
         with pytest.raises(AssertionError, match="object"):
-            assert_pixels_agree(moved, 1.5)
-
-    look()
-    assert looked > objects / 2
+            assert_pixels_agree(replace(sample, boxes=boxes), 1.5)
+    assert looked > 45
