@@ -13,9 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.configs import CONFIG_DIR, config_mistakes
 from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,12 +41,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
             try:
-                return task(cfg)
-            except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
-                mistake = UserError(f"{_first_line(error)}: give it a value.")
-                return _answer(mistake, error)
+                with config_mistakes():
+                    return task(cfg)
             except UserError as error:
-                return _answer(error, error)
+                return _answer(error)
 
         return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
             guarded
@@ -56,14 +53,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     return decorate
 
 
-def _answer(mistake: UserError, cause: Exception) -> NoReturn:
+def _answer(mistake: UserError) -> NoReturn:
     """End a single run; in a sweep let Hydra record the failed job."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise mistake from cause
-    log.debug("cause", exc_info=cause)
+        raise mistake
+    log.debug("cause", exc_info=mistake)
     sys.stderr.write(f"error: {mistake}\n")
     raise SystemExit(2)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

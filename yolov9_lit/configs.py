@@ -9,8 +9,13 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import InstantiationException
+from hydra.errors import (
+    ConfigCompositionException,
+    InstantiationException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from yolov9_lit import resolvers
 from yolov9_lit.errors import UserError
@@ -64,3 +69,18 @@ def build(cfg: Any, **arguments: Any) -> Any:
         if isinstance(cause, ValueError | TypeError):
             raise UserError(f"{cfg.get('_target_', 'The config')}: {cause}.") from error
         raise
+
+
+@contextmanager
+def config_mistakes() -> Iterator[None]:
+    """Say in a `UserError` what is missing in a config, or why it cannot be composed."""
+    try:
+        yield
+    except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
+        raise UserError(f"{_first_line(error)}: give it a value.") from error
+    except (ConfigCompositionException, OverrideParseException) as error:
+        raise UserError(f"{_first_line(error).rstrip('.')}: correct the override.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -11,8 +12,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from yolov9_lit.data.download import command as downloading
-from yolov9_lit.data.formats import convert as conversion
 from yolov9_lit.errors import UserError
 
 _PROGRAM = "python -m yolov9_lit.data"
@@ -23,29 +22,41 @@ class Command(NamedTuple):
 
     Attributes:
         summary: what it does.
+        run: the function behind it, "module:name", imported when it is called. It is given the
+            values by key, and the overrides where it takes any; it returns the exit code, None for
+            0.
         keys: an example value for each key that it needs.
-        run: the code behind it, given the values; returns the exit code, None for 0.
         optional: an example value for each key that may be left out.
+        overrides: an example of what else it takes, overrides of the training's config; none where
+            empty.
     """
 
     summary: str
+    run: str
     keys: Mapping[str, str]
-    run: Callable[[Mapping[str, str]], int | None]
     optional: Mapping[str, str] = MappingProxyType({})
+    overrides: str = ""
 
 
 COMMANDS: Mapping[str, Command] = {
-    "convert": Command(
-        "convert a data set to COCO format, or from it",
-        {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
-        conversion.run,
-        {"to": "coco|voc|yolo", "strict": "true"},
-    ),
     "download": Command(
         "download a data set; run again after an interruption, it goes on where it was",
+        "yolov9_lit.data.download.command:run",
         {"name": "coco", "root": "DIR"},
-        downloading.run,
         {"splits": "val,annotations", "url": "MIRROR", "keep": "true"},
+    ),
+    "convert": Command(
+        "convert a data set to COCO format, or from it",
+        "yolov9_lit.data.formats.convert:run",
+        {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
+        {"to": "coco|voc|yolo", "strict": "true"},
+    ),
+    "preview": Command(
+        "draw training pictures as the training with these overrides sees them",
+        "yolov9_lit.data.preview:run",
+        {"out": "FILE.png"},
+        {"count": "16"},
+        "data=coco data.root=DIR augment=paper seed=0 ...",
     ),
 }
 
@@ -58,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 0
     try:
-        name, values = _parse(arguments)
-        return COMMANDS[name].run(values) or 0
+        name, values, overrides = _parse(arguments)
+        return resolve_name(COMMANDS[name].run)(values, *overrides) or 0
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -69,25 +80,30 @@ def _usage(name: str) -> str:
     command = COMMANDS[name]
     keys = [f"{key}={example}" for key, example in command.keys.items()]
     keys += [f"[{key}={example}]" for key, example in command.optional.items()]
+    if command.overrides:
+        keys.append(f"[{command.overrides}]")
     return " ".join([_PROGRAM, name, *keys])
 
 
-def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
+def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     name = arguments[0] if arguments else ""
     if name not in COMMANDS:
         wrong = f"unknown command {name}" if name else "no command"
         raise UserError(f"{wrong}; use {_PROGRAM} {'|'.join(COMMANDS)} key=value ... or --help")
+    command = COMMANDS[name]
+    own = {*command.keys, *command.optional}
+    overrides = [a for a in arguments[1:] if command.overrides and a.partition("=")[0] not in own]
     try:
-        content = OmegaConf.to_container(OmegaConf.from_dotlist(list(arguments[1:])))
+        dotlist = [argument for argument in arguments[1:] if argument not in overrides]
+        content = OmegaConf.to_container(OmegaConf.from_dotlist(dotlist))
     except (OmegaConfBaseException, YAMLError, ValueError):
         content = None
     given = content if isinstance(content, dict) else {}
-    needed, optional = COMMANDS[name].keys, COMMANDS[name].optional
-    known = set(needed) <= set(given) <= set(needed) | set(optional)
-    if not known or None in given.values():
-        both = "".join(f", optionally {key}" for key in optional)
-        raise UserError(f"{name} takes {', '.join(needed)}{both} once each; use {_usage(name)}")
-    return name, {str(key): str(value) for key, value in given.items()}
+    if not set(command.keys) <= set(given) <= own or None in given.values():
+        optional = "".join(f", optionally {key}" for key in command.optional)
+        needed = ", ".join(command.keys) + optional
+        raise UserError(f"{name} takes {needed} once each; use {_usage(name)}")
+    return name, {str(key): str(value) for key, value in given.items()}, overrides
 
 
 if __name__ == "__main__":

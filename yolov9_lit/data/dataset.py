@@ -72,15 +72,8 @@ class TrainDataset(Dataset[Item]):
         return len(self.annotations)
 
     def __getitem__(self, key: TrainKey) -> Item:
-        """Make the sample of a key."""
-        sample = self.augmentation(
-            self._read,
-            key.picture,
-            len(self),
-            image_size=self.image_size,
-            rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
-            closing=key.closing,
-        )
+        """Make the input of a key."""
+        sample = self.sample(key)
         info = ImageInfo(
             image_id=int(self.annotations.image_ids[key.picture]),
             path=self.annotations.pictures.name(key.picture),
@@ -88,6 +81,17 @@ class TrainDataset(Dataset[Item]):
             width=self.image_size,
         )
         return Item(sample.image, sample.boxes, sample.labels, info)
+
+    def sample(self, key: TrainKey) -> Sample:
+        """Make the sample of a key: the input with its objects' outlines."""
+        return self.augmentation(
+            self._read,
+            key.picture,
+            len(self),
+            image_size=self.image_size,
+            rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
+            closing=key.closing,
+        )
 
     def _read(self, index: int) -> Sample:
         objects = self.annotations.objects(index)

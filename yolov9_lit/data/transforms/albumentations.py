@@ -27,7 +27,9 @@ class Albumentations:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """The transforms may change the size."""
+        """The transforms may change the size; a picture one pixel high or wide stays as it is."""
+        if min(sample.image.shape[:2]) == 1:
+            return sample  # They take it for one of fewer axes, and lose its channels.
         self.compose.set_random_seed(int(rng.integers(2**31)))
         if not self.spatial:
             image = self.compose(image=sample.image)["image"]
