@@ -143,11 +143,12 @@ polygon = st.lists(st.floats(0, 500, width=32), max_size=12)
 
 @given(st.lists(st.one_of(st.none(), st.just({"counts": []}), st.lists(polygon, max_size=3))))
 def test_packed_polygons_come_back(segmentations):
-    packed = pack_polygons(segmentations)
+    packed, faulty = pack_polygons(segmentations)
     for i, segmentation in enumerate(segmentations):
         lists = segmentation if isinstance(segmentation, list) else []
         expected = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
         assert [p.ravel().tolist() for p in packed.of(i)] == expected
+        assert (i in faulty) == (len(expected) < len(lists))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGB", "RGBA", "CMYK", "I;16"])
