@@ -46,12 +46,12 @@ class SkippedPicture(NamedTuple):
     """A picture that was asked for and could not be used.
 
     Attributes:
-        index: its position in the data set.
+        picture: its index in the data set.
         name: its path.
         fault: what is wrong, in a few words: "is damaged".
     """
 
-    index: int
+    picture: int
     name: str
     fault: str
 

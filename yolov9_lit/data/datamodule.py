@@ -152,6 +152,8 @@ class DetectionDataModule(L.LightningDataModule):
             )
 
     def _read(self, split: str) -> Annotations:
+        if split == "test" and self.test_paths == self.val_paths and "val" in self._splits:
+            return self._splits["val"]
         annotation_file, images = {
             "train": self.train_paths,
             "val": self.val_paths,

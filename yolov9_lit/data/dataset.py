@@ -149,7 +149,7 @@ class EvalDataset(Dataset[Item | SkippedPicture]):
         return len(self.annotations)
 
     def __getitem__(self, key: EvalKey) -> Item | SkippedPicture:
-        """Read and letterbox the picture of a key; what is wrong with it where it cannot be used."""
+        """Read and letterbox the picture of a key; gives what is wrong where that cannot be."""
         try:
             picture = read_annotated(self.annotations, key.picture)
         except UnreadablePicture as error:

@@ -66,7 +66,7 @@ class SkippedPictures(L.Callback):
         self._tell(trainer)
 
     def _note(self, split: str, batch: Batch) -> None:
-        self.by_split[split].update({picture.index: picture for picture in batch.skipped})
+        self.by_split[split].update({skipped.picture: skipped for skipped in batch.skipped})
 
     def _tell(self, trainer: L.Trainer) -> None:
         """A collective operation: every rank learns what the others skipped."""
