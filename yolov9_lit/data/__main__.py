@@ -53,11 +53,30 @@ def convert(values: Mapping[str, str]) -> None:
     Console().print(table)
 
 
+def check(values: Mapping[str, str]) -> int:
+    """Checks a data set; see `research.data_check.check_data`."""
+    from yolov9_lit.research.data_check import check_data  # Its plots take long to import.
+
+    return check_data(values)
+
+
 COMMANDS: Mapping[str, Command] = {
     "convert": Command(
         "convert a data set to COCO format",
         {"format": "voc|yolo", "src": "DIR", "out": "DIR"},
         convert,
+    ),
+    "check": Command(
+        "read a data set in COCO format whole and report its faults; exit code 1 where there are "
+        "some",
+        {"root": "DIR"},
+        check,
+        {
+            "page": "FILE.html",
+            "annotations": "FILE",
+            "images": "DIR",
+            "workers": "NUMBER",
+        },
     ),
 }
 
