@@ -52,8 +52,8 @@ class SplitReport(NamedTuple):
 def find_splits(root: Path) -> list[Split]:
     """The splits of a folder in COCO's layout.
 
-    `annotations/instances_NAME.json` goes with the pictures in `NAME`, `images/NAME`,
-    `NAME/images` or `images`, whichever is there first.
+    `annotations/instances_NAME.json` goes with the pictures in `NAME/images`, `NAME`,
+    `images/NAME` or `images`, whichever is there first.
 
     Raises:
         UserError: there is none.
@@ -61,7 +61,7 @@ def find_splits(root: Path) -> list[Split]:
     splits = []
     for file in sorted((root / "annotations").glob(f"{_PREFIX}*.json")):
         name = file.stem.removeprefix(_PREFIX)
-        places = (name, f"images/{name}", f"{name}/images", "images")
+        places = (f"{name}/images", name, f"images/{name}", "images")
         folder = next((root / p for p in places if (root / p).is_dir()), None)
         if folder is None:
             raise UserError(
@@ -135,7 +135,7 @@ def _look(path: str) -> PictureFacts:
         return PictureFacts(fault=error.fault)
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
     digest.update(repr(pixels.shape).encode())
-    return PictureFacts(*pixels.shape[:2], digest.digest())
+    return PictureFacts(pixels.shape[0], pixels.shape[1], digest.digest())
 
 
 def _compare_sizes(

@@ -6,7 +6,7 @@ The format: https://cocodataset.org/#format-data.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ def collect_coco(annotation_file: Path, image_dir: Path, problems: Problems) -> 
         labels=labels[order],
         crowd=np.array([bool(entry.get("iscrowd", 0)) for entry in kept], dtype=bool),
         offsets=np.concatenate([[0], np.cumsum(counts)]),
-        polygons=_polygons(kept, problems),
+        polygons=_polygons(kept, pictures, problems),
         faults=problems.counts(),
     )
 
@@ -142,7 +142,9 @@ def _positions(values: Iterable[int], ids: Sequence[int]) -> np.ndarray:
     return np.array([position[value] for value in values], dtype=np.int64)
 
 
-def _polygons(entries: Sequence[Entry], problems: Problems) -> FlatPolygons:
+def _polygons(
+    entries: Sequence[Entry], pictures: Mapping[int, Entry], problems: Problems
+) -> FlatPolygons:
     """Outlines of all but crowds."""
     outlines = [None if e.get("iscrowd") else e.get("segmentation") for e in entries]
     packed, faulty = pack_polygons(outlines)
@@ -150,6 +152,7 @@ def _polygons(entries: Sequence[Entry], problems: Problems) -> FlatPolygons:
         problems.add(
             "annotations have polygons of under three corners, odd or broken: these are left out",
             f"annotation {entries[i].get('id')}",
+            pictures[entries[i]["image_id"]]["file_name"],
         )
     for outline in outlines:
         if isinstance(outline, dict):

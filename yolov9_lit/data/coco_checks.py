@@ -144,7 +144,7 @@ def usable_annotations(
                 raise Rejected(f"{_KIND} an unknown category_id and are left out")
             numbers = _four_numbers(entry.get("bbox"))
             clipped, beyond = _clip(numbers, stated_size(picture))
-            if _repeats(entry, seen, problems, where):
+            if _repeats(entry, seen, problems, name):
                 raise Rejected("annotations are exact copies of another and are left out")
         except Rejected as fault:
             problems.add(str(fault), where, name, _drawable(entry.get("bbox")))
@@ -180,13 +180,13 @@ def _four_numbers(box: object) -> Box:
         x = y = width = height = math.inf
     if not math.isfinite(x + y + width + height):
         raise Rejected(f"{_KIND} a bbox that is not finite and are left out")
-    if width <= 0 or height <= 0:
-        raise Rejected("boxes have no area and are left out")
     return x, y, width, height
 
 
 def _clip(box: Box, size: tuple[int, int] | None) -> tuple[Box, float]:
     """Corners inside the picture, and how far the box reaches beyond it."""
+    if box[2] <= 0 or box[3] <= 0:
+        raise Rejected("boxes have no area and are left out")
     x, y, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
     height, width = size or (math.inf, math.inf)
     beyond = max(-x, -y, right - width, bottom - height) if size else 0.0
@@ -196,7 +196,7 @@ def _clip(box: Box, size: tuple[int, int] | None) -> tuple[Box, float]:
     return clipped, beyond
 
 
-def _repeats(entry: Entry, seen: dict[int, Entry], problems: Problems, where: str) -> bool:
+def _repeats(entry: Entry, seen: dict[int, Entry], problems: Problems, picture: str) -> bool:
     """Whether it is a copy of an earlier one; ids say nothing else that is needed."""
     value = entry.get("id")
     if not is_id(value):
@@ -204,7 +204,8 @@ def _repeats(entry: Entry, seen: dict[int, Entry], problems: Problems, where: st
     other = seen.setdefault(value, entry)
     if other is entry or other == entry:
         return other is not entry
-    problems.add("annotations share an id with a different one and are kept", where)
+    kind = "annotations share an id with a different one and are kept"
+    problems.add(kind, f"annotation {value}", picture, _drawable(entry.get("bbox")))
     return False
 
 
