@@ -41,11 +41,12 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
 
 
 def _sheet(report: SplitReport, problems: Sequence[Problem], path: Path, caption: str) -> Plot:
-    rows = -(-len(problems) // COLUMNS)
-    figure = _figure(COLUMNS * 2.6, rows * 2.6)
+    columns = min(max(len(problems), 2), COLUMNS)
+    rows = -(-len(problems) // columns)
+    figure = _figure(columns * 2.6, rows * 2.6)
     by_name = {report.annotations.pictures.name(i): i for i in range(len(report.annotations))}
     for i, problem in enumerate(problems):
-        axes = figure.add_subplot(rows, COLUMNS, i + 1)
+        axes = figure.add_subplot(rows, columns, i + 1)
         file = report.split.images / problem.picture
         _draw_picture(axes, file)
         if (index := by_name.get(str(file))) is not None:
@@ -143,7 +144,7 @@ def _color(k: int) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
