@@ -133,10 +133,8 @@ def usable_annotations(
         if picture is None and is_id(image_id) and image_id in known_pictures:
             problems.notes["boxes are left out with their pictures"] += 1
             continue
-        where, name = (
-            f"annotation {entry.get('id')}",
-            str(picture.get("file_name", "")) if picture else "",
-        )
+        where = f"annotation {entry.get('id')}"
+        name = str(picture.get("file_name", "")) if picture else ""
         try:
             if picture is None:
                 raise Rejected(f"{_KIND} an unknown image_id and are left out")
@@ -169,6 +167,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 _KIND = "annotations have"
 _LARGEST_SIDE = 2**31
+_LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large pictures.
 
 
 def _four_numbers(box: object) -> Box:
@@ -185,13 +184,13 @@ def _four_numbers(box: object) -> Box:
 
 def _clip(box: Box, size: tuple[int, int] | None) -> tuple[Box, float]:
     """Corners inside the picture, and how far the box reaches beyond it."""
-    if box[2] <= 0 or box[3] <= 0:
+    if min(box[2:]) < _LEAST_SIDE:
         raise Rejected("boxes have no area and are left out")
     x, y, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
     height, width = size or (math.inf, math.inf)
     beyond = max(-x, -y, right - width, bottom - height) if size else 0.0
     clipped = (max(x, 0.0), max(y, 0.0), min(right, width), min(bottom, height))
-    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+    if min(clipped[2] - clipped[0], clipped[3] - clipped[1]) < _LEAST_SIDE:
         raise Rejected("boxes lie outside their picture and are left out")
     return clipped, beyond
 

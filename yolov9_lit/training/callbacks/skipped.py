@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.structures import Batch, SkippedPicture
@@ -82,6 +83,7 @@ class SkippedPictures(L.Callback):
             problems.settle(strict=self.strict)
 
 
+@rank_zero_only
 def log_used(split: str, used: Mapping[str, Any]) -> None:
     """Say at a run's end what data it used, as `DetectionDataModule.used` gives it."""
     words = {"train": "Trained on", "val": "Validated on", "test": "Tested on"}[split]
