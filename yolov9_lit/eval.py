@@ -15,6 +15,7 @@ from yolov9_lit.interop.predictor import load
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.training.callbacks.pictures import PredictionPictures
 from yolov9_lit.training.callbacks.results import ResultsWriter
+from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
 from yolov9_lit.training.evaluation import EvaluationModule
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,16 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     )
     detector = _measured_form(predictor.detector, cfg.deploy, cfg.second_head)
     module = EvaluationModule(detector, build(cfg.evaluation.nms), metric)
+    skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
+        skipped,
         ResultsWriter(cfg.run_dir, checkpoint=str(Path(cfg.ckpt).resolve())),
         PredictionPictures(Path(cfg.run_dir) / "predictions", count=cfg.pictures),
     ]
     trainer: L.Trainer = build(cfg.trainer, callbacks=callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
+    for split, used in datamodule.used(skipped.by_split).items():
+        log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
     return module.result.figures() if module.result else {}
 

@@ -42,6 +42,20 @@ class ImageInfo(NamedTuple):
     top: float = 0.0
 
 
+class SkippedPicture(NamedTuple):
+    """A picture that was asked for and could not be used.
+
+    Attributes:
+        picture: its index in the data set.
+        name: its path.
+        fault: what is wrong, in a few words: "is damaged".
+    """
+
+    picture: int
+    name: str
+    fault: str
+
+
 class Batch(NamedTuple):
     """A batch as the data module gives it.
 
@@ -49,11 +63,13 @@ class Batch(NamedTuple):
         images: (B, 3, H, W) RGB, uint8 in 0..255 or float in 0..1.
         targets: the boxes to find.
         infos: one entry an image.
+        skipped: pictures that could not be used for it; they are not among the images.
     """
 
     images: Tensor
     targets: Targets
     infos: tuple[ImageInfo, ...]
+    skipped: tuple[SkippedPicture, ...] = ()
 
 
 class HeadOutput(NamedTuple):

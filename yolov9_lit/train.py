@@ -19,6 +19,7 @@ from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector
 from yolov9_lit.search.trial import objective_values
 from yolov9_lit.training.callbacks.epoch_cost import EpochCost
+from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.runs import Outcome, recorded
@@ -51,9 +52,10 @@ def train(cfg: DictConfig) -> Outcome:
         card=card.to_dict(),
     )
     cost = EpochCost()
+    skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
     trainer: L.Trainer = build(
         cfg.trainer,
-        callbacks=[*filter(None, build(cfg.callbacks).values()), cost],
+        callbacks=[*filter(None, build(cfg.callbacks).values()), cost, skipped],
         logger=list(build(cfg.logger).values()),
         plugins=[AtomicCheckpointIO()],
     )
@@ -68,10 +70,13 @@ def train(cfg: DictConfig) -> Outcome:
         # Without validation there is no best: then the weights at hand are tested.
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
+    data = datamodule.used(skipped.by_split)
+    for split, used in data.items():
+        log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
     figures = module.result.figures() if module.result else {}
     truth = str(datamodule.test_annotation_file.resolve())
-    return Outcome(figures, module.cost.figures(), *costs, truth)
+    return Outcome(figures, module.cost.figures(), *costs, data, truth)
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:

@@ -209,7 +209,7 @@ def _worker(rank, meeting, path, truth, found, shares, queue):
     feed(metric, found, shares[rank])
     try:
         queue.put((rank, metric.compute(), len(metric.detections_json())))
-    except FileNotFoundError as error:
+    except UserError as error:
         queue.put((rank, type(error), 0))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -247,4 +247,4 @@ def test_an_error_of_the_first_process_reaches_the_other(tmp_path):
     shares = [list(found), []]
     gone = tmp_path / "gone.json"
     results = in_two_processes(tmp_path / "meeting", gone, truth, found, shares)
-    assert {error for _, error, _ in results} == {FileNotFoundError}
+    assert {error for _, error, _ in results} == {UserError}

@@ -19,7 +19,9 @@ from yolov9_lit.training.loggers import ContinuingCSVLogger
 from yolov9_lit.training.record import RunRecord
 from yolov9_lit.training.runs import Outcome, recorded
 
-OUTCOME = Outcome({"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, "t")
+OUTCOME = Outcome(
+    {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
+)
 
 
 @pytest.fixture

@@ -51,6 +51,13 @@ COMMANDS: Mapping[str, Command] = {
         {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
         {"to": "coco|voc|yolo", "strict": "true"},
     ),
+    "check": Command(
+        "read a data set in COCO format whole and report its faults; exit code 1 where there are "
+        "some",
+        "yolov9_lit.research.data_check:run",
+        {"root": "DIR"},
+        {"page": "FILE.html", "annotations": "FILE", "images": "DIR", "workers": "NUMBER"},
+    ),
     "preview": Command(
         "draw training pictures as the training with these overrides sees them",
         "yolov9_lit.data.preview:run",

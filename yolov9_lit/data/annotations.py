@@ -6,7 +6,8 @@ reference counts change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ class Annotations:
         crowd: (M,) bool.
         offsets: (N + 1,) int64; picture i has the objects offsets[i]:offsets[i + 1].
         polygons: outlines of the M objects.
+        faults: how many faults of each kind were found and left out, clipped or mended.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Annotations:
     crowd: np.ndarray
     offsets: np.ndarray
     polygons: FlatPolygons
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of pictures, those without objects included."""

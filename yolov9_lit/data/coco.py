@@ -5,160 +5,158 @@ The format: https://cocodataset.org/#format-data.
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.coco_checks import (
+    Entry,
+    is_id,
+    load_coco,
+    stated_size,
+    usable_annotations,
+    usable_categories,
+    usable_images,
+)
+from yolov9_lit.data.images import picture_size
 from yolov9_lit.data.pictures import PictureFiles
 from yolov9_lit.data.polygons import FlatPolygons, pack_polygons
+from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
 
-logger = logging.getLogger(__name__)
 
+def read_coco(annotation_file: Path, image_dir: Path, *, strict: bool = False) -> Annotations:
+    """Reads a COCO annotation file; warns once of each kind of fault and goes on without it.
 
-def read_coco(annotation_file: Path, image_dir: Path) -> Annotations:
-    """Reads a COCO annotation file.
+    Pictures that are missing or empty are left out with their boxes, boxes are clipped to their
+    picture. Whether a picture can be decoded shows when it is read.
 
-    Boxes are clipped to their picture; those not finite or without area inside it are left out,
-    with one warning that counts them. Of the pictures only the first is checked to exist.
+    Args:
+        annotation_file: JSON.
+        image_dir: the folder that its file names start from.
+        strict: make any fault an error.
 
     Raises:
-        UserError: the file or folder is missing, is no COCO JSON, or contradicts itself.
+        UserError: the file or folder is missing, is no COCO JSON or has no picture that can be
+            used; or `strict`, and there is a fault: all are listed.
     """
-    content = _load(annotation_file, image_dir)
-    categories = _categories(content["categories"], annotation_file)
-    image_ids, names, sizes = _images(content["images"], annotation_file)
-    first = image_dir / names[0]
-    if not first.is_file():
-        raise UserError(
-            f"picture {first} of {annotation_file} is missing; give the folder its names start from"
-        )
-    annotations: list[dict[str, Any]] = content["annotations"]
-    rows = _positions(annotations, "image_id", image_ids, annotation_file)
-    ids = [category.id for category in categories]
-    labels = _positions(annotations, "category_id", ids, annotation_file)
-    boxes, good = _boxes(annotations, sizes[rows], annotation_file)
-    order = np.argsort(rows, kind="stable")
-    order = order[good[order]]
-    kept = [annotations[i] for i in order]
-    crowd = np.array([bool(entry.get("iscrowd", 0)) for entry in kept], dtype=bool)
-    counts = np.bincount(rows[order], minlength=len(image_ids))
-    return Annotations(
-        path=annotation_file,
-        pictures=PictureFiles(image_dir, np.array(names, dtype=np.str_)),
-        categories=categories,
-        image_ids=np.array(image_ids, dtype=np.int64),
-        sizes=sizes,
-        boxes=boxes[order],
-        labels=labels[order],
-        crowd=crowd,
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        polygons=_polygons(kept, annotation_file),
-    )
+    problems = Problems(annotation_file)
+    annotations = collect_coco(annotation_file, image_dir, problems)
+    problems.settle(strict=strict)
+    return annotations
 
 
-def _load(path: Path, image_dir: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"annotation file {path} does not exist; check the data set's paths")
+def collect_coco(annotation_file: Path, image_dir: Path, problems: Problems) -> Annotations:
+    """Reads a COCO annotation file and adds what is wrong to `problems`; see `read_coco`."""
+    content = load_coco(annotation_file)
     if not image_dir.is_dir():
         raise UserError(f"image folder {image_dir} does not exist; check the data set's paths")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); give a COCO annotation file") from error
-    for key in ("images", "annotations", "categories"):
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{path} lacks a list of objects '{key}'; give a COCO annotation file")
-    return content
-
-
-def _categories(entries: list[dict[str, Any]], path: Path) -> tuple[Category, ...]:
-    ids = _unique_ids(entries, "category", path)
-    return tuple(
-        sorted(
-            Category(i, str(entry.get("name", i))) for i, entry in zip(ids, entries, strict=True)
+    if not content.images:
+        raise UserError(f"{annotation_file} lists no images; give an annotation file with pictures")
+    names = usable_categories(content.categories, problems)
+    images = usable_images(content.images, problems)
+    images = _with_sizes(_present(images, image_dir, problems), image_dir, problems)
+    if not images:
+        raise UserError(
+            f"none of the {len(content.images):,} pictures of {annotation_file} can be used: "
+            f"{_reasons(problems)}; check the file and its folder {image_dir}"
         )
+    pictures = {entry["id"]: entry for entry in images}
+    listed = filter(is_id, (entry.get("id") for entry in content.images))
+    entries, boxes = usable_annotations(content.annotations, pictures, listed, names, problems)
+    rows = _positions((entry["image_id"] for entry in entries), list(pictures))
+    labels = _positions((entry["category_id"] for entry in entries), list(names))
+    order = np.argsort(rows, kind="stable")
+    kept = [entries[i] for i in order]
+    counts = np.bincount(rows, minlength=len(images))
+    return Annotations(
+        path=annotation_file,
+        pictures=PictureFiles(image_dir, np.array([e["file_name"] for e in images], dtype=np.str_)),
+        categories=tuple(Category(i, name) for i, name in names.items()),
+        image_ids=np.array(list(pictures), dtype=np.int64),
+        sizes=np.array([stated_size(entry) for entry in images], dtype=np.int32),
+        boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4)[order],
+        labels=labels[order],
+        crowd=np.array([bool(entry.get("iscrowd", 0)) for entry in kept], dtype=bool),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        polygons=_polygons(kept, pictures, problems),
+        faults=problems.counts(),
     )
 
 
-def _images(entries: list[dict[str, Any]], path: Path) -> tuple[list[int], list[str], np.ndarray]:
-    if not entries:
-        raise UserError(f"{path} lists no images; give an annotation file with pictures")
-    ids = _unique_ids(entries, "image", path)
-    for entry in entries:
-        sides = (entry.get("height"), entry.get("width"))
-        known = all(isinstance(side, int) and side > 0 for side in sides)
-        if not known or not isinstance(entry.get("file_name"), str):
-            raise UserError(
-                f"image {entry['id']} of {path} lacks file_name, height or width; write all three"
-            )
-    sizes = np.array([(entry["height"], entry["width"]) for entry in entries], dtype=np.int32)
-    return ids, [entry["file_name"] for entry in entries], sizes
+def _present(images: Sequence[Entry], folder: Path, problems: Problems) -> list[Entry]:
+    """Those whose file is there and not empty; a folder is listed once, not each file looked up."""
+    bytes_by_folder = {
+        parent: _file_sizes(parent)
+        for parent in {os.path.dirname(folder / entry["file_name"]) for entry in images}
+    }
+    present = []
+    for entry in images:
+        name = entry["file_name"]
+        parent, base = os.path.split(folder / name)
+        size = bytes_by_folder[parent].get(base)
+        if size:
+            present.append(entry)
+        elif size is None:
+            problems.add("pictures are missing and left out", name)
+        else:
+            problems.add("pictures are empty files and left out", name)
+    return present
 
 
-def _unique_ids(entries: list[dict[str, Any]], kind: str, path: Path) -> list[int]:
-    seen: dict[int, None] = {}
-    for entry in entries:
-        value = entry.get("id")
-        if not isinstance(value, int):
-            raise UserError(f"{path} has the {kind} id {value!r}; make it a whole number")
-        if value in seen:
-            raise UserError(f"{path} has the {kind} id {value} twice; make the ids unique")
-        seen[value] = None
-    return list(seen)
-
-
-def _positions(
-    annotations: list[dict[str, Any]], key: str, ids: Sequence[int], path: Path
-) -> np.ndarray:
-    position = {value: i for i, value in enumerate(ids)}
-    found = np.empty(len(annotations), dtype=np.int64)
-    for i, entry in enumerate(annotations):
-        value = entry.get(key)
-        if not isinstance(value, int) or value not in position:
-            raise UserError(
-                f"annotation {entry.get('id')} of {path} has the unknown {key} {value!r}; "
-                "correct it or leave the annotation out"
-            )
-        found[i] = position[value]
-    return found
-
-
-def _boxes(
-    annotations: list[dict[str, Any]], sizes: np.ndarray, path: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Clipped xyxy boxes (M, 4) float32 and which of them are usable (M,) bool."""
-    for entry in annotations:
-        box = entry.get("bbox")
-        numbers = isinstance(box, list) and all(isinstance(v, (int, float)) for v in box)
-        if not numbers or len(entry["bbox"]) != 4:
-            raise UserError(
-                f"annotation {entry.get('id')} of {path} has the bbox {box!r}; give x, y, w, h"
-            )
-    boxes = np.array([entry["bbox"] for entry in annotations], dtype=np.float64).reshape(-1, 4)
-    finite = np.all(np.isfinite(boxes), axis=1)
-    boxes[~finite] = 0
-    boxes[:, 2:] += boxes[:, :2]
-    clipped = np.clip(boxes, 0, np.tile(sizes[:, ::-1], 2)).astype(np.float32)
-    solid = np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
-    for faulty, fault in ((~finite, "are not finite"), (finite & ~solid, "have no area")):
-        if count := int(faulty.sum()):
-            share = f"{count:,} of {len(boxes):,}"
-            logger.warning("%s boxes in %s %s and are left out", share, path, fault)
-    return clipped, finite & solid
-
-
-def _polygons(annotations: list[dict[str, Any]], path: Path) -> FlatPolygons:
+def _file_sizes(folder: str) -> dict[str, int]:
+    """Bytes of each file of a folder by name; none where there is no such folder."""
     try:
-        return pack_polygons(
-            None if entry.get("iscrowd") else entry.get("segmentation") for entry in annotations
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except (OSError, ValueError):  # A name can hold what no path can.
+        return {}
+
+
+def _with_sizes(images: Sequence[Entry], folder: Path, problems: Problems) -> list[Entry]:
+    """The entries with a height and width each, from the picture where the file lacks them."""
+    sized = []
+    for entry in images:
+        if stated_size(entry) is None:
+            name = entry["file_name"]
+            size = picture_size(folder / name)
+            if size is None:
+                problems.add("pictures have no height and width, not even in their header", name)
+                continue
+            problems.add("entries of pictures lack height or width: taken from the picture", name)
+            entry = entry | {"height": size[0], "width": size[1]}
+        sized.append(entry)
+    return sized
+
+
+def _reasons(problems: Problems) -> str:
+    kinds = problems.by_kind().items()
+    return ", ".join(f"{len(found):,} {kind} ({found[0].where})" for kind, found in kinds)
+
+
+def _positions(values: Iterable[int], ids: Sequence[int]) -> np.ndarray:
+    position = {value: i for i, value in enumerate(ids)}
+    return np.array([position[value] for value in values], dtype=np.int64)
+
+
+def _polygons(
+    entries: Sequence[Entry], pictures: Mapping[int, Entry], problems: Problems
+) -> FlatPolygons:
+    """Outlines of all but crowds."""
+    outlines = [None if e.get("iscrowd") else e.get("segmentation") for e in entries]
+    packed, faulty = pack_polygons(outlines)
+    for i in faulty:
+        problems.add(
+            "annotations have polygons of under three corners, odd or broken: these are left out",
+            f"annotation {entries[i].get('id')}",
+            pictures[entries[i]["image_id"]]["file_name"],
         )
-    except TypeError as error:
-        reason = f"{path} has a segmentation that is neither RLE nor lists of numbers ({error})"
-        raise UserError(f"{reason}; correct it or leave it out") from error
+    for outline in outlines:
+        if isinstance(outline, dict):
+            problems.notes[
+                "objects have RLE masks: their boxes train, copy-paste needs outlines"
+            ] += 1
+    return packed

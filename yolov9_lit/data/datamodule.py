@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -18,7 +20,7 @@ from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import Batch
+from yolov9_lit.structures import Batch, SkippedPicture
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class DetectionDataModule(L.LightningDataModule):
         num_workers: int = 4,
         augmentation: Augmentation | None = None,
         close_mosaic_epochs: int = 15,
+        strict: bool = False,
         seed: int = 0,
         prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
@@ -75,6 +78,8 @@ class DetectionDataModule(L.LightningDataModule):
             augmentation: of training; letterbox alone by default.
             close_mosaic_epochs: last epochs without the transforms that close. A training not
                 longer than that never closes them.
+            strict: make faults in the data an error that lists them; otherwise what is faulty is
+                left out or clipped, with a warning that counts it.
             seed: of all randomness in the data.
             prepare: given `root`, makes what is missing of the data and returns the folder that the
                 paths start from: `root` or another.
@@ -91,6 +96,7 @@ class DetectionDataModule(L.LightningDataModule):
         self.num_workers = num_workers
         self.augmentation = augmentation or Augmentation()
         self.close_mosaic_epochs = close_mosaic_epochs
+        self.strict = strict
         self.seed = seed
         self.prepare = prepare
         self.how_to_get = how_to_get
@@ -154,6 +160,8 @@ class DetectionDataModule(L.LightningDataModule):
             )
 
     def _read(self, split: str) -> Annotations:
+        if split == "test" and self.test_paths == self.val_paths and "val" in self._splits:
+            return self._splits["val"]
         annotation_file, images = {
             "train": self.train_paths,
             "val": self.val_paths,
@@ -162,7 +170,9 @@ class DetectionDataModule(L.LightningDataModule):
         if not self.root.is_dir():
             hint = self.how_to_get or "give data.root=DIR."
             raise UserError(f"There is no data folder {self.root}: {hint}")
-        annotations = read_coco(self.folder / annotation_file, self.folder / images)
+        annotations = read_coco(
+            self.folder / annotation_file, self.folder / images, strict=self.strict
+        )
         log.info(
             "%s: %d pictures with %d boxes of %d classes in %s",
             split,
@@ -172,6 +182,21 @@ class DetectionDataModule(L.LightningDataModule):
             self.folder / images,
         )
         return annotations
+
+    def used(self, skipped: Mapping[str, Mapping[int, SkippedPicture]]) -> dict[str, Any]:
+        """What a run's record tells of its data.
+
+        Args:
+            skipped: by split and index, the pictures that could not be used.
+
+        Returns:
+            For each split that was read the numbers of "pictures" and "boxes" (crowds not counted)
+            that were used, and under "faults" how many of each kind were not, or were mended.
+        """
+        return {
+            split: _used(annotations, skipped.get(split, {}))
+            for split, annotations in self._splits.items()
+        }
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented batches."""
@@ -219,6 +244,18 @@ class DetectionDataModule(L.LightningDataModule):
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": _single_threaded,
         }
+
+
+def _used(annotations: Annotations, skipped: Mapping[int, SkippedPicture]) -> dict[str, Any]:
+    single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
+    faults = dict(annotations.faults)
+    for fault, count in Counter(picture.fault for picture in skipped.values()).items():
+        faults[f"pictures are skipped, each of which {fault}"] = count
+    return {
+        "pictures": len(annotations) - len(skipped),
+        "boxes": int(np.delete(single, list(skipped)).sum()),
+        "faults": faults,
+    }
 
 
 def _single_threaded(worker: int) -> None:

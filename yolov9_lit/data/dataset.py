@@ -15,12 +15,13 @@ import torch
 from torch.utils.data import Dataset
 
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.images import UnreadablePicture
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
 from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import Batch, ImageInfo, Targets
+from yolov9_lit.structures import Batch, ImageInfo, SkippedPicture, Targets
 
 
 class TrainKey(NamedTuple):
@@ -40,16 +41,26 @@ class EvalKey(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,)."""
+    """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
+
+    `skipped` has the pictures that others stand in for.
+    """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     info: ImageInfo
+    skipped: tuple[SkippedPicture, ...] = ()
+
+
+MOST_TRIES = 100
 
 
 class TrainDataset(Dataset[Item]):
-    """Augmented square pictures; regions of crowds are not trained on."""
+    """Augmented square pictures; regions of crowds are not trained on.
+
+    For a picture that cannot be used another one stands in, drawn from the sample's own rng.
+    """
 
     def __init__(
         self, annotations: Annotations, augmentation: Augmentation, image_size: int, seed: int
@@ -72,31 +83,52 @@ class TrainDataset(Dataset[Item]):
         return len(self.annotations)
 
     def __getitem__(self, key: TrainKey) -> Item:
-        """Make the input of a key."""
-        sample = self.sample(key)
+        """Make the input of a key; see `sample`."""
+        sample, skipped = self.sample(key)
         info = ImageInfo(
             image_id=int(self.annotations.image_ids[key.picture]),
             path=self.annotations.pictures.name(key.picture),
             height=self.image_size,
             width=self.image_size,
         )
-        return Item(sample.image, sample.boxes, sample.labels, info)
+        return Item(sample.image, sample.boxes, sample.labels, info, skipped)
 
-    def sample(self, key: TrainKey) -> Sample:
-        """Make the sample of a key: the input with its objects' outlines."""
-        return self.augmentation(
-            self._read,
+    def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedPicture, ...]]:
+        """Make the sample of a key, and tell the pictures that others stand in for.
+
+        Raises:
+            UserError: picture after picture cannot be used.
+        """
+        rng = np.random.default_rng((self.seed, key.epoch, key.picture))
+        skipped: list[SkippedPicture] = []
+
+        def draw(index: int) -> Sample:
+            for _ in range(MOST_TRIES):
+                try:
+                    return self._read(index)
+                except UnreadablePicture as error:
+                    skipped.append(SkippedPicture(index, error.name, error.fault))
+                    index = int(rng.integers(len(self)))
+            raise UserError(
+                f"{MOST_TRIES} pictures in a row of {self.annotations.path} cannot be used, the "
+                f"last one, {skipped[-1].name}, because it {skipped[-1].fault}; look at the data "
+                "with `python -m yolov9_lit.data check`"
+            )
+
+        sample = self.augmentation(
+            draw,
             key.picture,
             len(self),
             image_size=self.image_size,
-            rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
+            rng=rng,
             closing=key.closing,
         )
+        return sample, tuple(skipped)
 
     def _read(self, index: int) -> Sample:
         objects = self.annotations.objects(index)
         sample = Sample(
-            image=read_picture(self.annotations.pictures, index),
+            image=read_annotated(self.annotations, index),
             boxes=objects.boxes,
             labels=objects.labels,
             polygons=tuple(tuple(outlines) for outlines in objects.polygons),
@@ -104,7 +136,7 @@ class TrainDataset(Dataset[Item]):
         return resize_sample(sample.keep(~objects.crowd), self.image_size)
 
 
-class EvalDataset(Dataset[Item]):
+class EvalDataset(Dataset[Item | SkippedPicture]):
     """Letterboxed pictures; crowds are no targets of the loss (the metric has its own truth)."""
 
     def __init__(self, annotations: Annotations, image_size: int) -> None:
@@ -121,24 +153,16 @@ class EvalDataset(Dataset[Item]):
         """Number of pictures."""
         return len(self.annotations)
 
-    def __getitem__(self, key: EvalKey) -> Item:
-        """Read and letterbox the picture of a key.
-
-        Raises:
-            UserError: the picture is unreadable, or of another shape than its annotations say.
-        """
+    def __getitem__(self, key: EvalKey) -> Item | SkippedPicture:
+        """Read and letterbox the picture of a key; gives what is wrong where that cannot be."""
+        try:
+            picture = read_annotated(self.annotations, key.picture)
+        except UnreadablePicture as error:
+            return SkippedPicture(key.picture, error.name, error.fault)
         path = self.annotations.pictures.name(key.picture)
-        picture = read_picture(self.annotations.pictures, key.picture)
         height, width = picture.shape[:2]
         shape = (key.height, key.width)
-        try:
-            image, placement = evaluation_letterbox(picture, shape, self.image_size)
-        except ValueError as error:  # The batch's shape was chosen by the sizes in the file.
-            said_height, said_width = self.annotations.sizes[key.picture]
-            raise UserError(
-                f"picture {path} is {width} x {height} pixels, but its annotation file says "
-                f"{said_width} x {said_height}: correct its width and height there"
-            ) from error
+        image, placement = evaluation_letterbox(picture, shape, self.image_size)
         objects = self.annotations.objects(key.picture)
         single = ~objects.crowd
         image_id = int(self.annotations.image_ids[key.picture])
@@ -147,8 +171,33 @@ class EvalDataset(Dataset[Item]):
         return Item(image, boxes, objects.labels[single], info)
 
 
-def collate(items: Sequence[Item]) -> Batch:
-    """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image."""
+def read_annotated(annotations: Annotations, index: int) -> np.ndarray:
+    """The picture of that index, (H, W, 3) uint8 RGB, of the size that its boxes were drawn for.
+
+    Raises:
+        UnreadablePicture: it cannot be read, or has another size than its annotations say.
+    """
+    picture = read_picture(annotations.pictures, index)
+    if picture.shape[:2] != tuple(annotations.sizes[index]):
+        raise UnreadablePicture(
+            annotations.pictures.name(index),
+            "has another height and width than its annotations say",
+            "correct them",
+        )
+    return picture
+
+
+def collate(entries: Sequence[Item | SkippedPicture]) -> Batch:
+    """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image.
+
+    Pictures that were skipped are left out: there may be no image at all.
+    """
+    items = [entry for entry in entries if isinstance(entry, Item)]
+    skipped = [entry for entry in entries if isinstance(entry, SkippedPicture)]
+    skipped += [picture for item in items for picture in item.skipped]
+    if not items:
+        none = Targets(torch.zeros(0, 0, 4), torch.zeros(0, 0).long(), torch.zeros(0, 0).bool())
+        return Batch(torch.zeros(0, 3, 0, 0, dtype=torch.uint8), none, (), tuple(skipped))
     images = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2)
     most = max(len(item.labels) for item in items)
     boxes = np.zeros((len(items), most, 4), dtype=np.float32)
@@ -158,4 +207,5 @@ def collate(items: Sequence[Item]) -> Batch:
         count = len(item.labels)
         boxes[i, :count], labels[i, :count], valid[i, :count] = item.boxes, item.labels, True
     targets = Targets(*(torch.from_numpy(array) for array in (boxes, labels, valid)))
-    return Batch(images.contiguous(), targets, tuple(item.info for item in items))
+    infos = tuple(item.info for item in items)
+    return Batch(images.contiguous(), targets, infos, tuple(skipped))

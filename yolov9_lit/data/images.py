@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from yolov9_lit.errors import UserError
 
@@ -56,7 +56,8 @@ def decode_image(encoded: bytes, name: str) -> np.ndarray:
     """Decodes a picture upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
 
     Grey, palette and CMYK pictures become RGB, transparency is dropped (not blended), of 16 bits
-    the upper 8 are kept. What OpenCV cannot decode is left to Pillow.
+    the upper 8 are kept, of an animation the first frame. What OpenCV cannot decode is left to
+    Pillow. From memory, unlike from a file, OpenCV refuses pictures that are cut short.
 
     Args:
         encoded: the file's content.
@@ -87,10 +88,21 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 
 def _decode_with_pillow(encoded: bytes, name: str) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(encoded)) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise UnreadablePicture(name, "has samples of over 8 bits", "save it with 8 bits")
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        with Image.open(io.BytesIO(encoded)) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I;16"):
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            if picture.mode in ("I", "F"):
+                raise UnreadablePicture(name, "has samples of over 16 bits", "save it with 8 bits")
+            return np.array(picture.convert("RGB"))
     except _BROKEN as error:
-        remedy = "replace it or take it out of the annotations"
-        raise UnreadablePicture(name, "is damaged or no picture", remedy) from error
+        fault = _fault(encoded, error)
+        raise UnreadablePicture(name, fault, "replace it or leave it out") from error
+
+
+def _fault(encoded: bytes, error: Exception) -> str:
+    if not encoded:
+        return "is empty"
+    if isinstance(error, Image.DecompressionBombError):
+        return "has too many pixels"
+    return "is no picture" if isinstance(error, UnidentifiedImageError) else "is damaged"

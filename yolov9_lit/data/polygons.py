@@ -33,22 +33,37 @@ class FlatPolygons(NamedTuple):
         return [self.points[ends[q] : ends[q + 1]].copy() for q in range(first, last)]
 
 
-def pack_polygons(segmentations: Iterable[Any]) -> FlatPolygons:
+def pack_polygons(segmentations: Iterable[Any]) -> tuple[FlatPolygons, list[int]]:
     """Packs COCO segmentations, one an object: a list of [x1, y1, x2, y2, ...], an RLE or None.
 
-    RLEs, polygons of under three corners and polygons that are not finite are left out.
+    RLEs are left out, and polygons of under three corners, of odd numbers, or not all finite.
 
-    Raises:
-        TypeError: a segmentation is a list, but not of lists of numbers.
+    Returns:
+        The packed outlines, and the objects that lost a polygon for a fault.
     """
     numbers = array("f")
     point_ends, object_ends = [0], [0]
-    for segmentation in segmentations:
-        for polygon in segmentation if isinstance(segmentation, list) else ():
-            whole = len(polygon) >= _MIN_NUMBERS and len(polygon) % 2 == 0
-            if whole and math.isfinite(sum(polygon)):
-                numbers.extend(polygon)
-                point_ends.append(len(numbers) // 2)
+    faulty = []
+    for i, segmentation in enumerate(segmentations):
+        polygons = segmentation if isinstance(segmentation, list) else []
+        whole = [polygon for polygon in polygons if _is_outline(polygon)]
+        for polygon in whole:
+            numbers.extend(polygon)
+            point_ends.append(len(numbers) // 2)
         object_ends.append(len(point_ends) - 1)
+        if len(whole) < len(polygons) or not isinstance(segmentation, list | dict | None):
+            faulty.append(i)
     points = np.array(numbers, dtype=np.float32).reshape(-1, 2)
-    return FlatPolygons(points, np.array(point_ends), np.array(object_ends))
+    return FlatPolygons(points, np.array(point_ends), np.array(object_ends)), faulty
+
+
+def _is_outline(polygon: Any) -> bool:
+    try:
+        return (
+            isinstance(polygon, list)
+            and len(polygon) >= _MIN_NUMBERS
+            and len(polygon) % 2 == 0
+            and math.isfinite(sum(polygon))
+        )
+    except (TypeError, OverflowError):  # Not numbers, or too large ones.
+        return False

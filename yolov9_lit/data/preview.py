@@ -93,9 +93,9 @@ def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
     for key in loader.sampler:
         yield Entry(
             Path(augmented.annotations.pictures.name(key.picture)).name,
-            augmented.sample(key),
-            plain.sample(key),
-            augmented.sample(key._replace(closing=True)),
+            augmented.sample(key)[0],
+            plain.sample(key)[0],
+            augmented.sample(key._replace(closing=True))[0],
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +21,14 @@ class Problem(NamedTuple):
         kind: what is wrong and what is done about it, without the item: "boxes without area are
             left out", "pictures cannot be read and are skipped".
         where: the item: "annotation 17", "images/a.jpg".
+        picture: name of the picture it belongs to; empty for none.
+        box: x, y, width and height in pixels as they were given; None where it is no box's fault.
     """
 
     kind: str
     where: str
+    picture: str = ""
+    box: tuple[float, float, float, float] | None = None
 
 
 class Problems:
@@ -33,23 +37,35 @@ class Problems:
     Attributes:
         source: the file or folder they were found in.
         found: in the order they were found.
+        notes: what is no fault, but worth knowing; told in the log, never an error.
     """
 
     def __init__(self, source: str | Path) -> None:
         """Begin with none."""
         self.source = source
         self.found: list[Problem] = []
+        self.notes: Counter[str] = Counter()
 
-    def add(self, kind: str, where: str) -> None:
-        """Note a fault."""
-        self.found.append(Problem(kind, where))
+    def add(
+        self,
+        kind: str,
+        where: str,
+        picture: str = "",
+        box: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        """Add a fault; see `Problem`."""
+        self.found.append(Problem(kind, where, picture, box))
 
-    def by_kind(self) -> dict[str, list[str]]:
-        """The items of each kind, in the order they were found."""
-        kinds: dict[str, list[str]] = defaultdict(list)
+    def by_kind(self) -> dict[str, list[Problem]]:
+        """The faults of each kind, in the order they were found."""
+        kinds: dict[str, list[Problem]] = defaultdict(list)
         for problem in self.found:
-            kinds[problem.kind].append(problem.where)
+            kinds[problem.kind].append(problem)
         return dict(kinds)
+
+    def counts(self) -> dict[str, int]:
+        """How many faults and notes there are of each kind."""
+        return {kind: len(items) for kind, items in self.by_kind().items()} | self.notes
 
     def settle(self, *, strict: bool) -> None:
         """Warn once of each kind, with its count and the first items.
@@ -58,11 +74,14 @@ class Problems:
             UserError: `strict`, and there is a fault; it lists all of them.
         """
         if strict and self.found:
-            lines = "".join(f"\n  {where}: {kind}" for kind, where in self.found)
+            lines = "".join(f"\n  {problem.where}: {problem.kind}" for problem in self.found)
             raise UserError(
                 f"{self.source} has {len(self.found):,} faults and data.strict=true; mend them or "
                 f"leave data.strict out:{lines}"
             )
         for kind, items in self.by_kind().items():
-            examples = ", ".join(items[:_EXAMPLES]) + (", ..." if len(items) > _EXAMPLES else "")
-            log.warning("%s: %s %s (%s)", self.source, f"{len(items):,}", kind, examples)
+            examples = ", ".join(problem.where for problem in items[:_EXAMPLES])
+            more = ", ..." if len(items) > _EXAMPLES else ""
+            log.warning("%s: %s %s (%s%s)", self.source, f"{len(items):,}", kind, examples, more)
+        for kind, count in self.notes.items():
+            log.info("%s: %s %s", self.source, f"{count:,}", kind)

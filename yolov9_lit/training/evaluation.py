@@ -51,6 +51,8 @@ class EvaluationModule(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
         """Detect and measure; callbacks find the "detections" in the outputs."""
+        if not batch.infos:  # None of its pictures could be read.
+            return {"detections": []}
         detections = self.detect(self(batch.images), batch)
         self.test_metric.update(detections, [info.image_id for info in batch.infos])
         return {"detections": detections}

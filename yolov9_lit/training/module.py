@@ -90,6 +90,8 @@ class DetectionModule(EvaluationModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses of all branches and the main branch's detections."""
+        if not batch.infos:  # None of its pictures could be read.
+            return
         prediction = self(batch.images)
         self._log_losses("val", self.loss(prediction, batch.targets), len(batch.images))
         detections = self.detect(prediction, batch)

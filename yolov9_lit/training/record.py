@@ -47,6 +47,7 @@ class RunRecord:
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs, evaluation not counted.
         peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
+        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
         annotations: COCO file of the test; empty before the end.
     """
 
@@ -69,6 +70,7 @@ class RunRecord:
     epochs: int = 0
     seconds_per_epoch: float | None = None
     peak_memory_mb: float | None = None
+    data: dict[str, Any] = field(default_factory=dict)
     annotations: str = ""
 
     @classmethod

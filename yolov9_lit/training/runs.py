@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs.
         peak_memory_mb: largest memory in use in training.
+        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
         annotations: COCO file of the test.
     """
 
@@ -43,6 +44,7 @@ class Outcome(NamedTuple):
     epochs: int
     seconds_per_epoch: float | None
     peak_memory_mb: float | None
+    data: dict[str, Any]
     annotations: str
 
 

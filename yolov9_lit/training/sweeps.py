@@ -39,7 +39,7 @@ OF_THE_SWEEP = (
 )
 """Overrides of Hydra's own config that a job does not inherit."""
 
-NOTHING = Outcome({}, {}, 0, None, None, "")
+NOTHING = Outcome({}, {}, 0, None, None, {}, "")
 
 
 class JobFailedError(RuntimeError):

@@ -14,6 +14,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from rich.progress import track
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.research.report.matches import Floats, match
 from yolov9_lit.research.report.rows import Row, base_of
@@ -132,7 +133,7 @@ def _read_truth(path: str) -> COCO | None:
     """The annotations; None where they cannot be read."""
     try:
         content = read_ground_truth(Path(path))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, UserError):
         return None
     truth = COCO()
     truth.dataset = content

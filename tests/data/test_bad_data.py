@@ -1,0 +1,381 @@
+"""Broken annotations and pictures: told by kind and count, never in the way of a run."""
+
+import io
+import json
+import logging
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.images import UnreadablePicture, decode_image
+from yolov9_lit.data.problems import Problems
+from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.ground_truth import read_ground_truth
+
+NAN = float("nan")
+
+
+def encoded(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def picture_bytes(kind="JPEG", size=(40, 30), mode="RGB", **options):
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 5, 3)).astype(np.uint8)
+    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    return encoded(picture, kind, **options)
+
+
+def enormous_png(side=60_000):
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+
+
+GREY16 = Image.fromarray(np.linspace(0, 65535, 1200).reshape(30, 40).astype(np.uint16))
+FRAMES = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime")]
+
+USABLE = {
+    "plain.jpg": picture_bytes(),
+    "a png named so.jpg": picture_bytes("PNG"),
+    "größe 大.jpg": picture_bytes(),
+    "sixteen.png": encoded(GREY16, "PNG"),
+    "sixteen.tif": encoded(GREY16, "TIFF"),
+    "cmyk.jpg": picture_bytes(mode="CMYK"),
+    "moving.gif": encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
+    "moving.webp": encoded(
+        FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], lossless=True
+    ),
+    "palette.png": picture_bytes("PNG", mode="P"),
+    "sub/folder.bmp": picture_bytes("BMP"),
+}
+UNUSABLE = {
+    "cut.jpg": (picture_bytes(size=(400, 300))[:3000], "is damaged"),
+    "cut.png": (picture_bytes("PNG", size=(400, 300))[:3000], "is damaged"),
+    "text.jpg": (b"<html>404</html>", "is no picture"),
+    "enormous.png": (enormous_png(), "has too many pixels"),
+    "float.tif": (encoded(Image.fromarray(np.zeros((30, 40), np.float32)), "TIFF"), "16 bits"),
+    "turned.jpg": (picture_bytes(size=(30, 40)), "another height and width"),
+}
+ABSENT = {"empty.jpg": b"", "missing.jpg": None}
+
+FAULTY_ANNOTATIONS = {
+    "bbox that is not four numbers": [
+        {"bbox": None},
+        {"bbox": [1, 2, 3]},
+        {"bbox": [1, "a", 2, 2]},
+    ],
+    "bbox that is not finite": [{"bbox": [NAN, 1, 2, 2]}, {"bbox": [1, 1, float("inf"), 2]}],
+    "boxes have no area": [{"bbox": [1, 1, 0, 5]}, {"bbox": [1, 1, 5, -3]}],
+    "boxes lie outside": [{"bbox": [50, 1, 5, 5]}],
+    "boxes reach beyond": [{"bbox": [-5, 2, 30, 20]}],
+    "unknown image_id": [{"image_id": 999}, {"image_id": "1"}],
+    "unknown category_id": [{"category_id": 77}, {"category_id": None}],
+    "polygons of under three corners, odd or broken": [
+        {"segmentation": [[1, 1, 9, 9]]},
+        {"segmentation": [[1, 1, 9, 9, 1, 9, 4]]},
+        {"segmentation": [[1, 1, 9, NAN, 1, 9]]},
+        {"segmentation": [1, 2, 3, 4, 5, 6]},
+        {"segmentation": "none"},
+    ],
+}
+KEPT = ("boxes reach beyond", "polygons of under")
+
+
+def write_hostile(root, split):
+    """A split with every fault of the lists above, and some more in the file itself."""
+    files = USABLE | {name: content for name, (content, _) in UNUSABLE.items()} | ABSENT
+    folder = root / split
+    for name, content in files.items():
+        if content is not None:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    size = {"height": 30, "width": 40}
+    images = [{"id": i, "file_name": name} | size for i, name in enumerate(files)]
+    good = {"category_id": 3, "iscrowd": 0, "segmentation": []}
+    good |= {"bbox": [4, 4, 20, 20], "area": 400}
+    annotations = [good | {"id": 100 + i, "image_id": i} for i in range(len(files))]
+    for changes in chain.from_iterable(FAULTY_ANNOTATIONS.values()):
+        entry = good | {"id": 100 + len(annotations), "image_id": 2}
+        annotations.append(entry | changes)
+    annotations.append(annotations[0])  # a copy
+    annotations.append(annotations[0] | {"bbox": [2, 2, 9, 9]})  # another of the same id
+    annotations.append(good | {"id": 900, "image_id": 1, "segmentation": {"counts": "1"}})
+    del images[0]["height"]
+    images.append(images[1])
+    images += [{"id": 500, "file_name": f"{name}.jpg"} | size for name in ("x", "y")]
+    images += [{"id": "str", "file_name": "z.jpg"} | size, {"id": 501} | size]
+    categories = [{"id": 3, "name": "cell"}, {"id": 9, "name": "none of it"}, {"id": 3}, {}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    file = root / "annotations" / f"instances_{split}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file, folder
+
+
+IN_THE_FILE = {
+    **{words: len(entries) for words, entries in FAULTY_ANNOTATIONS.items()},
+    "pictures are missing": 1,
+    "pictures are empty files": 1,
+    "exact copies": 1,
+    "share an id with a different one": 1,
+    "lack height or width": 1,
+    "pictures repeat another": 1,
+    "ids are those of several pictures": 1,
+    "pictures without a whole-number id": 1,
+    "pictures without a file_name": 1,
+    "categories repeat an id": 1,
+    "categories without a whole-number id": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    root = tmp_path_factory.mktemp("hostile ö")
+    for split in ("train", "val"):
+        write_hostile(root, split)
+    return root
+
+
+def test_each_kind_is_told_once_with_its_count(hostile, caplog):
+    with caplog.at_level(logging.INFO):
+        ours = read_coco(hostile / "annotations" / "instances_train.json", hostile / "train")
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == len(IN_THE_FILE)
+    for words, count in IN_THE_FILE.items():
+        (message,) = [m for m in told if words in m]
+        assert f".json: {count} " in message, message
+    notes = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert any("1 objects have RLE masks" in note for note in notes)
+    assert any("2 boxes are left out with their pictures" in note for note in notes)
+    kept = sum(len(FAULTY_ANNOTATIONS[k]) for k in FAULTY_ANNOTATIONS if k.startswith(KEPT))
+    assert len(ours) == len(USABLE) + len(UNUSABLE)
+    assert len(ours.boxes) == len(ours) + kept + 2
+    assert [c.name for c in ours.categories] == ["cell", "none of it"]
+    assert ours.sizes[0].tolist() == [30, 40]
+    assert sum(ours.faults.values()) == sum(IN_THE_FILE.values()) + 3
+
+
+def test_strict_lists_every_fault(hostile):
+    with pytest.raises(UserError) as caught:
+        read_coco(hostile / "annotations" / "instances_train.json", hostile / "train", strict=True)
+    message = str(caught.value)
+    assert message.count("\n") == sum(IN_THE_FILE.values())
+    assert all(words in message for words in IN_THE_FILE)
+
+
+def test_good_data_passes_strict_in_silence(shared, caplog):
+    root = shared / "data" / "coco_tiny"
+    read_coco(root / "annotations" / "instances_val2017.json", root / "val2017", strict=True)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_the_metric_leaves_out_what_training_does(hostile):
+    file = hostile / "annotations" / "instances_val.json"
+    truth = read_ground_truth(file)
+    ours = read_coco(file, hostile / "val")
+    seen = set(ours.image_ids.tolist())
+    theirs = [a for a in truth["annotations"] if a["image_id"] in seen]
+    assert len(theirs) == len(ours.boxes)
+    assert len({a["id"] for a in theirs}) == len(theirs)
+
+
+def test_pictures_none_of_which_is_there_are_an_error(tmp_path):
+    file, folder = write_hostile(tmp_path, "train")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UserError, match=r"none of the 23 .* missing .*empty"):
+        read_coco(file, empty)
+    assert folder.is_dir()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+def entries(*keys):
+    mostly = st.sampled_from([1, 2, [1, 1, 5, 5], [[1, 1, 5, 5, 1, 5]], "a.png", 8])
+    return st.lists(st.dictionaries(st.sampled_from(keys), mostly | json_values), max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    entries("id", "file_name", "height", "width"),
+    entries("id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area"),
+    entries("id", "name"),
+)
+def test_any_json_is_read_or_answered_in_a_sentence(
+    tmp_path_factory, images, annotations, categories
+):
+    root = tmp_path_factory.getbasetemp() / "any"
+    root.mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(root / "a.png")
+    file = root / "any.json"
+    images = [*images, {"id": 8, "file_name": "a.png", "height": 8, "width": 8}]
+    categories = [*categories, {"id": 1, "name": "one"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    file.write_text(json.dumps(content))
+    try:
+        ours = read_coco(file, root)
+    except UserError:
+        return
+    assert (ours.boxes >= 0).all()
+    assert (ours.boxes[:, 2:] > ours.boxes[:, :2]).all()
+    assert len(read_ground_truth(file)["annotations"]) >= len(ours.boxes)
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_odd_but_whole_pictures_are_read(name):
+    pixels = decode_image(USABLE[name], name)
+    assert pixels.shape == (30, 40, 3)
+    if name.startswith("moving"):
+        assert pixels[0, 0].tolist() == [255, 0, 0]
+    if name.startswith("sixteen"):
+        assert pixels[0, 0, 0] == 0
+        assert pixels[-1, -1, 0] == 255
+    if name.startswith("cmyk"):
+        with Image.open(io.BytesIO(USABLE[name])) as opened:
+            theirs = np.asarray(opened.convert("RGB"), dtype=int)
+        assert np.abs(pixels - theirs).max() <= 2
+
+
+@pytest.mark.parametrize("name", set(UNUSABLE) - {"turned.jpg"})
+def test_the_fault_of_a_picture_is_said(name):
+    content, fault = UNUSABLE[name]
+    with pytest.raises(UnreadablePicture, match=fault):
+        decode_image(content, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+        ("GIF", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_a_picture_cut_short_is_never_taken_for_another(kind, options):
+    whole = picture_bytes(kind, size=(320, 240), **options)
+    pixels = decode_image(whole, "whole")
+    rng = np.random.default_rng(0)
+    for length in {*rng.integers(1, len(whole), 30).tolist(), len(whole) - 1, len(whole) - 2}:
+        try:
+            cut = decode_image(whole[:length], "cut")
+        except UnreadablePicture:
+            continue
+        np.testing.assert_array_equal(cut, pixels)
+
+
+def datamodule(root, **options):
+    module = DetectionDataModule(
+        root,
+        "train",
+        "annotations/instances_train.json",
+        "val",
+        "annotations/instances_val.json",
+        image_size=64,
+        batch_size=4,
+        **options,
+    )
+    module.setup("fit")
+    return module
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_samples_and_skipped_pictures_do_not_depend_on_workers(hostile, split):
+    batches = []
+    for workers in (0, 2):
+        module = datamodule(hostile, num_workers=workers)
+        loader = module.train_dataloader() if split == "train" else module.val_dataloader()
+        batches.append(list(loader))
+    for alone, shared_out in zip(*batches, strict=True):
+        assert alone.skipped == tuple(shared_out.skipped)
+        assert (alone.images == shared_out.images).all()
+    skipped = {os.path.basename(s.name) for batch in batches[0] for s in batch.skipped}
+    assert skipped == set(UNUSABLE)
+    count = sum(len(batch.infos) for batch in batches[0])
+    assert count == len(USABLE) + (len(UNUSABLE) if split == "train" else 0)
+
+
+def test_when_no_picture_can_be_used_the_loader_says_so(hostile, tmp_path):
+    for split in ("train", "val"):
+        _, folder = write_hostile(tmp_path, split)
+        for name in USABLE:
+            (folder / name).write_bytes(b"junk")
+    with pytest.raises(UserError, match="100 pictures in a row"):
+        list(datamodule(tmp_path, num_workers=0).train_dataloader())
+
+
+def train(root, run_dir, *overrides):
+    command = [sys.executable, "-m", "yolov9_lit.train", "data=bccd", f"data.root='{root}'"]
+    command += ["data.test_images=null", "data.test_annotations=null", "model=gelan_t"]
+    command += ["trainer=cpu", "trainer.max_epochs=2", "trainer.enable_progress_bar=false"]
+    command += ["data.image_size=64", "data.batch_size=4", "data.eval_batch_size=1"]
+    command += [f"hydra.run.dir='{run_dir}'", "~callbacks.summary", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers):
+    code, output = train(hostile, tmp_path, f"data.num_workers={workers}")
+    assert code == 0, output[-3000:]
+    output = " ".join(output.split())
+    faults = {fault for _, fault in UNUSABLE.values()}
+    for words in {*IN_THE_FILE, *faults}:
+        assert words in output, words
+    usable = len(USABLE)
+    assert f"Trained on {usable} pictures with {usable + 8} boxes" in output
+    data = json.loads((tmp_path / "run.json").read_text())["data"]
+    assert data["train"]["pictures"] == data["val"]["pictures"] == usable
+    in_pictures = len(UNUSABLE)
+    assert sum(data["train"]["faults"].values()) == sum(IN_THE_FILE.values()) + 3 + in_pictures
+    assert json.loads((tmp_path / "results.json").read_text())["num_images"] == usable
+
+
+def test_a_strict_training_lists_the_pictures_it_could_not_read(tmp_path):
+    root = tmp_path / "data"
+    make_shapes(root, train=6, val=3, image_size=64)
+    broken = [next((root / split).iterdir()) for split in ("train2017", "val2017")]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:900])
+    code, output = train(root, tmp_path / "run", "data=shapes", "~data.prepare", "data.strict=true")
+    assert code == 2, output[-3000:]
+    assert "2 faults" in output
+    assert all(str(path) in output for path in broken)
+
+
+def test_problems_are_told_by_kind(caplog):
+    problems = Problems("data")
+    for i in range(1200):
+        problems.add("boxes are odd", f"annotation {i}")
+    problems.settle(strict=False)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "data: 1,200 boxes are odd (annotation 0, annotation 1, annotation 2, ...)"
+    )

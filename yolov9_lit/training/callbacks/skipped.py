@@ -1,0 +1,116 @@
+"""Tells of the pictures that workers could not use: they come with the batches to this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
+
+from yolov9_lit.data.problems import Problems
+from yolov9_lit.structures import Batch, SkippedPicture
+
+log = logging.getLogger(__name__)
+
+
+class SkippedPictures(L.Callback):
+    """At an epoch's end warns once of each fault's new pictures, or, strict, raises an error.
+
+    Training draws other pictures in their place; evaluation's figures are those of the others.
+    """
+
+    def __init__(self, source: str, *, strict: bool = False) -> None:
+        """Set what is told.
+
+        Args:
+            source: name of the data set.
+            strict: make any such picture an error, at the end of the epoch: it lists all.
+        """
+        self.source = source
+        self.strict = strict
+        self.by_split: dict[str, dict[int, SkippedPicture]] = {"train": {}, "val": {}, "test": {}}
+        self._told: set[SkippedPicture] = set()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Note."""
+        self._note("train", batch)
+
+    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Note."""
+        self._note("val", _batch(*args, **kwargs))
+
+    def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Note."""
+        self._note("test", _batch(*args, **kwargs))
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell."""
+        self._tell(trainer)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell, with those of the training epoch around it."""
+        if not trainer.sanity_checking:
+            self._tell(trainer)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell."""
+        self._tell(trainer)
+
+    def _note(self, split: str, batch: Batch) -> None:
+        self.by_split[split].update({skipped.picture: skipped for skipped in batch.skipped})
+
+    def _tell(self, trainer: L.Trainer) -> None:
+        """A collective operation: every rank learns what the others skipped."""
+        for others in _of_all_ranks(self.by_split):
+            for split, pictures in others.items():
+                self.by_split[split].update(pictures)
+        every = {picture for split in self.by_split.values() for picture in split.values()}
+        problems = Problems(self.source)
+        for picture in sorted(every - self._told):
+            problems.add(f"pictures are skipped, each of which {picture.fault}", picture.name)
+        self._told |= every
+        if trainer.is_global_zero or self.strict:
+            problems.settle(strict=self.strict)
+
+
+@rank_zero_only
+def log_used(split: str, used: Mapping[str, Any]) -> None:
+    """Say at a run's end what data it used, as `DetectionDataModule.used` gives it."""
+    words = {"train": "Trained on", "val": "Validated on", "test": "Tested on"}[split]
+    faults = "; ".join(f"{count:,} {kind}" for kind, count in used["faults"].items())
+    log.info(
+        "%s %s pictures with %s boxes; %s",
+        words,
+        f"{used['pictures']:,}",
+        f"{used['boxes']:,}",
+        f"faults: {faults}" if faults else "no faults",
+    )
+
+
+def _batch(
+    trainer: L.Trainer,
+    pl_module: L.LightningModule,
+    outputs: Any,
+    batch: Batch,
+    batch_idx: int,
+    dataloader_idx: int = 0,
+) -> Batch:
+    return batch
+
+
+def _of_all_ranks(value: Any) -> list[Any]:
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    gathered = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
