@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from omegaconf import OmegaConf
@@ -20,11 +21,19 @@ _PROGRAM = "python -m yolov9_lit.data"
 
 
 class Command(NamedTuple):
-    """A command: what it does, an example value for each of its keys, and the code behind it."""
+    """A command.
+
+    Attributes:
+        summary: what it does.
+        keys: an example value for each key that it needs.
+        run: the code behind it, given the values; returns the exit code, None for 0.
+        optional: an example value for each key that may be left out.
+    """
 
     summary: str
     keys: Mapping[str, str]
-    run: Callable[[Mapping[str, str]], None]
+    run: Callable[[Mapping[str, str]], int | None]
+    optional: Mapping[str, str] = MappingProxyType({})
 
 
 def convert(values: Mapping[str, str]) -> None:
@@ -54,7 +63,7 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command; returns the exit code: 0, or 2 after a sentence on the user's mistake."""
+    """Runs a command; returns its exit code, or 2 after a sentence on the user's mistake."""
     if "--help" in arguments or "-h" in arguments:
         sys.stdout.write(
             "".join(f"{_usage(name)}\n  {COMMANDS[name].summary}\n" for name in COMMANDS)
@@ -62,16 +71,17 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         name, values = _parse(arguments)
-        COMMANDS[name].run(values)
+        return COMMANDS[name].run(values) or 0
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    return 0
 
 
 def _usage(name: str) -> str:
-    keys = " ".join(f"{key}={example}" for key, example in COMMANDS[name].keys.items())
-    return f"{_PROGRAM} {name} {keys}"
+    command = COMMANDS[name]
+    keys = [f"{key}={example}" for key, example in command.keys.items()]
+    keys += [f"[{key}={example}]" for key, example in command.optional.items()]
+    return " ".join([_PROGRAM, name, *keys])
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
@@ -84,9 +94,11 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     except (OmegaConfBaseException, YAMLError, ValueError):
         content = None
     given = content if isinstance(content, dict) else {}
-    known = COMMANDS[name].keys
-    if set(given) != set(known) or None in given.values():
-        raise UserError(f"{name} takes {', '.join(known)} once each; use {_usage(name)}")
+    needed, optional = COMMANDS[name].keys, COMMANDS[name].optional
+    known = set(needed) <= set(given) <= set(needed) | set(optional)
+    if not known or None in given.values():
+        both = "".join(f", optionally {key}" for key in optional)
+        raise UserError(f"{name} takes {', '.join(needed)}{both} once each; use {_usage(name)}")
     return name, {str(key): str(value) for key, value in given.items()}
 
 
