@@ -13,6 +13,7 @@ NOT_THE_EXPERIMENT = (
     "ckpt_path",
     "sweep",
     "logger",
+    "callbacks.last",
     "callbacks.pictures",
     "callbacks.progress",
     "data.num_workers",

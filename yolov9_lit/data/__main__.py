@@ -15,6 +15,7 @@ from rich.table import Table
 from yaml import YAMLError
 
 from yolov9_lit.data.formats import convert_voc, convert_yolo
+from yolov9_lit.data.shards.command import NEEDED, OPTIONAL, shard
 from yolov9_lit.errors import UserError
 
 _PROGRAM = "python -m yolov9_lit.data"
@@ -59,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
         {"format": "voc|yolo", "src": "DIR", "out": "DIR"},
         convert,
     ),
+    "shard": Command("write a data set as shards", NEEDED, shard, OPTIONAL),
 }
 
 
@@ -78,9 +80,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage(name: str) -> str:
-    command = COMMANDS[name]
-    keys = [f"{key}={example}" for key, example in command.keys.items()]
-    keys += [f"[{key}={example}]" for key, example in command.optional.items()]
+    keys = [f"{key}={example}" for key, example in COMMANDS[name].keys.items()]
+    keys += [f"[{key}={example}]" for key, example in COMMANDS[name].optional.items()]
     return " ".join([_PROGRAM, name, *keys])
 
 

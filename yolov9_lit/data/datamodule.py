@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,12 @@ from torch.utils.data import DataLoader
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.loader import TrainLoader
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import Batch
 
 log = logging.getLogger(__name__)
-
-
-class LateDataLoader(DataLoader):
-    """Fetches nothing before the first batch is asked for.
-
-    Lightning makes the iterator of a resumed run before it tells the sampler the epoch; workers
-    that began there would fetch another epoch's samples.
-    """
-
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Give the batches of one epoch."""
-        yield from super().__iter__()
 
 
 class DetectionDataModule(L.LightningDataModule):
@@ -172,7 +160,7 @@ class DetectionDataModule(L.LightningDataModule):
             len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
         )
         dataset = TrainDataset(annotations, self.augmentation, self.image_size, self.seed)
-        return LateDataLoader(
+        return TrainLoader(
             dataset, batch_size=self.batch_size, sampler=sampler, **self._loader_options()
         )
 

@@ -24,11 +24,19 @@ from yolov9_lit.structures import Batch, ImageInfo, Targets
 
 
 class TrainKey(NamedTuple):
-    """Which training sample: index of the picture, epoch, and whether mosaic has closed."""
+    """Which training sample.
+
+    Attributes:
+        picture: its index.
+        epoch: in which it is used.
+        closing: whether mosaic has closed.
+        partners: indices of the pictures that it may be mixed with.
+    """
 
     picture: int
     epoch: int
     closing: bool
+    partners: Sequence[int]
 
 
 class EvalKey(NamedTuple):
@@ -76,7 +84,7 @@ class TrainDataset(Dataset[Item]):
         sample = self.augmentation(
             self._read,
             key.picture,
-            len(self),
+            key.partners,
             image_size=self.image_size,
             rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
             closing=key.closing,

@@ -39,7 +39,7 @@ class Augmentation:
         self,
         draw: Callable[[int], Sample],
         index: int,
-        count: int,
+        partners: Sequence[int],
         *,
         image_size: int,
         rng: np.random.Generator,
@@ -50,7 +50,7 @@ class Augmentation:
         Args:
             draw: gives the raw sample of an index, its longest side `image_size`.
             index: of the sample.
-            count: number of training pictures; partners are drawn uniformly among them.
+            partners: indices that the samples mixed in are drawn from, uniformly.
             image_size: side of the square result in pixels.
             rng: all randomness comes from here.
             closing: leave out the transforms that close.
@@ -62,7 +62,7 @@ class Augmentation:
             for stage, transform in enumerate(active[:upto]):
 
                 def another(stage: int = stage) -> Sample:
-                    return run(int(rng.integers(count)), stage)
+                    return run(partners[int(rng.integers(len(partners)))], stage)
 
                 sample = transform(sample, rng, another)
             return sample
