@@ -16,6 +16,8 @@ NOT_THE_EXPERIMENT = (
     "callbacks.last",
     "callbacks.pictures",
     "callbacks.progress",
+    "data.cache_dir",
+    "data.cache_gb",
     "data.num_workers",
     "data.augmentation",  # the same as `augment`
     "data.how_to_get",

@@ -80,8 +80,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage(name: str) -> str:
-    keys = [f"{key}={example}" for key, example in COMMANDS[name].keys.items()]
-    keys += [f"[{key}={example}]" for key, example in COMMANDS[name].optional.items()]
+    command = COMMANDS[name]
+    keys = [f"{key}={example}" for key, example in command.keys.items()]
+    keys += [f"[{key}={example}]" for key, example in command.optional.items()]
     return " ".join([_PROGRAM, name, *keys])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -16,7 +17,8 @@ from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.loader import TrainLoader
-from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
+from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler, TrainSampler
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 
@@ -133,35 +135,54 @@ class DetectionDataModule(L.LightningDataModule):
                 "give all splits the same ones."
             )
 
+    def test_picture(self, image_id: int) -> np.ndarray:
+        """A picture of the test as it is in its file: (H, W, 3) uint8 RGB.
+
+        Raises:
+            UnreadablePicture: it cannot be read.
+        """
+        annotations = self._splits["test"]
+        index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
+        return read_picture(annotations.pictures, index)
+
     def _read(self, split: str) -> Annotations:
-        annotation_file, images = {
-            "train": self.train_paths,
-            "val": self.val_paths,
-            "test": self.test_paths,
-        }[split]
-        if not self.root.is_dir():
-            hint = self.how_to_get or "give data.root=DIR."
-            raise UserError(f"There is no data folder {self.root}: {hint}")
-        annotations = read_coco(self.root / annotation_file, self.root / images)
+        annotations = self._open(split)
         log.info(
             "%s: %d pictures with %d boxes of %d classes in %s",
             split,
             len(annotations),
             int((~annotations.crowd).sum()),
             annotations.num_classes,
-            self.root / images,
+            annotations.path,
         )
         return annotations
+
+    def _open(self, split: str) -> Annotations:
+        if not self.root.is_dir():
+            hint = self.how_to_get or "give data.root=DIR."
+            raise UserError(f"There is no data folder {self.root}: {hint}")
+        annotation_file, images = self._paths(split)
+        return read_coco(self.root / annotation_file, self.root / images)
+
+    def _paths(self, split: str) -> tuple[str, str]:
+        """Annotation file and folder of pictures, from the root on."""
+        paths = {"train": self.train_paths, "val": self.val_paths, "test": self.test_paths}
+        return paths[split]
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented batches."""
         annotations = self._splits["train"]
-        sampler = TrainSampler(
-            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
-        )
         dataset = TrainDataset(annotations, self.augmentation, self.image_size, self.seed)
         return TrainLoader(
-            dataset, batch_size=self.batch_size, sampler=sampler, **self._loader_options()
+            dataset,
+            batch_size=self.batch_size,
+            sampler=self._train_sampler(annotations),
+            **self._loader_options(),
+        )
+
+    def _train_sampler(self, annotations: Annotations) -> EpochSampler:
+        return TrainSampler(
+            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
         )
 
     def val_dataloader(self) -> DataLoader:

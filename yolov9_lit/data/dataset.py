@@ -18,7 +18,7 @@ from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
 from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.data.transforms.pipeline import Augmentation, Choices, resize_sample
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 
@@ -36,7 +36,7 @@ class TrainKey(NamedTuple):
     picture: int
     epoch: int
     closing: bool
-    partners: Sequence[int]
+    partners: Choices
 
 
 class EvalKey(NamedTuple):

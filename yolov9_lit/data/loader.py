@@ -36,7 +36,7 @@ class TrainLoader(DataLoader):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps; Lightning calls it on the first rank, all are equally far."""
-        return {"batches": self._given % len(self), **self._shares()}
+        return {"batches": self._given % len(self), **self._layout()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Make the next epoch begin where the one of the checkpoint was.
@@ -45,19 +45,13 @@ class TrainLoader(DataLoader):
             UserError: it was in mid-epoch, and of other data, batches or ranks.
         """
         self._left_out = state["batches"]
-        for name, value in self._shares().items():
-            if self._left_out and state[name] != value:
+        for name, here in self._layout().items():
+            before = state.get(name)
+            if self._left_out and before != here:
                 raise UserError(
-                    f"The checkpoint was made in the middle of an epoch with {state[name]} {name} "
-                    f"and this run has {value}: continue it with {state[name]} {name}, or from a "
-                    "checkpoint of the end of an epoch."
+                    f"The checkpoint was made in the middle of an epoch with {before} {name}, this "
+                    f"run has {here}: give it {before}, or a checkpoint of the end of an epoch."
                 )
 
-    def _shares(self) -> dict[str, int]:
-        """What decides which pictures are in the first batches."""
-        return {
-            "pictures": self.sampler.count,
-            "pictures a batch": self.batch_size,
-            "ranks": self.sampler.world_size,
-            "as seed of the data": self.sampler.seed,
-        }
+    def _layout(self) -> dict[str, int]:
+        return {**self.sampler.layout(), "pictures a batch": self.batch_size}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from yolov9_lit.data.dataset import EvalKey, TrainKey
 from yolov9_lit.data.letterbox import evaluation_shape
+from yolov9_lit.data.transforms.pipeline import Choices
 
 
 class EpochSampler(Sampler[TrainKey], ABC):
@@ -64,15 +65,23 @@ class EpochSampler(Sampler[TrainKey], ABC):
         for picture, partners in self._order(epoch, skipped):
             yield TrainKey(picture, epoch, closing, partners)
 
+    def layout(self) -> dict[str, int]:
+        """What decides which pictures come first, in words for a message."""
+        return {
+            "pictures": self.count,
+            "ranks": self.world_size,
+            "as seed of the data": self.seed,
+        }
+
     @abstractmethod
-    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Sequence[int]]]:
+    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
         """This rank's pictures after the skipped ones, each with those it may be mixed with."""
 
 
 class TrainSampler(EpochSampler):
     """Shuffles all pictures; the ranks take turns."""
 
-    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Sequence[int]]]:
+    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
         shares = np.resize(order, len(self) * self.world_size)
         for index in shares[self.rank :: self.world_size][skipped:]:

@@ -28,6 +28,18 @@ class Transform(Protocol):
         ...
 
 
+class Choices(Protocol):
+    """Indices of pictures to draw from: a range, or what is like one."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, position: int, /) -> int:
+        """The index at a position, from 0 on."""
+        ...
+
+
 class Augmentation:
     """A list of transforms on pictures scaled to the training size."""
 
@@ -39,7 +51,7 @@ class Augmentation:
         self,
         draw: Callable[[int], Sample],
         index: int,
-        partners: Sequence[int],
+        partners: Choices,
         *,
         image_size: int,
         rng: np.random.Generator,
