@@ -21,7 +21,7 @@ from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.data.shards import files as shard_files
 from yolov9_lit.data.shards.cache import ShardCache
-from yolov9_lit.data.shards.index import Members, map_index, write_index
+from yolov9_lit.data.shards.index import Members, write_index
 from yolov9_lit.data.shards.reader import open_shards
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError

@@ -96,13 +96,13 @@ class StreamDataModule(DetectionDataModule):
         return shards.files.local(ANNOTATIONS) if shards else None
 
     def _check_cache(self, split: str) -> None:
-        """A rank reads the end of one window while the next one is fetched; evaluation jumps."""
+        """A rank reads two windows while a third is fetched; evaluation reads to and fro."""
         if not is_remote(self._place(self._paths(split)[1])):
             return
         manifest = self._shards[split].manifest
         sizes = sorted((manifest.files[name].bytes for name in manifest.shards), reverse=True)
         ranks = self.trainer.num_devices if self.trainer else 1
-        together = 2 * self.window_shards * ranks if split == "train" else len(sizes)
+        together = 3 * self.window_shards * ranks if split == "train" else len(sizes)
         needed = sum(sizes[:together])
         if needed > self.cache.limit:
             raise UserError(

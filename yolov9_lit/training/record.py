@@ -76,7 +76,7 @@ class RunRecord:
         cls, cfg: DictConfig, *, overrides: list[str], choices: Mapping[str, str | None]
     ) -> RunRecord:
         """Describe a run that starts now."""
-        root, annotations = Path(cfg.data.root).expanduser(), cfg.data.get("test_annotations")
+        annotations = cfg.data.get("test_annotations") or cfg.data.val_annotations
         commit, dirty = git_state()
         return cls(
             status="running",
@@ -85,7 +85,7 @@ class RunRecord:
             choices=dict(choices),
             seed=cfg.seed,
             sweep=cfg.sweep,
-            annotations=str((root / (annotations or cfg.data.val_annotations)).resolve()),
+            annotations=_place(str(cfg.data.root), annotations),
             versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
             commit=commit,
             dirty=dirty,
@@ -127,6 +127,12 @@ class RunRecord:
 def now() -> str:
     """ISO time, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _place(root: str, file: str) -> str:
+    if "://" in root:
+        return f"{root}/{file}"
+    return str((Path(root).expanduser() / file).resolve())
 
 
 def _device() -> str:
