@@ -248,6 +248,7 @@ def test_a_fetch_is_tried_again_and_a_wrong_one_refused(sharded, stored, tmp_pat
     ):
         pictures.encoded(int(pictures.firsts[1]))
     assert len(list(tmp_path.rglob("*.tar"))) == 1
+    assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.reserved"))
     with pytest.raises(UserError, match=r"none/manifest\.json cannot be read"):
         opened("memory://none", tmp_path)
 

@@ -15,6 +15,7 @@ from yolov9_lit.data.shards.writer import write_shards
 
 COUNT, EPOCHS, BATCH = 22, 2, 2
 TOGETHER = [
+    "model=gelan_t",
     "data=stream",
     "data.image_size=64",
     f"data.batch_size={BATCH}",

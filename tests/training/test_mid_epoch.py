@@ -12,6 +12,7 @@ from yolov9_lit.training.module import DetectionModule
 
 EPOCHS = 3
 COMMON = [
+    "model=gelan_t",
     "test=false",
     "augment=paper",
     f"trainer.max_epochs={EPOCHS}",
@@ -75,6 +76,9 @@ def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path, trained_on, 
         assert trained_on == {later: whole[later] for later in range(epoch + 1, EPOCHS)}
         ended = last(rest)
         assert ended["global_step"] == expected["global_step"]
+        (cost,) = [state for name, state in ended["callbacks"].items() if name == "EpochCost"]
+        assert len(cost["seconds"]) == EPOCHS
+        assert all(0 < seconds < 600 for seconds in cost["seconds"])
         for part in ("state_dict", "current_model_state"):
             for name, value in expected[part].items():
                 assert torch.equal(value, ended[part][name]), name

@@ -48,6 +48,7 @@ class ShardCache:
                     with whole(target) as part:
                         fetch(part)
                 finally:
+                    _part(target).unlink(missing_ok=True)
                     reserved.unlink(missing_ok=True)
         return target
 
@@ -80,6 +81,10 @@ def _lock(target: Path) -> FileLock:
     return FileLock(target.with_name(target.name + _LOCK))
 
 
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")  # As `whole` calls it.
+
+
 def _use(path: Path) -> tuple[float, int, Path] | None:
     """When a shard or reservation was last used, and the bytes it holds; None for other files."""
     try:
@@ -95,7 +100,7 @@ def _abandoned(reserved: Path) -> bool:
     target = reserved.with_name(reserved.name.removesuffix(_RESERVED))
     try:
         with _lock(target).acquire(timeout=0):
-            target.with_name(target.name + ".part").unlink(missing_ok=True)
+            _part(target).unlink(missing_ok=True)
             return True
     except Timeout:
         return False

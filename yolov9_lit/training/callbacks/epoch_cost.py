@@ -66,7 +66,7 @@ class EpochCost(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.seconds = list(state_dict["seconds"])
-        self._before = state_dict["elapsed"]
+        self._before = state_dict.get("elapsed", 0.0)  # Once it was not kept.
         self.peak_mb = state_dict["peak_mb"]
 
     def _elapsed(self) -> float:
