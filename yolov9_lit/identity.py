@@ -13,8 +13,11 @@ NOT_THE_EXPERIMENT = (
     "ckpt_path",
     "sweep",
     "logger",
+    "callbacks.last",
     "callbacks.pictures",
     "callbacks.progress",
+    "data.cache_dir",
+    "data.cache_gb",
     "data.num_workers",
     "data.augmentation",  # the same as `augment`
     "data.how_to_get",
@@ -46,8 +49,11 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
 
 
 def differences(first: Any, second: Any, key: str = "") -> list[str]:
-    """Keys, dotted, at which two experiments differ; the paper's figures are none of them."""
-    if key == "paper":
+    """Keys, dotted, at which two experiments differ; the paper's figures are none of them.
+
+    Nor is what an earlier version may have taken for a part of the experiment.
+    """
+    if key == "paper" or not is_experiment(key):
         return []
     if isinstance(first, dict) and isinstance(second, dict):
         names = [*first, *(name for name in second if name not in first)]

@@ -134,6 +134,7 @@ def test_fingerprints_tell_experiments_apart(job):
     assert base == elsewhere
     assert records[0].config["callbacks"]["results"]["directory"] == "${run_dir}"
     assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}) == ["a.b", "c", "d"]
+    assert not differences({"callbacks": {"last": {"filename": "last"}}}, {"callbacks": {}})
     assert dataclasses.replace(records[0], epochs=3).fingerprint == base
 
 

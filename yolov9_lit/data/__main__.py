@@ -58,6 +58,18 @@ COMMANDS: Mapping[str, Command] = {
         {"root": "DIR"},
         {"page": "FILE.html", "annotations": "FILE", "images": "DIR", "workers": "NUMBER"},
     ),
+    "shard": Command(
+        "write a data set in COCO format as shards, for `data=stream`",
+        "yolov9_lit.data.shards.command:run",
+        {"out": "DIR"},
+        {
+            "root": "DIR",
+            "annotations": "FILE",
+            "images": "DIR",
+            "shard_mb": "256",
+            "seed": "0",
+        },
+    ),
     "preview": Command(
         "draw training pictures as the training with these overrides sees them",
         "yolov9_lit.data.preview:run",

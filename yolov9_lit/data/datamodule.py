@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,14 @@ from torch.utils.data import DataLoader
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
-from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
+from yolov9_lit.data.loader import TrainLoader
+from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler, TrainSampler
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import Batch, SkippedPicture
+from yolov9_lit.structures import SkippedPicture
 
 log = logging.getLogger(__name__)
-
-
-class LateDataLoader(DataLoader):
-    """Fetches nothing before the first batch is asked for.
-
-    Lightning makes the iterator of a resumed run before it tells the sampler the epoch; workers
-    that began there would fetch another epoch's samples.
-    """
-
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Give the batches of one epoch."""
-        yield from super().__iter__()
 
 
 class DetectionDataModule(L.LightningDataModule):
@@ -159,29 +149,41 @@ class DetectionDataModule(L.LightningDataModule):
                 "give all splits the same ones."
             )
 
+    def test_picture(self, image_id: int) -> np.ndarray:
+        """A picture of the test as it is in its file: (H, W, 3) uint8 RGB.
+
+        Raises:
+            UnreadablePicture: it cannot be read.
+        """
+        annotations = self._splits["test"]
+        index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
+        return read_picture(annotations.pictures, index)
+
     def _read(self, split: str) -> Annotations:
         if split == "test" and self.test_paths == self.val_paths and "val" in self._splits:
             return self._splits["val"]
-        annotation_file, images = {
-            "train": self.train_paths,
-            "val": self.val_paths,
-            "test": self.test_paths,
-        }[split]
-        if not self.root.is_dir():
-            hint = self.how_to_get or "give data.root=DIR."
-            raise UserError(f"There is no data folder {self.root}: {hint}")
-        annotations = read_coco(
-            self.folder / annotation_file, self.folder / images, strict=self.strict
-        )
+        annotations = self._open(split)
         log.info(
             "%s: %d pictures with %d boxes of %d classes in %s",
             split,
             len(annotations),
             int((~annotations.crowd).sum()),
             annotations.num_classes,
-            self.folder / images,
+            annotations.path,
         )
         return annotations
+
+    def _open(self, split: str) -> Annotations:
+        if not self.root.is_dir():
+            hint = self.how_to_get or "give data.root=DIR."
+            raise UserError(f"There is no data folder {self.root}: {hint}")
+        annotation_file, images = self._paths(split)
+        return read_coco(self.folder / annotation_file, self.folder / images, strict=self.strict)
+
+    def _paths(self, split: str) -> tuple[str, str]:
+        """Annotation file and folder of pictures, from the folder on."""
+        paths = {"train": self.train_paths, "val": self.val_paths, "test": self.test_paths}
+        return paths[split]
 
     def used(self, skipped: Mapping[str, Mapping[int, SkippedPicture]]) -> dict[str, Any]:
         """What a run's record tells of its data.
@@ -201,12 +203,17 @@ class DetectionDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented batches."""
         annotations = self._splits["train"]
-        sampler = TrainSampler(
-            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
-        )
         dataset = TrainDataset(annotations, self.augmentation, self.image_size, self.seed)
-        return LateDataLoader(
-            dataset, batch_size=self.batch_size, sampler=sampler, **self._loader_options()
+        return TrainLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=self._train_sampler(annotations),
+            **self._loader_options(),
+        )
+
+    def _train_sampler(self, annotations: Annotations) -> EpochSampler:
+        return TrainSampler(
+            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
         )
 
     def val_dataloader(self) -> DataLoader:

@@ -19,17 +19,25 @@ from yolov9_lit.data.images import UnreadablePicture
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
 from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.data.transforms.pipeline import Augmentation, Choices, resize_sample
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, SkippedPicture, Targets
 
 
 class TrainKey(NamedTuple):
-    """Which training sample: index of the picture, epoch, and whether mosaic has closed."""
+    """Which training sample.
+
+    Attributes:
+        picture: its index.
+        epoch: in which it is used.
+        closing: whether mosaic has closed.
+        partners: indices of the pictures that it may be mixed with.
+    """
 
     picture: int
     epoch: int
     closing: bool
+    partners: Choices
 
 
 class EvalKey(NamedTuple):
@@ -108,7 +116,7 @@ class TrainDataset(Dataset[Item]):
                     return self._read(index)
                 except UnreadablePicture as error:
                     skipped.append(SkippedPicture(index, error.name, error.fault))
-                    index = int(rng.integers(len(self)))
+                    index = key.partners[int(rng.integers(len(key.partners)))]
             raise UserError(
                 f"{MOST_TRIES} pictures in a row of {self.annotations.path} cannot be used, the "
                 f"last one, {skipped[-1].name}, because it {skipped[-1].fault}; look at the data "
@@ -118,7 +126,7 @@ class TrainDataset(Dataset[Item]):
         sample = self.augmentation(
             draw,
             key.picture,
-            len(self),
+            key.partners,
             image_size=self.image_size,
             rng=rng,
             closing=key.closing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,13 +11,14 @@ from torch.utils.data import Sampler
 
 from yolov9_lit.data.dataset import EvalKey, TrainKey
 from yolov9_lit.data.letterbox import evaluation_shape
+from yolov9_lit.data.transforms.pipeline import Choices
 
 
-class TrainSampler(Sampler[TrainKey]):
-    """A shuffled epoch of training keys, an equal share for each rank.
+class EpochSampler(Sampler[TrainKey], ABC):
+    """A shuffled epoch of training keys, an equal share for each rank, from any point of it on.
 
-    Every picture comes once an epoch; where the ranks' shares would differ by one, some of the
-    first come twice. Lightning tells the epoch by `set_epoch`.
+    Every picture comes once an epoch; where the ranks' shares would differ by one, some come
+    twice. Lightning tells the epoch by `set_epoch`.
     """
 
     def __init__(
@@ -42,23 +44,48 @@ class TrainSampler(Sampler[TrainKey]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self._skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration gives."""
         self.epoch = epoch
 
+    def skip(self, keys: int) -> None:
+        """Leave out that many of the next iteration's first keys."""
+        self._skipped = keys
+
     def __len__(self) -> int:
-        """Number of keys of this rank."""
+        """Number of keys of this rank in a whole epoch."""
         return math.ceil(self.count / self.world_size)
 
     def __iter__(self) -> Iterator[TrainKey]:
         """Give this rank's keys."""
-        epoch = self.epoch
+        epoch, skipped, self._skipped = self.epoch, self._skipped, 0
+        closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
+        for picture, partners in self._order(epoch, skipped):
+            yield TrainKey(picture, epoch, closing, partners)
+
+    def layout(self) -> dict[str, int]:
+        """What decides which pictures come first, in words for a message."""
+        return {
+            "pictures": self.count,
+            "ranks": self.world_size,
+            "as seed of the data": self.seed,
+        }
+
+    @abstractmethod
+    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
+        """This rank's pictures after the skipped ones, each with those it may be mixed with."""
+
+
+class TrainSampler(EpochSampler):
+    """Shuffles all pictures; the ranks take turns."""
+
+    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
         shares = np.resize(order, len(self) * self.world_size)
-        closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
-        for index in shares[self.rank :: self.world_size].tolist():
-            yield TrainKey(index, epoch, closing)
+        for index in shares[self.rank :: self.world_size][skipped:]:
+            yield int(index), range(self.count)
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):

@@ -84,6 +84,10 @@ class DetectionModule(EvaluationModule):
             self._last_update = position
         return output.total.detach()
 
+    def updated_at(self, batch_idx: int) -> bool:
+        """Whether that batch, the present one, ended with an update of the weights."""
+        return self._last_update == self._position(batch_idx)
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the accumulated gradient."""
         self.clip_gradients(optimizer, self.optimizer.clip_norm, "norm")

@@ -28,6 +28,18 @@ class Transform(Protocol):
         ...
 
 
+class Choices(Protocol):
+    """Indices of pictures to draw from: a range, or what is like one."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, position: int, /) -> int:
+        """The index at a position, from 0 on."""
+        ...
+
+
 class Augmentation:
     """A list of transforms on pictures scaled to the training size."""
 
@@ -39,7 +51,7 @@ class Augmentation:
         self,
         draw: Callable[[int], Sample],
         index: int,
-        count: int,
+        partners: Choices,
         *,
         image_size: int,
         rng: np.random.Generator,
@@ -50,7 +62,7 @@ class Augmentation:
         Args:
             draw: gives the raw sample of an index, its longest side `image_size`.
             index: of the sample.
-            count: number of training pictures; partners are drawn uniformly among them.
+            partners: indices that the samples mixed in are drawn from, uniformly.
             image_size: side of the square result in pixels.
             rng: all randomness comes from here.
             closing: leave out the transforms that close.
@@ -62,7 +74,7 @@ class Augmentation:
             for stage, transform in enumerate(active[:upto]):
 
                 def another(stage: int = stage) -> Sample:
-                    return run(int(rng.integers(count)), stage)
+                    return run(partners[int(rng.integers(len(partners)))], stage)
 
                 sample = transform(sample, rng, another)
             return sample

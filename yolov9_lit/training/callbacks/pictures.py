@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from yolov9_lit.data.images import read_image
+from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.evaluation.draw import draw_detections
 from yolov9_lit.structures import Batch, Detections
 
@@ -46,16 +47,19 @@ class PredictionPictures(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw, until there are enough."""
-        names = trainer.datamodule.class_names  # type: ignore[attr-defined]
+        data: DetectionDataModule = trainer.datamodule  # type: ignore[attr-defined]
         for info, detections in zip(batch.infos, outputs["detections"], strict=True):
             if self._drawn >= self.count:
                 return
-            self._draw(Path(info.path), detections, names)
+            picture = data.test_picture(info.image_id)
+            self._draw(picture, Path(info.path).stem, detections, data.class_names)
             self._drawn += 1
 
-    def _draw(self, path: Path, detections: Detections, names: Sequence[str]) -> None:
+    def _draw(
+        self, picture: np.ndarray, name: str, detections: Detections, classes: Sequence[str]
+    ) -> None:
         confident = detections.scores >= self.confidence
         kept = Detections(*(t[confident].cpu() for t in detections))
         self.directory.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(draw_detections(read_image(path), kept, names))
-        picture.save(self.directory / f"{path.stem}.jpg", quality=92)
+        drawn = Image.fromarray(draw_detections(picture, kept, classes))
+        drawn.save(self.directory / f"{name}.jpg", quality=92)

@@ -1,0 +1,57 @@
+"""The loader of training batches: it goes on in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from yolov9_lit.data.samplers import EpochSampler
+from yolov9_lit.errors import UserError
+from yolov9_lit.structures import Batch
+
+
+class TrainLoader(DataLoader):
+    """Batches of an `EpochSampler`; a checkpoint tells how many of the epoch have been given.
+
+    It fetches nothing before the first batch is asked for: Lightning makes the iterator of a
+    resumed run before it tells the sampler the epoch, and workers that began there would fetch
+    another epoch's samples. The batches left out by a resumed run are not read either.
+    """
+
+    sampler: EpochSampler
+    batch_size: int
+
+    _given = 0
+    _left_out = 0
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Give the batches of one epoch, or what is left of it."""
+        self._given, self._left_out = self._left_out, 0
+        self.sampler.skip(self._given * self.batch_size)
+        for batch in super().__iter__():
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps; Lightning calls it on the first rank, all are equally far."""
+        return {"batches": self._given % len(self), **self._layout()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Make the next epoch begin where the one of the checkpoint was.
+
+        Raises:
+            UserError: it was in mid-epoch, and of other data, batches or ranks.
+        """
+        self._left_out = state["batches"]
+        for name, here in self._layout().items():
+            before = state.get(name)
+            if self._left_out and before != here:
+                raise UserError(
+                    f"The checkpoint was made in the middle of an epoch with {before} {name}, this "
+                    f"run has {here}: give it {before}, or a checkpoint of the end of an epoch."
+                )
+
+    def _layout(self) -> dict[str, int]:
+        return {**self.sampler.layout(), "pictures a batch": self.batch_size}

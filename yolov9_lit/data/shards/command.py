@@ -1,0 +1,62 @@
+"""The command `python -m yolov9_lit.data shard`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from yolov9_lit.data.shards.writer import write_shards
+from yolov9_lit.errors import UserError
+
+DEFAULTS = {"shard_mb": "256", "seed": "0"}
+
+
+def run(values: Mapping[str, str]) -> None:
+    """Writes splits as shards and prints a row for each.
+
+    Args:
+        values: "out", and either "root" or "annotations" and "images"; optionally "shard_mb", the
+            size of a shard in megabytes, and "seed" of the pictures' order.
+
+    Raises:
+        UserError: the data set cannot be read, or the shards cannot be written.
+    """
+    megabytes, seed = (_number(values, key) for key in ("shard_mb", "seed"))
+    table = Table("shards of", "pictures", "boxes", "shards", "MB", "left out")
+    for (file, images), out in _splits(values).items():
+        report = write_shards(file, images, out, shard_bytes=megabytes * 10**6, seed=seed)
+        counts = (report.pictures, report.boxes, report.shards, report.bytes // 10**6)
+        table.add_row(str(out), *(f"{count:,}" for count in (*counts, report.left_out)))
+    Console().print(table)
+
+
+def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
+    """The output folder of each annotation file with its folder of pictures."""
+    out = Path(values["out"]).expanduser()
+    if {"root", "annotations", "images"} & set(values) == {"annotations", "images"}:
+        return {(Path(values["annotations"]), Path(values["images"])): out}
+    if {"root", "annotations", "images"} & set(values) != {"root"}:
+        raise UserError("shard takes either root, or annotations and images of one split")
+    root = Path(values["root"]).expanduser()
+    files = {
+        path.stem.removeprefix("instances_"): path
+        for path in sorted((root / "annotations").glob("instances_*.json"))
+    }
+    found = {(path, root / name): out / name for name, path in files.items()}
+    splits = {pair: target for pair, target in found.items() if pair[1].is_dir()}
+    if not splits:
+        raise UserError(
+            f"{root} has no annotations/instances_SPLIT.json with a folder SPLIT of pictures; "
+            "give annotations=FILE images=DIR"
+        )
+    return splits
+
+
+def _number(values: Mapping[str, str], key: str) -> int:
+    text = values.get(key, DEFAULTS[key])
+    if not text.isdecimal() or (key == "shard_mb" and int(text) == 0):
+        raise UserError(f"{key} is {text}; give a whole number, as in {key}={DEFAULTS[key]}")
+    return int(text)

@@ -1,0 +1,179 @@
+"""Writing shards from a data set in COCO format."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.problems import Problems
+from yolov9_lit.data.shards.index import Members, write_index
+from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
+from yolov9_lit.data.shards.pictures import member_key
+from yolov9_lit.data.shards.tar import Member, read_members, write_shard
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import write_json
+
+_PLAN = "plan.json"
+
+
+class ShardReport(NamedTuple):
+    """What is in a folder of shards; `left_out` are pictures that could not be found."""
+
+    pictures: int
+    boxes: int
+    shards: int
+    bytes: int
+    left_out: int
+
+
+def write_shards(
+    annotation_file: Path, image_dir: Path, out: Path, *, shard_bytes: int, seed: int
+) -> ShardReport:
+    """Writes a split as shards, in random order.
+
+    The folder appears when it is whole. A call that was interrupted is taken up by the same call
+    at the shard where it was; one that had ended is not done again. The annotation file is held in
+    memory while this runs; training does not need that.
+
+    Args:
+        annotation_file: in COCO format.
+        image_dir: folder that its names start from.
+        out: folder to make.
+        shard_bytes: least size of the pictures of a shard, the last one excepted.
+        seed: of the order.
+
+    Raises:
+        UserError: the data set cannot be read, or `out` holds something else or cannot be written.
+    """
+    plan = {"annotations": annotation_file.name, "shard_bytes": shard_bytes, "seed": seed}
+    try:
+        plan["sha256"] = FileSum.of(annotation_file).sha256
+    except OSError as error:
+        raise UserError(f"{annotation_file} cannot be read ({error.strerror})") from error
+    draft = out.with_name(f".{out.name}.part")
+    try:
+        if not _is_written(out, plan):
+            _begin(draft, plan)
+            _fill(draft, annotation_file, image_dir, plan)
+            (draft / _PLAN).unlink()
+            os.replace(draft, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error}); choose another out") from error
+    return _report(out)
+
+
+def _is_written(out: Path, plan: dict[str, Any]) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    path = out / MANIFEST
+    made_from = Manifest.parse(path.read_bytes(), str(out)).plan if path.is_file() else {}
+    if any(made_from.get(key) != value for key, value in plan.items()):
+        raise UserError(f"{out} exists and holds something else; delete it or choose another out")
+    return True
+
+
+def _begin(draft: Path, plan: dict[str, Any]) -> None:
+    """Keeps what an interrupted call of the same plan has left."""
+    path = draft / _PLAN
+    if not path.is_file() or path.read_text().strip() != json.dumps(plan):
+        shutil.rmtree(draft, ignore_errors=True)
+        write_json(path, plan)
+
+
+def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, Any]) -> None:
+    content, left_out = _shuffled(annotation_file, image_dir, plan["seed"])
+    write_json(draft / ANNOTATIONS, content)
+    annotations = read_coco(draft / ANNOTATIONS, image_dir)
+    records = _records(content)
+    shards: dict[str, int] = {}
+    members: list[Members] = []
+    spans = _spans(annotations, plan["shard_bytes"])
+    for number, span in enumerate(track(spans, f"{annotation_file.name}", transient=True)):
+        path = draft / f"{number:06d}.tar"
+        if not path.is_file():
+            write_shard(path, _members(annotations, span, records))
+        members.append(read_members(path))
+        shards[path.name] = len(span)
+    joined = Members(*(np.concatenate(arrays) for arrays in zip(*members, strict=True)))
+    names = [*shards, ANNOTATIONS, *write_index(draft, annotations, joined)]
+    files = {name: FileSum.of(draft / name) for name in names}
+    plan = {**plan, "left_out": left_out}
+    Manifest(plan, annotations.categories, shards, files).write(draft)
+
+
+def _shuffled(path: Path, image_dir: Path, seed: int) -> tuple[dict[str, Any], int]:
+    """The content of an annotation file, its pictures in random order, those not there left out."""
+    try:
+        content = json.loads(path.read_bytes())
+        images = content["images"]
+        there = [entry for entry in images if _size(image_dir / entry["file_name"])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no COCO annotation file ({error!r}); give one") from error
+    missing = len(images) - len(there)
+    if missing:
+        problems, kept = Problems(image_dir), {entry["file_name"] for entry in there}
+        for entry in images:
+            if entry["file_name"] not in kept:
+                problems.add("pictures are missing or empty and are left out", entry["file_name"])
+        problems.settle(strict=False)
+    order = np.random.default_rng(seed).permutation(len(there))
+    ids = {entry["id"] for entry in there}
+    annotations = [a for a in content["annotations"] if not missing or a["image_id"] in ids]
+    return {**content, "images": [there[i] for i in order], "annotations": annotations}, missing
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _records(content: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """The JSON member of each picture by its id."""
+    objects = defaultdict(list)
+    for annotation in content["annotations"]:
+        objects[annotation["image_id"]].append(annotation)
+    return {
+        image["id"]: {"image": image, "annotations": objects[image["id"]]}
+        for image in content["images"]
+    }
+
+
+def _spans(annotations: Annotations, shard_bytes: int) -> list[range]:
+    """The pictures of each shard."""
+    count = len(annotations)
+    sizes = [_size(Path(annotations.pictures.name(i))) for i in range(count)]
+    before = np.cumsum([0, *sizes[:-1]])
+    firsts = np.unique(before // shard_bytes, return_index=True)[1]
+    return [range(a, b) for a, b in zip(firsts, [*firsts[1:], count], strict=True)]
+
+
+def _members(
+    annotations: Annotations, span: range, records: dict[int, dict[str, Any]]
+) -> Iterator[Member]:
+    for index in span:
+        ending = Path(annotations.pictures.name(index)).suffix.lower() or ".jpg"
+        record = records[int(annotations.image_ids[index])]
+        yield Member(member_key(index), ending, annotations.pictures.encoded(index), record)
+
+
+def _report(out: Path) -> ShardReport:
+    manifest = Manifest.parse((out / MANIFEST).read_bytes(), str(out))
+    return ShardReport(
+        pictures=sum(manifest.shards.values()),
+        boxes=len(np.load(out / "index" / "boxes.npy", mmap_mode="r")),
+        shards=len(manifest.shards),
+        bytes=sum(manifest.files[name].bytes for name in manifest.shards),
+        left_out=manifest.plan["left_out"],
+    )

@@ -1,0 +1,124 @@
+"""The data module of shards: data sets larger than memory and than one disk."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.samplers import EpochSampler
+from yolov9_lit.data.shards.ahead import FetchAhead
+from yolov9_lit.data.shards.cache import ShardCache
+from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST
+from yolov9_lit.data.shards.pictures import ShardPictures
+from yolov9_lit.data.shards.reader import Shards, is_remote, open_shards
+from yolov9_lit.data.shards.windows import WindowSampler
+from yolov9_lit.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class StreamDataModule(DetectionDataModule):
+    """Splits in shards, in a folder or a store; those for evaluation may be plain COCO format.
+
+    Of shards the folders of pictures are all that is used: the annotations are in them.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *args: Any,
+        window_shards: int = 8,
+        cache_dir: str | Path = "~/.cache/yolov9_lit/shards",
+        cache_gb: float = 100.0,
+        **kwargs: Any,
+    ) -> None:
+        """Set the parts; nothing is read yet.
+
+        Args:
+            root: folder, or address that fsspec reads, that the splits' paths start from.
+            args: of `DetectionDataModule`.
+            window_shards: shards whose pictures are shuffled and mixed together.
+            cache_dir: folder for fetched shards, for all processes of a machine.
+            cache_gb: most gigabytes of them.
+            kwargs: of `DetectionDataModule`.
+        """
+        super().__init__(root, *args, **kwargs)
+        self.address = str(root).rstrip("/")
+        self.window_shards = window_shards
+        self.cache = ShardCache(Path(cache_dir).expanduser(), int(cache_gb * 10**9))
+        self._shards: dict[str, Shards] = {}
+
+    @property
+    def val_annotation_file(self) -> Path:
+        """Ground truth of validation; fetched where it is remote."""
+        return self._annotation_file("val") or super().val_annotation_file
+
+    @property
+    def test_annotation_file(self) -> Path:
+        """Ground truth of the test; fetched where it is remote."""
+        return self._annotation_file("test") or super().test_annotation_file
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the splits that a stage needs; see `DetectionDataModule.setup`.
+
+        Raises:
+            UserError: also where the cache is too small.
+        """
+        super().setup(stage)
+        for split in self._shards:
+            self._check_cache(split)
+
+    def _open(self, split: str) -> Annotations:
+        shards = self._find(split)
+        return shards.annotations if shards else super()._open(split)
+
+    def _find(self, split: str) -> Shards | None:
+        """The shards of a split, opened once; None where it is plain COCO format."""
+        place = self._place(self._paths(split)[1])
+        if split == "train" or is_remote(place) or (Path(place) / MANIFEST).is_file():
+            if split not in self._shards:
+                self._shards[split] = open_shards(place, self.cache)
+            return self._shards[split]
+        return None
+
+    def _place(self, folder: str) -> str:
+        if is_remote(folder) or Path(folder).is_absolute():
+            return folder
+        if is_remote(self.address):
+            return f"{self.address}/{folder}"
+        return str(self.root / folder)
+
+    def _annotation_file(self, split: str) -> Path | None:
+        shards = self._find(split)
+        return shards.files.local(ANNOTATIONS) if shards else None
+
+    def _check_cache(self, split: str) -> None:
+        """A rank reads two windows while a third is fetched; evaluation reads to and fro."""
+        if not is_remote(self._place(self._paths(split)[1])):
+            return
+        manifest = self._shards[split].manifest
+        sizes = sorted((manifest.files[name].bytes for name in manifest.shards), reverse=True)
+        ranks = self.trainer.num_devices if self.trainer else 1
+        together = 3 * self.window_shards * ranks if split == "train" else len(sizes)
+        needed = sum(sizes[:together])
+        if needed > self.cache.limit:
+            raise UserError(
+                f"data.cache_gb is {self.cache.limit / 10**9:g}, but {split} needs "
+                f"{needed / 10**9:.3g} on each machine: raise it, "
+                "or lower data.window_shards and write smaller shards."
+            )
+
+    def _train_sampler(self, annotations: Annotations) -> EpochSampler:
+        assert isinstance(annotations.pictures, ShardPictures)
+        remote = is_remote(self._place(self._paths("train")[1]))
+        return WindowSampler(
+            annotations.pictures.firsts,
+            self.window_shards,
+            self.seed,
+            self._closing_from_epoch(),
+            *self._rank_and_world(),
+            announce=FetchAhead(annotations.pictures) if remote else None,
+        )
