@@ -156,7 +156,7 @@ def test_nested_spatial_transforms_leave_no_old_outlines(nest):
     sample = make_sample(rng, objects=3)
     result = run(Albumentations([nest([A.HorizontalFlip(p=1)], p=1)]), sample, rng)
     np.testing.assert_allclose(result.boxes[:, 0], sample.image.shape[1] - sample.boxes[:, 2])
-    assert result.polygons == ((), (), ())
+    assert list(result.polygons) == [(), (), ()]
 
 
 def test_colour_transforms_of_albumentations_keep_the_smallest_objects():
@@ -203,7 +203,7 @@ def test_partners_have_passed_the_same_stages():
     first, last = Partner(), Partner()
     pipeline = Augmentation([first, Stamp(), Stamp(closes=True), last])
     rng = np.random.default_rng(0)
-    pipeline(lambda i: blank, 0, 5, image_size=8, rng=rng)
+    pipeline(lambda i: blank, 0, range(5), image_size=8, rng=rng)
     assert (first.seen, last.seen) == (0, 2)
-    pipeline(lambda i: blank, 0, 5, image_size=8, rng=rng, closing=True)
+    pipeline(lambda i: blank, 0, range(5), image_size=8, rng=rng, closing=True)
     assert (first.seen, last.seen) == (0, 1)

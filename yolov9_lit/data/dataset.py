@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -24,11 +25,19 @@ from yolov9_lit.structures import Batch, ImageInfo, Targets
 
 
 class TrainKey(NamedTuple):
-    """Which training sample: index of the picture, epoch, and whether mosaic has closed."""
+    """Which training sample.
+
+    Attributes:
+        picture: its index.
+        epoch: in which it is used.
+        closing: whether mosaic has closed.
+        partners: indices of the pictures that it may be mixed with.
+    """
 
     picture: int
     epoch: int
     closing: bool
+    partners: Sequence[int]
 
 
 class EvalKey(NamedTuple):
@@ -76,7 +85,7 @@ class TrainDataset(Dataset[Item]):
         sample = self.augmentation(
             self._read,
             key.picture,
-            len(self),
+            key.partners,
             image_size=self.image_size,
             rng=np.random.default_rng((self.seed, key.epoch, key.picture)),
             closing=key.closing,
@@ -95,7 +104,7 @@ class TrainDataset(Dataset[Item]):
             image=read_picture(self.annotations.pictures, index),
             boxes=objects.boxes,
             labels=objects.labels,
-            polygons=tuple(tuple(outlines) for outlines in objects.polygons),
+            polygons=objects.polygons,
         )
         return resize_sample(sample.keep(~objects.crowd), self.image_size)
 
@@ -145,7 +154,10 @@ class EvalDataset(Dataset[Item]):
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image."""
-    images = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2)
+    height, width = items[0].image.shape[:2]
+    images = np.empty((len(items), 3, height, width), dtype=np.uint8)
+    for item, planes in zip(items, images, strict=True):
+        cv2.split(item.image, list(planes))  # into its place, as planes
     most = max(len(item.labels) for item in items)
     boxes = np.zeros((len(items), most, 4), dtype=np.float32)
     labels = np.zeros((len(items), most), dtype=np.int64)
@@ -154,4 +166,4 @@ def collate(items: Sequence[Item]) -> Batch:
         count = len(item.labels)
         boxes[i, :count], labels[i, :count], valid[i, :count] = item.boxes, item.labels, True
     targets = Targets(*(torch.from_numpy(array) for array in (boxes, labels, valid)))
-    return Batch(images.contiguous(), targets, tuple(item.info for item in items))
+    return Batch(torch.from_numpy(images), targets, tuple(item.info for item in items))

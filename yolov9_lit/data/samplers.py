@@ -58,7 +58,7 @@ class TrainSampler(Sampler[TrainKey]):
         shares = np.resize(order, len(self) * self.world_size)
         closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
         for index in shares[self.rank :: self.world_size].tolist():
-            yield TrainKey(index, epoch, closing)
+            yield TrainKey(index, epoch, closing, range(self.count))
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):

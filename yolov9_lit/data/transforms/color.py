@@ -24,9 +24,11 @@ class RandomHSV:
         """Same size, same objects."""
         if not self.gains.any():
             return sample
-        factors = rng.uniform(-1, 1, 3) * self.gains + 1
-        levels = np.arange(256)[:, None] * factors  # OpenCV's hue runs from 0 to 179
-        table = np.where([True, False, False], levels % 180, levels.clip(0, 255)).astype(np.uint8)
-        hsv = cv2.cvtColor(sample.image, cv2.COLOR_RGB2HSV)
-        jittered = cv2.LUT(hsv, table[:, None, :])
+        factors = rng.uniform(-1, 1, (3, 1)) * self.gains[:, None] + 1
+        levels = np.arange(256) * factors  # OpenCV's hue runs from 0 to 179
+        levels[0] %= 180
+        tables = levels.clip(0, 255).astype(np.uint8)
+        planes = cv2.split(cv2.cvtColor(sample.image, cv2.COLOR_RGB2HSV))
+        # A look-up by plane takes two thirds of the time of one in all three together.
+        jittered = cv2.merge([cv2.LUT(*pair) for pair in zip(planes, tables, strict=True)])
         return replace(sample, image=cv2.cvtColor(jittered, cv2.COLOR_HSV2RGB))

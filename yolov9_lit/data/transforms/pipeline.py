@@ -10,6 +10,7 @@ import numpy as np
 
 from yolov9_lit.data.letterbox import pad_centred, resize_longest
 from yolov9_lit.data.sample import Sample, moved
+from yolov9_lit.data.transforms.one_warp import fused
 
 
 class Transform(Protocol):
@@ -39,7 +40,7 @@ class Augmentation:
         self,
         draw: Callable[[int], Sample],
         index: int,
-        count: int,
+        partners: Sequence[int],
         *,
         image_size: int,
         rng: np.random.Generator,
@@ -50,19 +51,21 @@ class Augmentation:
         Args:
             draw: gives the raw sample of an index, its longest side `image_size`.
             index: of the sample.
-            count: number of training pictures; partners are drawn uniformly among them.
+            partners: indices that the samples mixed in are drawn from, uniformly.
             image_size: side of the square result in pixels.
             rng: all randomness comes from here.
             closing: leave out the transforms that close.
         """
-        active = [t for t in self.transforms if not (closing and getattr(t, "closes", False))]
+        active = fused(
+            [t for t in self.transforms if not (closing and getattr(t, "closes", False))]
+        )
 
         def run(index: int, upto: int) -> Sample:
             sample = draw(index)
             for stage, transform in enumerate(active[:upto]):
 
                 def another(stage: int = stage) -> Sample:
-                    return run(int(rng.integers(count)), stage)
+                    return run(partners[int(rng.integers(len(partners)))], stage)
 
                 sample = transform(sample, rng, another)
             return sample
@@ -88,5 +91,5 @@ def resize_sample(sample: Sample, image_size: int) -> Sample:
         sample,
         image=image,
         boxes=sample.boxes * np.tile(scale, 2),
-        polygons=tuple(tuple(points * scale for points in p) for p in sample.polygons),
+        polygons=sample.polygons.at(sample.polygons.points * scale),
     )
