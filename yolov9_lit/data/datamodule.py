@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import lightning as L
@@ -15,7 +15,10 @@ from torch.utils.data import DataLoader
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.disk_cache import open_disk_cache
+from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
+from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch
@@ -54,6 +57,10 @@ class DetectionDataModule(L.LightningDataModule):
         num_workers: int = 4,
         augmentation: Augmentation | None = None,
         close_mosaic_epochs: int = 15,
+        partner_pool: int | None = 256,
+        cache: Literal["ram", "disk"] | None = "ram",
+        cache_gb: float = 1.0,
+        cache_dir: str | Path | None = None,
         seed: int = 0,
         prepare: Callable[[Path], Any] | None = None,
         how_to_get: str = "",
@@ -75,11 +82,18 @@ class DetectionDataModule(L.LightningDataModule):
             augmentation: of training; letterbox alone by default.
             close_mosaic_epochs: last epochs without the transforms that close. A training not
                 longer than that never closes them.
+            partner_pool: number of training pictures that are mixed with each other; None for all.
+            cache: of training pictures scaled to `image_size`: in memory shared by the workers, on
+                disk, or none.
+            cache_gb: its limit, of one device in memory.
+            cache_dir: folder of the one on disk; `.cache` in `root` by default.
             seed: of all randomness in the data.
             prepare: makes the data in `root` where it is not there yet.
             how_to_get: told to a user who has not got the data.
         """
         super().__init__()
+        if cache not in (None, "ram", "disk"):
+            raise UserError(f"data.cache={cache} is unknown: give ram, disk or null.")
         self.root = Path(root).expanduser()
         self.train_paths = (train_annotations, train_images)
         self.val_paths = (val_annotations, val_images)
@@ -90,6 +104,10 @@ class DetectionDataModule(L.LightningDataModule):
         self.num_workers = num_workers
         self.augmentation = augmentation or Augmentation()
         self.close_mosaic_epochs = close_mosaic_epochs
+        self.partner_pool = partner_pool
+        self.cache = cache
+        self.cache_gb = cache_gb
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else self.root / ".cache"
         self.seed = seed
         self.prepare = prepare
         self.how_to_get = how_to_get
@@ -169,12 +187,31 @@ class DetectionDataModule(L.LightningDataModule):
         """Shuffled, augmented batches."""
         annotations = self._splits["train"]
         sampler = TrainSampler(
-            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
+            len(annotations),
+            self.seed,
+            self._closing_from_epoch(),
+            *self._rank_and_world(),
+            self.partner_pool,
         )
-        dataset = TrainDataset(annotations, self.augmentation, self.image_size, self.seed)
+        dataset = TrainDataset(
+            annotations,
+            self._scaled(annotations),
+            self.augmentation,
+            self.image_size,
+            self.seed,
+        )
         return LateDataLoader(
             dataset, batch_size=self.batch_size, sampler=sampler, **self._loader_options()
         )
+
+    def _scaled(self, annotations: Annotations) -> ReadScaled:
+        read = ScaledPictures(annotations.pictures, annotations.sizes, self.image_size)
+        limits = (self.image_size, self.cache_gb)
+        if self.cache == "ram":
+            return RamCache(read, len(annotations), *limits)
+        if self.cache == "disk":
+            return open_disk_cache(read, annotations, *limits, self.cache_dir)
+        return read
 
     def val_dataloader(self) -> DataLoader:
         """Letterboxed batches of similar aspect ratio."""

@@ -19,7 +19,8 @@ from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
 from yolov9_lit.data.pictures import read_picture
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.data.scaled import ReadScaled
+from yolov9_lit.data.transforms.pipeline import Augmentation, scaled_objects
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 
@@ -61,17 +62,24 @@ class TrainDataset(Dataset[Item]):
     """Augmented square pictures; regions of crowds are not trained on."""
 
     def __init__(
-        self, annotations: Annotations, augmentation: Augmentation, image_size: int, seed: int
+        self,
+        annotations: Annotations,
+        read: ReadScaled,
+        augmentation: Augmentation,
+        image_size: int,
+        seed: int,
     ) -> None:
         """Set the parts.
 
         Args:
             annotations: of the training pictures.
+            read: gives the pictures scaled to `image_size`.
             augmentation: applied to each.
             image_size: side of the square inputs in pixels.
             seed: of all randomness.
         """
         self.annotations = annotations
+        self.read = read
         self.augmentation = augmentation
         self.image_size = image_size
         self.seed = seed
@@ -100,13 +108,9 @@ class TrainDataset(Dataset[Item]):
 
     def _read(self, index: int) -> Sample:
         objects = self.annotations.objects(index)
-        sample = Sample(
-            image=read_picture(self.annotations.pictures, index),
-            boxes=objects.boxes,
-            labels=objects.labels,
-            polygons=objects.polygons,
-        )
-        return resize_sample(sample.keep(~objects.crowd), self.image_size)
+        image, height, width = self.read(index)
+        sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
+        return scaled_objects(sample, height, width).keep(~objects.crowd)
 
 
 class EvalDataset(Dataset[Item]):

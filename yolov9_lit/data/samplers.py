@@ -16,7 +16,9 @@ class TrainSampler(Sampler[TrainKey]):
     """A shuffled epoch of training keys, an equal share for each rank.
 
     Every picture comes once an epoch; where the ranks' shares would differ by one, some of the
-    first come twice. Lightning tells the epoch by `set_epoch`.
+    first come twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools:
+    pictures that follow each other are mixed with each other alone, so that a cache of a pool's
+    size spares decoding them again.
     """
 
     def __init__(
@@ -26,6 +28,7 @@ class TrainSampler(Sampler[TrainKey]):
         closing_from_epoch: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        pool: int | None = None,
     ) -> None:
         """Set the shares.
 
@@ -35,12 +38,14 @@ class TrainSampler(Sampler[TrainKey]):
             closing_from_epoch: first epoch without the transforms that close; None for never.
             rank: whose share.
             world_size: number of ranks.
+            pool: number of pictures that are mixed with each other; None for all of the rank's.
         """
         self.count = count
         self.seed = seed
         self.closing_from_epoch = closing_from_epoch
         self.rank = rank
         self.world_size = world_size
+        self.pool = pool or count
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -57,8 +62,12 @@ class TrainSampler(Sampler[TrainKey]):
         order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
         shares = np.resize(order, len(self) * self.world_size)
         closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
-        for index in shares[self.rank :: self.world_size].tolist():
-            yield TrainKey(index, epoch, closing, range(self.count))
+        share = shares[self.rank :: self.world_size].tolist()
+        for start in range(0, len(share), self.pool):
+            last_whole = max(len(share) - self.pool, 0)  # The rest is mixed with some before it.
+            partners = share[min(start, last_whole) :][: self.pool]
+            for index in share[start : start + self.pool]:
+                yield TrainKey(index, epoch, closing, partners)
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):

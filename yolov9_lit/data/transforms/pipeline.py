@@ -84,12 +84,14 @@ def letterboxed(sample: Sample, image_size: int) -> Sample:
 
 def resize_sample(sample: Sample, image_size: int) -> Sample:
     """The sample with its longest side scaled to `image_size`."""
-    image = resize_longest(sample.image, image_size, smooth=False)
     height, width = sample.image.shape[:2]
-    scale = np.array([image.shape[1] / width, image.shape[0] / height], dtype=np.float32)
-    return replace(
-        sample,
-        image=image,
-        boxes=sample.boxes * np.tile(scale, 2),
-        polygons=sample.polygons.at(sample.polygons.points * scale),
-    )
+    image = resize_longest(sample.image, image_size, smooth=False)
+    return scaled_objects(replace(sample, image=image), height, width)
+
+
+def scaled_objects(sample: Sample, height: int, width: int) -> Sample:
+    """The sample with its objects scaled to its picture from one of (height, width) pixels."""
+    h, w = sample.image.shape[:2]
+    scale = np.array([w / width, h / height], dtype=np.float32)
+    polygons = sample.polygons.at(sample.polygons.points * scale)
+    return sample.with_objects(sample.boxes * np.tile(scale, 2), sample.labels, polygons)
