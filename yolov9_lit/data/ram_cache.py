@@ -17,9 +17,10 @@ _LOCKS = 16
 
 
 class RamCache:
-    """Keeps the latest pictures in one piece of memory for all workers, whoever decoded them.
+    """Keeps pictures in one piece of memory for all workers, whoever decoded them.
 
-    When it is full, a new picture takes the place of the oldest one. Memory is taken as it fills.
+    Where not all have room, a new picture takes the place of the oldest one. Memory is taken as it
+    fills.
     """
 
     def __init__(self, read: ReadScaled, count: int, image_size: int, gigabytes: float) -> None:
@@ -42,6 +43,7 @@ class RamCache:
                 "raise it or give data.cache=null"
             )
         self.read = read
+        self._holds_all = slots == count
         self._pixels = _SharedArray((slots, size), np.uint8)
         self._entries = _SharedArray((slots, 5), np.int32)  # picture and its sizes
         self._slots = _SharedArray((count,), np.int32)
@@ -51,24 +53,30 @@ class RamCache:
         self._locks = [Lock() for _ in range(min(_LOCKS, slots))]
 
     def __call__(self, index: int) -> ScaledPicture:
-        """The picture, a copy; decoded and kept where it is not there."""
+        """The picture, not to be changed; decoded and kept where it is not there."""
         slot = int(self._slots.array[index])
         if slot >= 0 and (found := self._get(slot, index)):
             return found
         picture = self.read(index)
+        self._put(self._next_slot(index), index, picture)
+        return picture
+
+    def _next_slot(self, index: int) -> int:
+        if self._holds_all:
+            return index
         with self._turn:
             slot = int(self._next.array[0]) % len(self._entries.array)
             self._next.array[0] += 1
-        self._put(slot, index, picture)
-        return picture
+        return slot
 
     def _get(self, slot: int, index: int) -> ScaledPicture | None:
         with self._locks[slot % len(self._locks)]:
             picture, h, w, height, width = self._entries.array[slot].tolist()
             if picture != index:
                 return None
-            pixels = self._pixels.array[slot, : h * w * 3]
-            return ScaledPicture(pixels.reshape(h, w, 3).copy(), height, width)
+            image = self._pixels.array[slot, : h * w * 3].reshape(h, w, 3)
+            # What another worker may overwrite is copied; what stays for good need not be.
+            return ScaledPicture(image if self._holds_all else image.copy(), height, width)
 
     def _put(self, slot: int, index: int, picture: ScaledPicture) -> None:
         with self._locks[slot % len(self._locks)]:

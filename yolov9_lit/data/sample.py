@@ -57,7 +57,7 @@ def moved(sample: Sample, image: np.ndarray, x: float, y: float) -> Sample:
     shift = np.array([x, y], dtype=np.float32)
     return Sample(
         image=image,
-        boxes=sample.boxes + np.tile(shift, 2),
+        boxes=(sample.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4),
         labels=sample.labels,
         polygons=sample.polygons.at(sample.polygons.points + shift),
     )

@@ -153,10 +153,10 @@ def _moved(
             firsts = np.array([tile.left + place.x.first, tile.top + place.y.first])
             maps[i] = factors, np.array([place.x.start, place.y.start]) - firsts * factors
     factors, shifts = maps[owners].transpose(1, 0, 2)
-    boxes = sample.boxes * np.tile(factors, 2) + np.tile(shifts, 2)
+    corners = sample.boxes.reshape(-1, 2, 2) * factors[:, None] + shifts[:, None]
     factors, shifts = maps[np.repeat(owners, sample.polygons.points_of_objects)].transpose(1, 0, 2)
     polygons = sample.polygons.at(sample.polygons.points * factors + shifts)
-    return Sample(image, boxes, sample.labels, polygons)
+    return Sample(image, corners.reshape(-1, 4), sample.labels, polygons)
 
 
 def _mirrored_tiles(scene: Scene, copied: np.ndarray) -> list[Tile]:

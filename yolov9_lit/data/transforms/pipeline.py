@@ -92,6 +92,9 @@ def resize_sample(sample: Sample, image_size: int) -> Sample:
 def scaled_objects(sample: Sample, height: int, width: int) -> Sample:
     """The sample with its objects scaled to its picture from one of (height, width) pixels."""
     h, w = sample.image.shape[:2]
+    if (h, w) == (height, width):
+        return sample
     scale = np.array([w / width, h / height], dtype=np.float32)
     polygons = sample.polygons.at(sample.polygons.points * scale)
-    return sample.with_objects(sample.boxes * np.tile(scale, 2), sample.labels, polygons)
+    boxes = (sample.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
+    return sample.with_objects(boxes, sample.labels, polygons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,24 +15,23 @@ class Layout(NamedTuple):
 
     Attributes:
         root: of the folder.
-        pictures: the files that the links in `images/` lead to.
         class_names: by class of the labels.
     """
 
     root: Path
-    pictures: tuple[Path, ...]
     class_names: tuple[str, ...]
 
     def forget_pages(self) -> None:
         """Have the system drop the pictures' content from its memory."""
-        for path in self.pictures:
+        for path in (self.root / "images").iterdir():
             descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)  # What is not written yet is kept.
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(descriptor)
 
 
 def lay_out(annotation_file: Path, images: Path, root: Path, copies: int) -> Layout:
-    """Link pictures into `root`, each under several names, and write their labels in both formats.
+    """Copy pictures into `root` under several names, with their labels in both formats.
 
     Crowds are left out. In YOLO text an object is its first polygon, its box where it has none.
 
@@ -39,7 +39,7 @@ def lay_out(annotation_file: Path, images: Path, root: Path, copies: int) -> Lay
         annotation_file: in COCO format.
         images: folder that its names start from.
         root: an empty folder.
-        copies: names of each picture.
+        copies: of each picture.
     """
     content = json.loads(annotation_file.read_bytes())
     objects = defaultdict(list)
@@ -56,7 +56,7 @@ def lay_out(annotation_file: Path, images: Path, root: Path, copies: int) -> Lay
             source = images / image["file_name"]
             number = len(records["images"]) + 1
             name = f"{copy}-{image['id']}{source.suffix}"
-            (root / "images" / name).symlink_to(source.resolve())
+            shutil.copyfile(source, root / "images" / name)
             lines = [
                 _line(o, classes, image["width"], image["height"]) for o in objects[image["id"]]
             ]
@@ -66,8 +66,7 @@ def lay_out(annotation_file: Path, images: Path, root: Path, copies: int) -> Lay
                 ids = {"id": len(records["annotations"]) + 1, "image_id": number}
                 records["annotations"].append(entry | ids)
     (root / "train.json").write_text(json.dumps({**records, "categories": categories}))
-    pictures = tuple((images / image["file_name"]).resolve() for image in content["images"])
-    return Layout(root, pictures, tuple(str(category["name"]) for category in categories))
+    return Layout(root, tuple(str(category["name"]) for category in categories))
 
 
 def _line(entry: dict[str, Any], classes: dict[int, int], width: int, height: int) -> str:

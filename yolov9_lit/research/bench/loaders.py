@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -52,32 +53,31 @@ class Loader(NamedTuple):
 
     Attributes:
         name: whose, and its version.
-        start: makes it afresh, with or without all pictures in memory, and gives its batches.
+        start: makes it for a data set, with all pictures in memory or not, and gives its batches.
     """
 
     name: str
-    start: Callable[[bool], Batches]
+    start: Callable[[Layout, bool], Batches]
 
 
-def find_loaders(layout: Layout, data: DictConfig, published: str | None) -> list[Loader]:
+def find_loaders(data: DictConfig, published: str | None) -> list[Loader]:
     """This project's loader, and the others where they are.
 
     Args:
-        layout: the data set.
         data: config of this project's data module.
         published: folder of a clone of the published repository; None to leave it out.
     """
-    loaders = [Loader("yolov9_lit", partial(ours, layout, data))]
+    loaders = [Loader("yolov9_lit", partial(ours, data))]
     if importlib.util.find_spec("ultralytics"):
         os.environ.setdefault("YOLO_OFFLINE", "true")
-        os.environ.setdefault("YOLO_CONFIG_DIR", str(layout.root))
+        os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
         version = importlib.import_module("ultralytics").__version__
-        loaders.append(Loader(f"ultralytics {version}", partial(ultralytics, layout, data)))
+        loaders.append(Loader(f"ultralytics {version}", partial(ultralytics, data)))
     if published is not None:
         if not (Path(published) / "utils" / "dataloaders.py").is_file():
             raise UserError(f"published={published} is no clone of the published repository.")
         sys.path.insert(0, published)
-        loaders.append(Loader("published", partial(published_loader, layout, data)))
+        loaders.append(Loader("published", partial(published_loader, data)))
     return loaders
 
 
@@ -96,7 +96,7 @@ def our_loader(layout: Layout, data: DictConfig, **settings: Any) -> DataLoader:
     return module.train_dataloader()
 
 
-def ours(layout: Layout, data: DictConfig, in_memory: bool) -> Batches:
+def ours(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
     """This project's, in this process."""
     if not in_memory:
         return our_loader(layout, data, num_workers=0)
@@ -107,7 +107,7 @@ def ours(layout: Layout, data: DictConfig, in_memory: bool) -> Batches:
     return loader
 
 
-def ultralytics(layout: Layout, data: DictConfig, in_memory: bool) -> Batches:
+def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
     """That of Ultralytics."""
     package = importlib.import_module("ultralytics.data.dataset")
     settings = importlib.import_module("ultralytics.cfg").get_cfg(overrides=PAPER)
@@ -126,7 +126,7 @@ def ultralytics(layout: Layout, data: DictConfig, in_memory: bool) -> Batches:
     return _batches(dataset, data.batch_size, dataset.collate_fn)
 
 
-def published_loader(layout: Layout, data: DictConfig, in_memory: bool) -> Batches:
+def published_loader(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
     """That of the published repository."""
     package = importlib.import_module("utils.dataloaders")
     logging.getLogger("yolov5").setLevel(logging.ERROR)

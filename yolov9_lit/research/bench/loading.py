@@ -1,11 +1,15 @@
-"""Images per second and core of the training loaders, and memory over epochs."""
+"""Images per second and core of the training loaders, and memory over epochs.
+
+Three cases: "cold", files that must be read from disk; "warm", files that the system has in memory;
+"memory", the decoded pictures in memory.
+"""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +19,8 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from yolov9_lit.research.bench.layout import Layout, lay_out
-from yolov9_lit.research.bench.loaders import Loader, find_loaders, single_threaded
+from yolov9_lit.research.bench.loaders import Batches, find_loaders, single_threaded
 from yolov9_lit.research.bench.memory import memory_by_epoch
-
-CASES = ("cold", "warm", "memory")
-"""Files to be read from disk; files the system has in memory; decoded pictures in memory."""
 
 
 class Speed(NamedTuple):
@@ -33,12 +34,12 @@ class Speed(NamedTuple):
 class LoadingBenchmark:
     """Measures loaders on the same pictures in turns, in one process of one thread.
 
-    Every round begins with a fresh loader, which remembers no picture, and reads `images` of them.
-
     Attributes:
         data: config of the data module; its training pictures are read.
         published: folder of a clone of the published repository; None to leave it out.
-        copies: names that each picture goes by.
+        copies: of each picture, so many that no file comes twice in what is read from disk.
+        copies_in_memory: the same where decoded pictures are in memory, of every loader.
+        warm_up: images that each loader reads before, so that its buffers are as in a long run.
         images: read by each loader a round; whole pools of partners, so that ours pays for each
             picture once, as in an epoch.
         rounds: of which the median counts.
@@ -49,6 +50,8 @@ class LoadingBenchmark:
     data: DictConfig
     published: str | None
     copies: int
+    copies_in_memory: int
+    warm_up: int
     images: int
     rounds: int
     memory_epochs: int
@@ -56,17 +59,16 @@ class LoadingBenchmark:
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Tables, and the same figures for JSON."""
-        root = Path(self.data.root).expanduser()
-        annotations, images = root / self.data.train_annotations, root / self.data.train_images
         with tempfile.TemporaryDirectory() as folder:
-            layout = lay_out(annotations, images, Path(folder), self.copies)
-            memory = memory_by_epoch(layout, self.data, self.memory_epochs, self.memory_workers)
-            speeds = self._speeds(layout)
+            large = self._lay_out(Path(folder) / "large", self.copies)
+            small = self._lay_out(Path(folder) / "small", self.copies_in_memory)
+            memory = memory_by_epoch(small, self.data, self.memory_epochs, self.memory_workers)
+            speeds = self._speeds(large, small)
         figures = {
             "image_size": self.data.image_size,
             "images": self.images,
             "rounds": self.rounds,
-            "loaders": {
+            "images_per_second": {
                 name: {case: _summary(measured) for case, measured in cases.items()}
                 for name, cases in speeds.items()
             },
@@ -74,26 +76,43 @@ class LoadingBenchmark:
         }
         return [_speed_table(speeds), _memory_table(memory)], figures
 
-    def _speeds(self, layout: Layout) -> dict[str, dict[str, list[Speed]]]:
-        loaders = find_loaders(layout, self.data, self.published)
+    def _lay_out(self, folder: Path, copies: int) -> Layout:
+        folder.mkdir()
+        root = Path(self.data.root).expanduser()
+        annotations, images = root / self.data.train_annotations, root / self.data.train_images
+        return lay_out(annotations, images, folder, copies)
+
+    def _speeds(self, large: Layout, small: Layout) -> dict[str, dict[str, list[Speed]]]:
+        layouts = {"cold": large, "warm": large, "memory": small}
+        loaders = find_loaders(self.data, self.published)
+        running = {
+            (case, loader.name): _endless(loader.start(layouts[case], case == "memory"))
+            for case, loader in itertools.product(layouts, loaders)
+        }
+        single_threaded()
+        for batches in running.values():
+            self._read(batches, self.warm_up)
         speeds: dict[str, dict[str, list[Speed]]] = {
-            loader.name: {case: [] for case in CASES} for loader in loaders
+            loader.name: {case: [] for case in layouts} for loader in loaders
         }
         for _ in range(self.rounds):
-            for case, loader in itertools.product(CASES, loaders):
-                speeds[loader.name][case].append(self._speed(layout, case, loader))
+            for (case, name), batches in running.items():
+                if case == "cold":
+                    large.forget_pages()
+                speeds[name][case].append(self._read(batches, self.images))
         return speeds
 
-    def _speed(self, layout: Layout, case: str, loader: Loader) -> Speed:
-        batches = iter(loader.start(case == "memory"))
-        single_threaded()
-        if case == "cold":
-            layout.forget_pages()
+    def _read(self, batches: Iterator[Any], images: int) -> Speed:
         cpu, wall = time.process_time(), time.perf_counter()
-        for _ in itertools.islice(batches, self.images // self.data.batch_size):
+        for _ in itertools.islice(batches, images // self.data.batch_size):
             pass
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        return Speed(self.images / cpu, self.images / wall)
+        return Speed(images / cpu, images / wall)
+
+
+def _endless(batches: Batches) -> Iterator[Any]:
+    while True:
+        yield from batches
 
 
 def _summary(speeds: Sequence[Speed]) -> dict[str, float]:
@@ -107,10 +126,9 @@ def _summary(speeds: Sequence[Speed]) -> dict[str, float]:
 
 
 def _speed_table(speeds: Mapping[str, Mapping[str, Sequence[Speed]]]) -> Table:
-    table = Table(
-        "loader", *CASES, title="Images per CPU second: median (least .. most), ours / it"
-    )
     (first, *_) = speeds.values()
+    title = "Images per CPU second: median (least .. most), ours / it"
+    table = Table("loader", *first, title=title)
     for name, cases in speeds.items():
         cells = []
         for case, measured in cases.items():
