@@ -106,11 +106,11 @@ def _kept(sizes: np.ndarray, image_size: int, gigabytes: float) -> int:
 
 
 def _load(path: Path) -> ScaledPicture | None:
-    """A kept picture; None where there is none."""
+    """A kept picture; None where there is none, or not all of it after the machine went down."""
     try:
         content = path.read_bytes()
-    except OSError:
+        h, w, height, width = np.frombuffer(content, _HEADER, 4).tolist()
+        image = np.frombuffer(content, np.uint8, offset=_HEADER_BYTES).reshape(h, w, 3)
+    except (OSError, ValueError):
         return None
-    h, w, height, width = np.frombuffer(content, _HEADER, 4).tolist()
-    pixels = np.frombuffer(content, np.uint8, offset=_HEADER_BYTES)
-    return ScaledPicture(pixels.reshape(h, w, 3), height, width)
+    return ScaledPicture(image, height, width)
