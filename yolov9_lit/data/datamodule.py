@@ -59,7 +59,7 @@ class DetectionDataModule(L.LightningDataModule):
         close_mosaic_epochs: int = 15,
         partner_pool: int | None = 256,
         cache: Literal["ram", "disk"] | None = "ram",
-        cache_gb: float = 1.0,
+        cache_gb: float = 0.5,
         cache_dir: str | Path | None = None,
         seed: int = 0,
         prepare: Callable[[Path], Any] | None = None,

@@ -39,7 +39,8 @@ class LoadingBenchmark:
         published: folder of a clone of the published repository; None to leave it out.
         copies: of each picture, so many that no file comes twice in what is read from disk.
         copies_in_memory: the same where decoded pictures are in memory, of every loader.
-        warm_up: images that each loader reads before, so that its buffers are as in a long run.
+        warm_up: images that each loader reads before, so that its buffers are as in a long run; a
+            batch where the pictures are in memory already.
         images: read by each loader a round; whole pools of partners, so that ours pays for each
             picture once, as in an epoch.
         rounds: of which the median counts.
@@ -90,8 +91,8 @@ class LoadingBenchmark:
             for case, loader in itertools.product(layouts, loaders)
         }
         single_threaded()
-        for batches in running.values():
-            self._read(batches, self.warm_up)
+        for (case, _), batches in running.items():
+            self._read(batches, self.data.batch_size if case == "memory" else self.warm_up)
         speeds: dict[str, dict[str, list[Speed]]] = {
             loader.name: {case: [] for case in layouts} for loader in loaders
         }
