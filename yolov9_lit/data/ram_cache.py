@@ -75,8 +75,10 @@ class RamCache:
             if picture != index:
                 return None
             image = self._pixels.array[slot, : h * w * 3].reshape(h, w, 3)
-            # What another worker may overwrite is copied; what stays for good need not be.
-            return ScaledPicture(image if self._holds_all else image.copy(), height, width)
+            if not self._holds_all:
+                image = image.copy()  # Another worker may overwrite it.
+            image.flags.writeable = False
+            return ScaledPicture(image, height, width)
 
     def _put(self, slot: int, index: int, picture: ScaledPicture) -> None:
         with self._locks[slot % len(self._locks)]:
