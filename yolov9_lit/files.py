@@ -16,10 +16,11 @@ from typing import Any
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a path beside the file's to write to; what is there then takes the file's place.
 
-    An earlier file stays until the new one is whole, also where writing it fails.
+    An earlier file stays until the new one is whole, also where writing it fails. Processes that
+    write the same file do not disturb each other: the last one's stays.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     yield part
     os.replace(part, path)
 

@@ -16,8 +16,11 @@ NOT_THE_EXPERIMENT = (
     "callbacks.last",
     "callbacks.pictures",
     "callbacks.progress",
+    "data.cache",
     "data.cache_dir",
     "data.cache_gb",
+    "data.shard_cache_dir",
+    "data.shard_cache_gb",
     "data.num_workers",
     "data.augmentation",  # the same as `augment`
     "data.how_to_get",

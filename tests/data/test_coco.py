@@ -144,7 +144,7 @@ def test_packed_polygons_come_back(segmentations):
     for i, segmentation in enumerate(segmentations):
         lists = segmentation if isinstance(segmentation, list) else []
         expected = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
-        assert [p.ravel().tolist() for p in packed.of(i)] == expected
+        assert [p.ravel().tolist() for p in packed[i]] == expected
         assert (i in faulty) == (len(expected) < len(lists))
 
 

@@ -135,7 +135,7 @@ def test_a_store_is_trained_on_from_a_small_cache(folders, address, tmp_path, wo
     sizes = [path.stat().st_size for path in (folders / "shards" / "train2017").glob("*.tar")]
     limit = 7 * max(sizes)
     assert sum(sizes) > limit
-    cache = [f"data.cache_dir={tmp_path}", f"data.cache_gb={limit / 1e9}"]
+    cache = [f"data.shard_cache_dir={tmp_path}", f"data.shard_cache_gb={limit / 1e9}"]
     module = stream(address, *cache, f"data.num_workers={workers}", "data.window_shards=2")
     assert module.val_annotation_file.is_file()
     assert len(ids(module.val_dataloader())) == VAL
@@ -162,8 +162,10 @@ def held(folder):
 
 
 def test_a_cache_that_is_too_small_is_told(address, tmp_path):
-    with pytest.raises(UserError, match=r"data\.cache_gb is 1e-05, but train needs .* raise it"):
-        stream(address, f"data.cache_dir={tmp_path}", "data.cache_gb=0.00001")
+    with pytest.raises(
+        UserError, match=r"shard_cache_gb is 1e-05, but train needs .* raise it"
+    ):
+        stream(address, f"data.shard_cache_dir={tmp_path}", "data.shard_cache_gb=0.00001")
 
 
 def test_missing_shards_are_told(folders):

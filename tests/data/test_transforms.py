@@ -83,7 +83,7 @@ def test_nested_spatial_transforms_leave_no_old_outlines(nest):
     sample = make_sample(rng, objects=3)
     result = run(Albumentations([nest([A.HorizontalFlip(p=1)], p=1)]), sample, rng)
     np.testing.assert_allclose(result.boxes[:, 0], sample.image.shape[1] - sample.boxes[:, 2])
-    assert result.polygons == ((), (), ())
+    assert list(result.polygons) == [(), (), ()]
 
 
 def test_colour_transforms_of_albumentations_keep_the_smallest_objects():

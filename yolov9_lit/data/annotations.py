@@ -31,13 +31,13 @@ class ImageObjects(NamedTuple):
         boxes: (K, 4) float32, xyxy in pixels of the picture.
         labels: (K,) int64, contiguous class indices.
         crowd: (K,) bool, True for a region of many objects.
-        polygons: K lists of (P, 2) float32 outlines in pixels; empty for crowds and RLE masks.
+        polygons: outlines of the K objects; none for crowds and RLE masks.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
-    polygons: list[list[np.ndarray]]
+    polygons: FlatPolygons
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,7 @@ class Annotations:
         """Objects of picture `index`, in the file's order."""
         start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
         span = slice(start, stop)
-        polygons = [self.polygons.of(m) for m in range(start, stop)]
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
-        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)
+        return ImageObjects(
+            boxes.copy(), labels.copy(), crowd.copy(), self.polygons.span(start, stop)
+        )

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import lightning as L
@@ -17,9 +17,12 @@ from torch.utils.data import DataLoader
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.disk_cache import open_disk_cache
 from yolov9_lit.data.loader import TrainLoader
 from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler, TrainSampler
+from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import SkippedPicture
@@ -47,6 +50,10 @@ class DetectionDataModule(L.LightningDataModule):
         augmentation: Augmentation | None = None,
         close_mosaic_epochs: int = 15,
         strict: bool = False,
+        partner_pool: int | None = 256,
+        cache: Literal["ram", "disk"] | None = "ram",
+        cache_gb: float = 0.5,
+        cache_dir: str | Path | None = None,
         seed: int = 0,
         prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
@@ -70,12 +77,19 @@ class DetectionDataModule(L.LightningDataModule):
                 longer than that never closes them.
             strict: make faults in the data an error that lists them; otherwise what is faulty is
                 left out or clipped, with a warning that counts it.
+            partner_pool: number of training pictures that are mixed with each other; None for all.
+            cache: of training pictures scaled to `image_size`: in memory shared by the workers, on
+                disk, or none.
+            cache_gb: its limit, of one device in memory.
+            cache_dir: folder of the one on disk; `.cache` in `root` by default.
             seed: of all randomness in the data.
             prepare: given `root`, makes what is missing of the data and returns the folder that the
                 paths start from: `root` or another.
             how_to_get: told to a user who has not got the data.
         """
         super().__init__()
+        if cache not in (None, "ram", "disk"):
+            raise UserError(f"data.cache={cache} is unknown: give ram, disk or null.")
         self.root = Path(root).expanduser()
         self.train_paths = (train_annotations, train_images)
         self.val_paths = (val_annotations, val_images)
@@ -87,6 +101,10 @@ class DetectionDataModule(L.LightningDataModule):
         self.augmentation = augmentation or Augmentation()
         self.close_mosaic_epochs = close_mosaic_epochs
         self.strict = strict
+        self.partner_pool = partner_pool
+        self.cache = cache
+        self.cache_gb = cache_gb
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else self.root / ".cache"
         self.seed = seed
         self.prepare = prepare
         self.how_to_get = how_to_get
@@ -203,7 +221,13 @@ class DetectionDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented batches."""
         annotations = self._splits["train"]
-        dataset = TrainDataset(annotations, self.augmentation, self.image_size, self.seed)
+        dataset = TrainDataset(
+            annotations,
+            self._scaled(annotations),
+            self.augmentation,
+            self.image_size,
+            self.seed,
+        )
         return TrainLoader(
             dataset,
             batch_size=self.batch_size,
@@ -213,8 +237,21 @@ class DetectionDataModule(L.LightningDataModule):
 
     def _train_sampler(self, annotations: Annotations) -> EpochSampler:
         return TrainSampler(
-            len(annotations), self.seed, self._closing_from_epoch(), *self._rank_and_world()
+            len(annotations),
+            self.seed,
+            self._closing_from_epoch(),
+            *self._rank_and_world(),
+            self.partner_pool,
         )
+
+    def _scaled(self, annotations: Annotations) -> ReadScaled:
+        read = ScaledPictures(annotations.pictures, annotations.sizes, self.image_size)
+        limits = (self.image_size, self.cache_gb)
+        if self.cache == "ram":
+            return RamCache(read, len(annotations), *limits)
+        if self.cache == "disk":
+            return open_disk_cache(read, annotations, *limits, self.cache_dir)
+        return read
 
     def val_dataloader(self) -> DataLoader:
         """Letterboxed batches of similar aspect ratio."""

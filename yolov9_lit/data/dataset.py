@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -17,9 +18,10 @@ from torch.utils.data import Dataset
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.images import UnreadablePicture
 from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
-from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.pictures import check_size, read_picture
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import Augmentation, Choices, resize_sample
+from yolov9_lit.data.scaled import ReadScaled
+from yolov9_lit.data.transforms.pipeline import Augmentation, scaled_objects
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, SkippedPicture, Targets
 
@@ -37,7 +39,7 @@ class TrainKey(NamedTuple):
     picture: int
     epoch: int
     closing: bool
-    partners: Choices
+    partners: Sequence[int]
 
 
 class EvalKey(NamedTuple):
@@ -71,17 +73,24 @@ class TrainDataset(Dataset[Item]):
     """
 
     def __init__(
-        self, annotations: Annotations, augmentation: Augmentation, image_size: int, seed: int
+        self,
+        annotations: Annotations,
+        read: ReadScaled,
+        augmentation: Augmentation,
+        image_size: int,
+        seed: int,
     ) -> None:
         """Set the parts.
 
         Args:
             annotations: of the training pictures.
+            read: gives the pictures scaled to `image_size`.
             augmentation: applied to each.
             image_size: side of the square inputs in pixels.
             seed: of all randomness.
         """
         self.annotations = annotations
+        self.read = read
         self.augmentation = augmentation
         self.image_size = image_size
         self.seed = seed
@@ -135,13 +144,9 @@ class TrainDataset(Dataset[Item]):
 
     def _read(self, index: int) -> Sample:
         objects = self.annotations.objects(index)
-        sample = Sample(
-            image=read_annotated(self.annotations, index),
-            boxes=objects.boxes,
-            labels=objects.labels,
-            polygons=tuple(tuple(outlines) for outlines in objects.polygons),
-        )
-        return resize_sample(sample.keep(~objects.crowd), self.image_size)
+        image, height, width = self.read(index)
+        sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
+        return scaled_objects(sample, height, width).keep(~objects.crowd)
 
 
 class EvalDataset(Dataset[Item | SkippedPicture]):
@@ -163,11 +168,12 @@ class EvalDataset(Dataset[Item | SkippedPicture]):
 
     def __getitem__(self, key: EvalKey) -> Item | SkippedPicture:
         """Read and letterbox the picture of a key; gives what is wrong where that cannot be."""
+        path = self.annotations.pictures.name(key.picture)
         try:
-            picture = read_annotated(self.annotations, key.picture)
+            picture = read_picture(self.annotations.pictures, key.picture)
+            check_size(picture, self.annotations.sizes[key.picture], path)
         except UnreadablePicture as error:
             return SkippedPicture(key.picture, error.name, error.fault)
-        path = self.annotations.pictures.name(key.picture)
         height, width = picture.shape[:2]
         shape = (key.height, key.width)
         image, placement = evaluation_letterbox(picture, shape, self.image_size)
@@ -179,22 +185,6 @@ class EvalDataset(Dataset[Item | SkippedPicture]):
         return Item(image, boxes, objects.labels[single], info)
 
 
-def read_annotated(annotations: Annotations, index: int) -> np.ndarray:
-    """The picture of that index, (H, W, 3) uint8 RGB, of the size that its boxes were drawn for.
-
-    Raises:
-        UnreadablePicture: it cannot be read, or has another size than its annotations say.
-    """
-    picture = read_picture(annotations.pictures, index)
-    if picture.shape[:2] != tuple(annotations.sizes[index]):
-        raise UnreadablePicture(
-            annotations.pictures.name(index),
-            "has another height and width than its annotations say",
-            "correct them",
-        )
-    return picture
-
-
 def collate(entries: Sequence[Item | SkippedPicture]) -> Batch:
     """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image.
 
@@ -203,11 +193,11 @@ def collate(entries: Sequence[Item | SkippedPicture]) -> Batch:
     items = [entry for entry in entries if isinstance(entry, Item)]
     skipped = [entry for entry in entries if isinstance(entry, SkippedPicture)]
     skipped += [picture for item in items for picture in item.skipped]
-    if not items:
-        none = Targets(torch.zeros(0, 0, 4), torch.zeros(0, 0).long(), torch.zeros(0, 0).bool())
-        return Batch(torch.zeros(0, 3, 0, 0, dtype=torch.uint8), none, (), tuple(skipped))
-    images = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2)
-    most = max(len(item.labels) for item in items)
+    height, width = items[0].image.shape[:2] if items else (0, 0)
+    images = np.empty((len(items), 3, height, width), dtype=np.uint8)
+    for item, planes in zip(items, images, strict=True):
+        cv2.split(item.image, list(planes))  # into its place, as planes
+    most = max((len(item.labels) for item in items), default=0)
     boxes = np.zeros((len(items), most, 4), dtype=np.float32)
     labels = np.zeros((len(items), most), dtype=np.int64)
     valid = np.zeros((len(items), most), dtype=bool)
@@ -216,4 +206,4 @@ def collate(entries: Sequence[Item | SkippedPicture]) -> Batch:
         boxes[i, :count], labels[i, :count], valid[i, :count] = item.boxes, item.labels, True
     targets = Targets(*(torch.from_numpy(array) for array in (boxes, labels, valid)))
     infos = tuple(item.info for item in items)
-    return Batch(images.contiguous(), targets, infos, tuple(skipped))
+    return Batch(torch.from_numpy(images), targets, infos, tuple(skipped))

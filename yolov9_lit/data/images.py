@@ -14,6 +14,15 @@ from yolov9_lit.errors import UserError
 _EXIF_ORIENTATION = 0x0112
 _SIDES_SWAPPED = 5  # Orientations from this one on turn the picture by 90 degrees.
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_MODES = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+REDUCTIONS = (2, 4, 8)
+"""By what a picture can be made smaller while it is decoded."""
 
 
 class UnreadablePicture(UserError):
@@ -52,7 +61,7 @@ def read_encoded(path: Path) -> bytes:
         raise UnreadablePicture(str(path), fault, "check the path") from error
 
 
-def decode_image(encoded: bytes, name: str) -> np.ndarray:
+def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
     """Decodes a picture upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
 
     Grey, palette and CMYK pictures become RGB, transparency is dropped (not blended), of 16 bits
@@ -62,12 +71,13 @@ def decode_image(encoded: bytes, name: str) -> np.ndarray:
     Args:
         encoded: the file's content.
         name: for messages.
+        reduction: 1, or one of `REDUCTIONS`: give (H / reduction, W / reduction), rounded up.
 
     Raises:
         UnreadablePicture: it is no readable picture.
     """
     try:
-        pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
     except cv2.error:  # An empty file, or more pixels than OpenCV allows.
         pixels = None
     if pixels is None:

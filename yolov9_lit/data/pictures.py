@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from yolov9_lit.data.images import decode_image, read_encoded
+from yolov9_lit.data.images import UnreadablePicture, decode_image, read_encoded
 
 
 class PictureSource(Protocol):
@@ -55,3 +55,19 @@ def read_picture(pictures: PictureSource, index: int) -> np.ndarray:
         UnreadablePicture: it is not there or no readable picture.
     """
     return decode_image(pictures.encoded(index), pictures.name(index))
+
+
+def check_size(picture: np.ndarray, size: np.ndarray, name: str) -> None:
+    """Refuses a picture that its boxes were not drawn for.
+
+    Args:
+        picture: (H, W, 3).
+        size: (2,), the height and width that its annotations say.
+        name: of the picture.
+
+    Raises:
+        UnreadablePicture: it has another size.
+    """
+    if picture.shape[:2] != tuple(size):
+        fault = "has another height and width than its annotations say"
+        raise UnreadablePicture(name, fault, "correct them")

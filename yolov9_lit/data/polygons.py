@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 _MIN_NUMBERS = 6  # A polygon has at least three corners of two numbers.
 
 
-class FlatPolygons(NamedTuple):
-    """M objects with Q polygons of P points in all.
+@dataclass(frozen=True, eq=False)
+class FlatPolygons:
+    """The outlines of M objects with Q polygons of P points in all; a sequence over the objects.
 
     Attributes:
         points: (P, 2) float32, xy in pixels.
@@ -26,11 +28,85 @@ class FlatPolygons(NamedTuple):
     point_offsets: np.ndarray
     object_offsets: np.ndarray
 
-    def of(self, index: int) -> list[np.ndarray]:
-        """The polygons of object `index`, (P, 2) float32 copies."""
-        first, last = int(self.object_offsets[index]), int(self.object_offsets[index + 1])
+    @classmethod
+    def pack(cls, objects: Iterable[Iterable[np.ndarray]]) -> FlatPolygons:
+        """Pack the polygons of each object, (P, 2) arrays."""
+        outlines = [list(polygons) for polygons in objects]
+        flat = [
+            np.asarray(points, dtype=np.float32) for polygons in outlines for points in polygons
+        ]
+        return cls(
+            np.concatenate([np.zeros((0, 2), np.float32), *flat]),
+            _offsets([len(points) for points in flat]),
+            _offsets([len(polygons) for polygons in outlines]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[FlatPolygons]) -> FlatPolygons:
+        """The objects of all parts, one part after the other."""
+        return cls(
+            np.concatenate([part.points for part in parts]),
+            _offsets(np.concatenate([np.diff(part.point_offsets) for part in parts])),
+            _offsets(np.concatenate([np.diff(part.object_offsets) for part in parts])),
+        )
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.object_offsets) - 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        """The polygons of an object, (P, 2) views."""
+        first, last = self.object_offsets[index], self.object_offsets[index + 1]
         ends = self.point_offsets
-        return [self.points[ends[q] : ends[q + 1]].copy() for q in range(first, last)]
+        return tuple(self.points[ends[q] : ends[q + 1]] for q in range(first, last))
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """The polygons of each object."""
+        return (self[index] for index in range(len(self)))
+
+    def span(self, start: int, stop: int) -> FlatPolygons:
+        """The objects from `start` up to `stop`; the points are copies."""
+        objects = self.object_offsets[start : stop + 1]
+        polygons = self.point_offsets[objects[0] : objects[-1] + 1]
+        points = self.points[polygons[0] : polygons[-1]].copy()
+        return FlatPolygons(points, polygons - polygons[0], objects - objects[0])
+
+    def take(self, rows: np.ndarray) -> FlatPolygons:
+        """The objects `rows` (K,), indices or a mask of all objects; the points are copies."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        first, counts = self.object_offsets[rows], np.diff(self.object_offsets)[rows]
+        polygons = _spans(first, counts)
+        lengths = np.diff(self.point_offsets)[polygons]
+        points = self.points[_spans(self.point_offsets[polygons], lengths)]
+        return FlatPolygons(points, _offsets(lengths), _offsets(counts))
+
+    def at(self, points: np.ndarray) -> FlatPolygons:
+        """The same outlines with their points elsewhere, (P, 2)."""
+        return FlatPolygons(points, self.point_offsets, self.object_offsets)
+
+    @property
+    def points_of_objects(self) -> np.ndarray:
+        """How many points each object has, (M,) int64; 0 without an outline."""
+        return np.diff(self.point_offsets[self.object_offsets])
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (K, 4) xyxy around the K objects that have outlines, and which those are (M,)."""
+        outlined = self.points_of_objects > 0
+        starts = self.point_offsets[self.object_offsets[:-1][outlined]]
+        if not len(starts):
+            return np.zeros((0, 4), dtype=np.float32), outlined
+        least = np.minimum.reduceat(self.points, starts)
+        return np.concatenate((least, np.maximum.reduceat(self.points, starts)), axis=1), outlined
+
+
+def _offsets(counts: Sequence[int] | np.ndarray) -> np.ndarray:
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+
+
+def _spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The indices starts[i] ... starts[i] + counts[i] - 1 of all i, in one array."""
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
 
 
 def pack_polygons(segmentations: Iterable[Any]) -> tuple[FlatPolygons, list[int]]:

@@ -89,7 +89,9 @@ def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
     loader = datamodule.train_dataloader()
     augmented = loader.dataset
     assert isinstance(augmented, TrainDataset)
-    plain = TrainDataset(augmented.annotations, Augmentation(), augmented.image_size, seed=0)
+    plain = TrainDataset(
+        augmented.annotations, augmented.read, Augmentation(), augmented.image_size, seed=0
+    )
     for key in loader.sampler:
         yield Entry(
             Path(augmented.annotations.pictures.name(key.picture)).name,
@@ -125,7 +127,7 @@ def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image
     """Scaled before it is drawn on, so that lines and letters are of one size."""
     image = resize_longest(sample.image, side, smooth=True)
     scaled = resize_sample(sample, side)
-    objects = (scaled.boxes, scaled.labels, scaled.polygons)
+    objects = (scaled.boxes, scaled.labels, list(scaled.polygons))
     return Image.fromarray(draw_objects(image, *objects, class_names))
 
 

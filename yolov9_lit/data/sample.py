@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-Polygons = tuple[tuple[np.ndarray, ...], ...]
-"""For each object its outlines, (P, 2) float32 xy in pixels; none where unknown."""
+from yolov9_lit.data.polygons import FlatPolygons
 
 
 @dataclass(frozen=True)
@@ -19,27 +18,37 @@ class Sample:
         image: (H, W, 3) uint8 RGB.
         boxes: (K, 4) float32 xyxy in pixels.
         labels: (K,) int64 class indices.
-        polygons: K entries.
+        polygons: for each object its outlines, (P, 2) float32 xy in pixels; none where unknown.
+            Any sequence of sequences may be given: it is packed.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
-    polygons: Polygons
+    polygons: FlatPolygons
+
+    def __post_init__(self) -> None:
+        """Pack the polygons."""
+        if not isinstance(self.polygons, FlatPolygons):
+            object.__setattr__(self, "polygons", FlatPolygons.pack(self.polygons))
 
     def keep(self, mask: np.ndarray) -> Sample:
         """The objects where `mask` (K,) is True."""
-        polygons = tuple(p for p, kept in zip(self.polygons, mask, strict=True) if kept)
-        return replace(self, boxes=self.boxes[mask], labels=self.labels[mask], polygons=polygons)
+        if mask.all():
+            return self
+        return self.with_objects(self.boxes[mask], self.labels[mask], self.polygons.take(mask))
+
+    def with_objects(self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons) -> Sample:
+        """This picture with other objects."""
+        return Sample(self.image, boxes, labels, polygons)
 
     def with_objects_of(self, others: Sequence[Sample]) -> Sample:
         """This picture with the other samples' objects added, their coordinates unchanged."""
         samples = (self, *others)
-        return replace(
-            self,
-            boxes=np.concatenate([s.boxes for s in samples]),
-            labels=np.concatenate([s.labels for s in samples]),
-            polygons=tuple(p for s in samples for p in s.polygons),
+        return self.with_objects(
+            np.concatenate([s.boxes for s in samples]),
+            np.concatenate([s.labels for s in samples]),
+            FlatPolygons.joined([s.polygons for s in samples]),
         )
 
 
@@ -48,9 +57,9 @@ def moved(sample: Sample, image: np.ndarray, x: float, y: float) -> Sample:
     shift = np.array([x, y], dtype=np.float32)
     return Sample(
         image=image,
-        boxes=sample.boxes + np.tile(shift, 2),
+        boxes=(sample.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4),
         labels=sample.labels,
-        polygons=tuple(tuple(points + shift for points in p) for p in sample.polygons),
+        polygons=sample.polygons.at(sample.polygons.points + shift),
     )
 
 

@@ -11,14 +11,15 @@ from torch.utils.data import Sampler
 
 from yolov9_lit.data.dataset import EvalKey, TrainKey
 from yolov9_lit.data.letterbox import evaluation_shape
-from yolov9_lit.data.transforms.pipeline import Choices
 
 
 class EpochSampler(Sampler[TrainKey], ABC):
     """A shuffled epoch of training keys, an equal share for each rank, from any point of it on.
 
     Every picture comes once an epoch; where the ranks' shares would differ by one, some come
-    twice. Lightning tells the epoch by `set_epoch`.
+    twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools: pictures that
+    follow each other are mixed with each other alone, so that a cache of a pool's size spares
+    decoding them again.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class EpochSampler(Sampler[TrainKey], ABC):
         closing_from_epoch: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        pool: int | None = None,
     ) -> None:
         """Set the shares.
 
@@ -37,12 +39,15 @@ class EpochSampler(Sampler[TrainKey], ABC):
             closing_from_epoch: first epoch without the transforms that close; None for never.
             rank: whose share.
             world_size: number of ranks.
+            pool: number of pictures that are mixed with each other; None for all that are shuffled
+                together.
         """
         self.count = count
         self.seed = seed
         self.closing_from_epoch = closing_from_epoch
         self.rank = rank
         self.world_size = world_size
+        self.pool = pool or count
         self.epoch = 0
         self._skipped = 0
 
@@ -62,8 +67,14 @@ class EpochSampler(Sampler[TrainKey], ABC):
         """Give this rank's keys."""
         epoch, skipped, self._skipped = self.epoch, self._skipped, 0
         closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
-        for picture, partners in self._order(epoch, skipped):
-            yield TrainKey(picture, epoch, closing, partners)
+        for stretch in self._stretches(epoch, skipped):
+            last_whole = max(len(stretch) - self.pool, 0)  # The rest is mixed with some before it.
+            for start in range(0, len(stretch), self.pool):
+                pool = stretch[start : start + self.pool]
+                partners = stretch[min(start, last_whole) :][: self.pool]
+                for picture in pool[skipped:]:
+                    yield TrainKey(picture, epoch, closing, partners)
+                skipped = max(skipped - len(pool), 0)
 
     def layout(self) -> dict[str, int]:
         """What decides which pictures come first, in words for a message."""
@@ -74,18 +85,20 @@ class EpochSampler(Sampler[TrainKey], ABC):
         }
 
     @abstractmethod
-    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
-        """This rank's pictures after the skipped ones, each with those it may be mixed with."""
+    def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
+        """This rank's pictures in their order, cut where those end that are shuffled together.
+
+        `skipped` says how many of the first will not be read.
+        """
 
 
 class TrainSampler(EpochSampler):
     """Shuffles all pictures; the ranks take turns."""
 
-    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
+    def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
         shares = np.resize(order, len(self) * self.world_size)
-        for index in shares[self.rank :: self.world_size][skipped:]:
-            yield int(index), range(self.count)
+        yield shares[self.rank :: self.world_size].tolist()
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):

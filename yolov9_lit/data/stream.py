@@ -31,8 +31,8 @@ class StreamDataModule(DetectionDataModule):
         root: str | Path,
         *args: Any,
         window_shards: int = 8,
-        cache_dir: str | Path = "~/.cache/yolov9_lit/shards",
-        cache_gb: float = 100.0,
+        shard_cache_dir: str | Path = "~/.cache/yolov9_lit/shards",
+        shard_cache_gb: float = 100.0,
         **kwargs: Any,
     ) -> None:
         """Set the parts; nothing is read yet.
@@ -41,14 +41,16 @@ class StreamDataModule(DetectionDataModule):
             root: folder, or address that fsspec reads, that the splits' paths start from.
             args: of `DetectionDataModule`.
             window_shards: shards whose pictures are shuffled and mixed together.
-            cache_dir: folder for fetched shards, for all processes of a machine.
-            cache_gb: most gigabytes of them.
+            shard_cache_dir: folder for fetched shards, for all processes of a machine.
+            shard_cache_gb: most gigabytes of them.
             kwargs: of `DetectionDataModule`.
         """
         super().__init__(root, *args, **kwargs)
         self.address = str(root).rstrip("/")
         self.window_shards = window_shards
-        self.cache = ShardCache(Path(cache_dir).expanduser(), int(cache_gb * 10**9))
+        self.shard_cache = ShardCache(
+            Path(shard_cache_dir).expanduser(), int(shard_cache_gb * 10**9)
+        )
         self._shards: dict[str, Shards] = {}
 
     @property
@@ -80,7 +82,7 @@ class StreamDataModule(DetectionDataModule):
         place = self._place(self._paths(split)[1])
         if split == "train" or is_remote(place) or (Path(place) / MANIFEST).is_file():
             if split not in self._shards:
-                self._shards[split] = open_shards(place, self.cache)
+                self._shards[split] = open_shards(place, self.shard_cache)
             return self._shards[split]
         return None
 
@@ -104,9 +106,9 @@ class StreamDataModule(DetectionDataModule):
         ranks = self.trainer.num_devices if self.trainer else 1
         together = 3 * self.window_shards * ranks if split == "train" else len(sizes)
         needed = sum(sizes[:together])
-        if needed > self.cache.limit:
+        if needed > self.shard_cache.limit:
             raise UserError(
-                f"data.cache_gb is {self.cache.limit / 10**9:g}, but {split} needs "
+                f"data.shard_cache_gb is {self.shard_cache.limit / 10**9:g}, but {split} needs "
                 f"{needed / 10**9:.3g} on each machine: raise it, "
                 "or lower data.window_shards and write smaller shards."
             )
@@ -120,5 +122,6 @@ class StreamDataModule(DetectionDataModule):
             self.seed,
             self._closing_from_epoch(),
             *self._rank_and_world(),
+            self.partner_pool,
             announce=FetchAhead(annotations.pictures) if remote else None,
         )

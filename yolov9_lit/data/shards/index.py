@@ -7,6 +7,7 @@ difference how many pictures there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.pictures import PictureSource
 from yolov9_lit.data.polygons import FlatPolygons
 
+_POLYGONS = tuple(field.name for field in fields(FlatPolygons))
 _OWN = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
 
 
@@ -33,13 +35,13 @@ class Members(NamedTuple):
     checksums: np.ndarray
 
 
-_FILES = (*_OWN, *FlatPolygons._fields, *Members._fields)
+_FILES = (*_OWN, *_POLYGONS, *Members._fields)
 
 
 def write_index(folder: Path, annotations: Annotations, members: Members) -> Iterable[str]:
     """Writes the arrays; gives their files' names from `folder` on."""
     arrays = {name: getattr(annotations, name) for name in _OWN}
-    arrays |= annotations.polygons._asdict() | members._asdict()
+    arrays |= vars(annotations.polygons) | members._asdict()
     for name, path in index_files().items():
         (folder / path).parent.mkdir(exist_ok=True)
         np.save(folder / path, arrays[name])
@@ -71,7 +73,7 @@ def map_index(
         path=path,
         pictures=source(Members(*(arrays[name] for name in Members._fields))),
         categories=categories,
-        polygons=FlatPolygons(*(arrays[name] for name in FlatPolygons._fields)),
+        polygons=FlatPolygons(*(arrays[name] for name in _POLYGONS)),
         **own,
     )
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from yolov9_lit.data.samplers import EpochSampler
-from yolov9_lit.data.transforms.pipeline import Choices
 
 
 class Spans:
@@ -51,7 +50,7 @@ class WindowSampler(EpochSampler):
 
     Each rank has an equal stretch of the shuffled shards, so it reads its share of the data and,
     at the stretch's ends, two shards that it has in common with its neighbours. Pictures are mixed
-    with others of their window.
+    with others of their window alone.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class WindowSampler(EpochSampler):
         closing_from_epoch: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        pool: int | None = None,
         announce: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         """Set the shares.
@@ -73,9 +73,10 @@ class WindowSampler(EpochSampler):
             closing_from_epoch: first epoch without the transforms that close; None for never.
             rank: whose share.
             world_size: number of ranks.
+            pool: number of pictures that are mixed with each other; None for all of a window.
             announce: is told the shards of a window when the one before it begins.
         """
-        super().__init__(int(firsts[-1]), seed, closing_from_epoch, rank, world_size)
+        super().__init__(int(firsts[-1]), seed, closing_from_epoch, rank, world_size, pool)
         self.firsts = firsts
         self.window = window
         self.announce = announce
@@ -84,15 +85,14 @@ class WindowSampler(EpochSampler):
         """See `EpochSampler`."""
         return {**super().layout(), "shards a window": self.window}
 
-    def _order(self, epoch: int, skipped: int) -> Iterator[tuple[int, Choices]]:
+    def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, epoch))
         windows = self._windows(rng.permutation(len(self.firsts) - 1))
         for number, window in enumerate(windows):
             order = rng.permutation(window.share)
             if skipped < len(order) and self.announce and number + 1 < len(windows):
                 self.announce(windows[number + 1].shards)
-            for position in order[skipped:]:
-                yield window.pictures[int(position)], window.pictures
+            yield [window.pictures[position] for position in order.tolist()]
             skipped = max(skipped - len(order), 0)
 
     def _windows(self, shards: np.ndarray) -> list[Window]:

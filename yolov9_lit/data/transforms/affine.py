@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Polygons, Sample, clipped
+from yolov9_lit.data.sample import Sample, clipped
 
 
 class RandomAffine:
@@ -48,21 +48,45 @@ class RandomAffine:
     ) -> Sample:
         """(h, w) picture -> (size, size)."""
         size = self.image_size
-        matrix, factor = self._matrix(sample.image.shape[:2], rng)
+        matrix, factor = self.draw(sample.image.shape[:2], rng)
         image = cv2.warpAffine(
-            sample.image, matrix[:2], (size, size), flags=cv2.INTER_LINEAR, borderValue=(GREY,) * 3
+            sample.image,
+            _of_pixel_centres(matrix),
+            (size, size),
+            flags=cv2.INTER_LINEAR,
+            borderValue=(GREY,) * 3,
         )
-        linear = matrix[:2].astype(np.float32)
-        polygons = tuple(tuple(_warp(q, linear) for q in p) for p in sample.polygons)
-        boxes = clipped(_warp_boxes(sample.boxes, polygons, linear), size, size)
-        edges = np.array([size, size], dtype=np.float32)
-        polygons = tuple(tuple(np.clip(q, 0, edges) for q in p) for p in polygons)
-        outlined = bool(polygons) and all(polygons)
-        keep = worth_keeping(sample.boxes * factor, boxes, 0.01 if outlined else 0.1)
-        return Sample(image, boxes, sample.labels, polygons).keep(keep)
+        corners = sample.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2)
+        warped = _warp(corners, matrix).reshape(-1, 4, 2)
+        boxes = np.concatenate((warped.min(axis=1), warped.max(axis=1)), axis=1)
+        polygons = sample.polygons.at(_warp(sample.polygons.points, matrix))
+        return self.settled(sample, factor, Sample(image, boxes, sample.labels, polygons))
 
-    def _matrix(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """A (3, 3) matrix in pixels and its scale factor."""
+    @property
+    def upright(self) -> bool:
+        """Whether it only scales and shifts."""
+        return self.degrees == self.shear == 0
+
+    def settled(self, before: Sample, factor: float, after: Sample) -> Sample:
+        """Fit the warped objects into the square and leave out those that are hardly seen.
+
+        Args:
+            before: the sample before the warp.
+            factor: it was scaled by.
+            after: on the square, its boxes and outlines where the warp moved them.
+        """
+        size = self.image_size
+        boxes = after.boxes.copy()
+        around, outlined = after.polygons.bounds()
+        boxes[outlined] = around
+        boxes = clipped(boxes, size, size)
+        polygons = after.polygons.at(np.clip(after.polygons.points, 0, size))
+        least_area = 0.01 if len(outlined) and outlined.all() else 0.1
+        keep = worth_keeping(before.boxes * factor, boxes, least_area)
+        return after.with_objects(boxes, after.labels, polygons).keep(keep)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """A warp of a picture (height, width): a (2, 3) matrix in pixels and its scale factor."""
         height, width = shape
         factor = rng.uniform(1 - self.scale, 1 + self.scale)
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
@@ -73,7 +97,7 @@ class RandomAffine:
         rotate = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
         slant = np.array([[1, shear_x, 0], [shear_y, 1, 0], [0, 0, 1]])
         place = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]])
-        return place @ slant @ rotate @ to_origin, factor
+        return (place @ slant @ rotate @ to_origin)[:2], factor
 
 
 def worth_keeping(before: np.ndarray, after: np.ndarray, least_area: float) -> np.ndarray:
@@ -86,16 +110,10 @@ def worth_keeping(before: np.ndarray, after: np.ndarray, least_area: float) -> n
 
 
 def _warp(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def _warp_boxes(boxes: np.ndarray, polygons: Polygons, matrix: np.ndarray) -> np.ndarray:
-    """Boxes around the warped corners; around the warped (4, 2) outlines where there are any."""
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2)
-    warped = _warp(corners, matrix).reshape(-1, 4, 2)
-    result = np.concatenate((warped.min(axis=1), warped.max(axis=1)), axis=1).astype(np.float32)
-    for i, outlines in enumerate(polygons):
-        if outlines:
-            points = np.concatenate(outlines)
-            result[i] = (*points.min(axis=0), *points.max(axis=0))
-    return result
+def _of_pixel_centres(matrix: np.ndarray) -> np.ndarray:
+    """The matrix for OpenCV, to whom whole numbers are the centres of pixels, not their corners."""
+    half = np.full(2, 0.5)
+    return np.column_stack((matrix[:, :2], _warp(half, matrix) - half))

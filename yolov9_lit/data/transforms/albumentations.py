@@ -8,6 +8,7 @@ from dataclasses import replace
 import albumentations as A
 import numpy as np
 
+from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Sample
 
 
@@ -41,7 +42,7 @@ class Albumentations:
             image=np.ascontiguousarray(result["image"]),
             boxes=np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4),
             labels=sample.labels[kept],
-            polygons=((),) * len(kept),
+            polygons=FlatPolygons.pack([()] * len(kept)),
         )
 
 

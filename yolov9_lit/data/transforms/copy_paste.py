@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Sample
 
 MOST_COVERED = 0.3
@@ -29,44 +31,59 @@ class CopyPaste:
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
         """Same size, some more objects."""
-        outlined = [i for i, polygons in enumerate(sample.polygons) if polygons]
+        copied = self.choose(sample, rng)
+        if not len(copied):
+            return sample
+        result = with_copies(sample, copied)
+        outlines = (result.polygons[len(sample.boxes) + i] for i in range(len(copied)))
+        mask = filled(sample.image.shape[:2], (points for q in outlines for points in q))
+        image = cv2.copyTo(cv2.flip(sample.image, 1), mask, sample.image.copy())
+        return replace(result, image=image)
+
+    def choose(self, sample: Sample, rng: np.random.Generator) -> np.ndarray:
+        """The objects to copy, indices."""
+        outlined = np.flatnonzero(sample.polygons.points_of_objects)
         tries = round(self.p * len(outlined))
-        if not tries:
-            return sample
-        height, width = sample.image.shape[:2]
-        boxes, copied = sample.boxes, []
-        mask = np.zeros((height, width), dtype=np.uint8)
-        for i in rng.choice(outlined, tries, replace=False):
-            box = _mirrored_box(sample.boxes[i], width)
-            if (_covered(box, boxes) < MOST_COVERED).all():
-                boxes = np.concatenate((boxes, box[None]))
-                copied.append(i)
-                for points in _mirrored(sample.polygons[i], width):
-                    cv2.fillPoly(mask, [points.round().astype(np.int32)], 1)
-        if not copied:
-            return sample
-        visible = mask.astype(bool)
-        image = sample.image.copy()
-        image[visible] = sample.image[:, ::-1][visible]
-        return Sample(
-            image=image,
-            boxes=boxes,
-            labels=np.concatenate((sample.labels, sample.labels[copied])),
-            polygons=sample.polygons + tuple(_mirrored(sample.polygons[i], width) for i in copied),
-        )
+        width = sample.image.shape[1]
+        taken = np.concatenate((sample.boxes, np.zeros((tries, 4), dtype=np.float32)))
+        areas = np.prod(taken[:, 2:] - taken[:, :2], axis=1)
+        count, chosen = len(sample.boxes), []
+        for i in rng.choice(outlined, tries, replace=False) if tries else ():
+            box = _mirrored_boxes(sample.boxes[i], width)
+            if (_overlap(box, taken[:count]) < MOST_COVERED * areas[:count]).all():
+                taken[count], areas[count] = box, areas[i]
+                chosen.append(i)
+                count += 1
+        return np.array(chosen, dtype=np.int64)
 
 
-def _mirrored_box(box: np.ndarray, width: int) -> np.ndarray:
-    return np.array([width - box[2], box[1], width - box[0], box[3]], dtype=np.float32)
+def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
+    """The sample with mirrored copies of the objects `rows` behind its own; same picture."""
+    width = sample.image.shape[1]
+    polygons = sample.polygons.take(rows)
+    x, y = polygons.points.T
+    mirrored = polygons.at(np.stack((width - x, y), axis=1))
+    return sample.with_objects(
+        np.concatenate((sample.boxes, _mirrored_boxes(sample.boxes[rows], width))),
+        np.concatenate((sample.labels, sample.labels[rows])),
+        FlatPolygons.joined((sample.polygons, mirrored)),
+    )
 
 
-def _mirrored(polygons: tuple[np.ndarray, ...], width: int) -> tuple[np.ndarray, ...]:
-    return tuple(np.stack((width - q[:, 0], q[:, 1]), axis=1) for q in polygons)
+def filled(shape: tuple[int, ...], polygons: Iterable[np.ndarray]) -> np.ndarray:
+    """A mask (h, w) uint8, 1 inside the polygons (P, 2)."""
+    mask = np.zeros(shape, dtype=np.uint8)
+    for points in polygons:
+        cv2.fillPoly(mask, [points.round().astype(np.int32)], 1)
+    return mask
 
 
-def _covered(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Share of each of `boxes` (K, 4) that `box` (4,) covers, (K,) in 0..1."""
-    width = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
-    height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return np.clip(width, 0, None) * np.clip(height, 0, None) / np.maximum(area, 1e-9)
+def _mirrored_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
+    left, top, right, bottom = boxes.T
+    return np.array([width - right, top, width - left, bottom]).T
+
+
+def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Area that `box` (4,) shares with each of `boxes` (K, 4), (K,)."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    return np.prod(sides.clip(0), axis=1)

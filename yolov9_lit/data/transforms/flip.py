@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from yolov9_lit.data.sample import Sample
@@ -34,15 +35,7 @@ def flipped(sample: Sample, axis: int) -> Sample:
     boxes = sample.boxes.copy()
     boxes[:, axis] = length - sample.boxes[:, axis + 2]
     boxes[:, axis + 2] = length - sample.boxes[:, axis]
-    return Sample(
-        image=np.ascontiguousarray(np.flip(sample.image, 1 - axis)),
-        boxes=boxes,
-        labels=sample.labels,
-        polygons=tuple(tuple(_mirrored(q, axis, length) for q in p) for p in sample.polygons),
-    )
-
-
-def _mirrored(points: np.ndarray, axis: int, length: int) -> np.ndarray:
-    points = points.copy()
+    points = sample.polygons.points.copy()
     points[:, axis] = length - points[:, axis]
-    return points
+    image = cv2.flip(sample.image, 1 - axis)  # OpenCV's 1 is left and right
+    return Sample(image, boxes, sample.labels, sample.polygons.at(points))

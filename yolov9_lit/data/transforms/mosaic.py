@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Sample, clipped, moved
+
+
+class Tile(NamedTuple):
+    """A piece of a picture on a canvas: (h, w, 3) uint8, its corner at (left, top)."""
+
+    image: np.ndarray
+    left: int
+    top: int
+
+
+class Scene(NamedTuple):
+    """A mosaic before it is drawn.
+
+    Attributes:
+        tiles: what is seen of the pictures; they lie side by side.
+        objects: K objects on a blank canvas.
+        owners: (K,) int64, the tile that shows an object.
+    """
+
+    tiles: tuple[Tile, ...]
+    objects: Sample
+    owners: np.ndarray
 
 
 class Mosaic:
@@ -33,38 +57,41 @@ class Mosaic:
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
         """(h, w) picture -> (2 x size, 2 x size) canvas."""
-        if rng.random() >= self.p:
+        scene = self.arrange(sample, rng, another)
+        if scene is None:
             return sample
+        canvas = scene.objects.image.copy()
+        for image, left, top in scene.tiles:
+            canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+        return replace(scene.objects, image=canvas)
+
+    def arrange(
+        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
+    ) -> Scene | None:
+        """Draw the pictures and their places; None where the sample is to stay alone."""
+        if rng.random() >= self.p:
+            return None
         side = 2 * self.image_size
-        canvas = np.full((side, side, 3), GREY, dtype=np.uint8)
-        x, y = rng.uniform(side / 4, 3 * side / 4, 2).astype(int)
-        tiles = []
+        blank = np.broadcast_to(np.uint8(GREY), (side, side, 3))
+        x, y = rng.uniform(side / 4, 3 * side / 4, 2).astype(int).tolist()
+        tiles, placed = [], []
         group = (sample, another(), another(), another())
         for i, k in enumerate(rng.permutation(4)):
-            tile = group[k]
-            height, width = tile.image.shape[:2]
+            height, width = group[k].image.shape[:2]
             left = x - width if i % 2 == 0 else x
             top = y - height if i < 2 else y
-            tiles.append(_paste(canvas, tile, left, top))
-        merged = tiles[0].with_objects_of(tiles[1:])
-        return merged.keep(_has_area(merged.boxes))
+            tiles.append(_visible(group[k].image, left, top, side))
+            placed.append(moved(group[k], blank, left, top))
+        merged = placed[0].with_objects_of(placed[1:])
+        points = np.clip(merged.polygons.points, 0, side)
+        boxes = clipped(merged.boxes, side, side)
+        seen = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+        owners = np.repeat(np.arange(4), [len(part.boxes) for part in placed])
+        objects = merged.with_objects(boxes, merged.labels, merged.polygons.at(points))
+        return Scene(tuple(tiles), objects.keep(seen), owners[seen])
 
 
-def _paste(canvas: np.ndarray, tile: Sample, left: int, top: int) -> Sample:
-    """Write the tile's visible part on the canvas; its objects in the canvas's coordinates."""
-    side = len(canvas)
-    height, width = tile.image.shape[:2]
-    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, side), min(top + height, side)
-    canvas[y1:y2, x1:x2] = tile.image[y1 - top : y2 - top, x1 - left : x2 - left]
-    placed = moved(tile, canvas, left, top)
-    edges = np.array([side, side], dtype=np.float32)
-    return Sample(
-        image=canvas,
-        boxes=clipped(placed.boxes, side, side),
-        labels=placed.labels,
-        polygons=tuple(tuple(np.clip(q, 0, edges) for q in p) for p in placed.polygons),
-    )
-
-
-def _has_area(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+def _visible(image: np.ndarray, left: int, top: int, side: int) -> Tile:
+    """The part of a picture that lies on the canvas, a view."""
+    x, y = max(left, 0), max(top, 0)
+    return Tile(image[y - top : max(side - top, 0), x - left : max(side - left, 0)], x, y)

@@ -10,6 +10,7 @@ import numpy as np
 
 from yolov9_lit.data.letterbox import pad_centred, resize_longest
 from yolov9_lit.data.sample import Sample, moved
+from yolov9_lit.data.transforms.one_warp import fused
 
 
 class Transform(Protocol):
@@ -28,18 +29,6 @@ class Transform(Protocol):
         ...
 
 
-class Choices(Protocol):
-    """Indices of pictures to draw from: a range, or what is like one."""
-
-    def __len__(self) -> int:
-        """How many."""
-        ...
-
-    def __getitem__(self, position: int, /) -> int:
-        """The index at a position, from 0 on."""
-        ...
-
-
 class Augmentation:
     """A list of transforms on pictures scaled to the training size."""
 
@@ -51,7 +40,7 @@ class Augmentation:
         self,
         draw: Callable[[int], Sample],
         index: int,
-        partners: Choices,
+        partners: Sequence[int],
         *,
         image_size: int,
         rng: np.random.Generator,
@@ -67,7 +56,9 @@ class Augmentation:
             rng: all randomness comes from here.
             closing: leave out the transforms that close.
         """
-        active = [t for t in self.transforms if not (closing and getattr(t, "closes", False))]
+        active = fused(
+            [t for t in self.transforms if not (closing and getattr(t, "closes", False))]
+        )
 
         def run(index: int, upto: int) -> Sample:
             sample = draw(index)
@@ -93,12 +84,17 @@ def letterboxed(sample: Sample, image_size: int) -> Sample:
 
 def resize_sample(sample: Sample, image_size: int) -> Sample:
     """The sample with its longest side scaled to `image_size`."""
-    image = resize_longest(sample.image, image_size, smooth=False)
     height, width = sample.image.shape[:2]
-    scale = np.array([image.shape[1] / width, image.shape[0] / height], dtype=np.float32)
-    return replace(
-        sample,
-        image=image,
-        boxes=sample.boxes * np.tile(scale, 2),
-        polygons=tuple(tuple(points * scale for points in p) for p in sample.polygons),
-    )
+    image = resize_longest(sample.image, image_size, smooth=False)
+    return scaled_objects(replace(sample, image=image), height, width)
+
+
+def scaled_objects(sample: Sample, height: int, width: int) -> Sample:
+    """The sample with its objects scaled to its picture from one of (height, width) pixels."""
+    h, w = sample.image.shape[:2]
+    if (h, w) == (height, width):
+        return sample
+    scale = np.array([w / width, h / height], dtype=np.float32)
+    polygons = sample.polygons.at(sample.polygons.points * scale)
+    boxes = (sample.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
+    return sample.with_objects(boxes, sample.labels, polygons)

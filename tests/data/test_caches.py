@@ -1,0 +1,221 @@
+"""Caches change nothing but the time, keep their limit, and belong to their data."""
+
+import multiprocessing
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from yolov9_lit.configs import build, compose
+from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.disk_cache import open_disk_cache
+from yolov9_lit.data.ram_cache import RamCache
+from yolov9_lit.data.samplers import TrainSampler
+from yolov9_lit.data.scaled import ScaledPictures
+from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.errors import UserError
+
+SIZE = 96
+COUNT = 20
+PICTURE_GB = SIZE * SIZE * 3 / 2**30
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_shapes(tmp_path / "shapes", train=COUNT, val=2, image_size=120)
+
+
+@pytest.fixture
+def annotations(root):
+    return read_coco(root / "annotations" / "instances_train2017.json", root / "train2017")
+
+
+@pytest.fixture
+def read(annotations):
+    return ScaledPictures(annotations.pictures, annotations.sizes, SIZE)
+
+
+def refuse(index):
+    raise AssertionError("it should be there")
+
+
+def files(root, split):
+    return f"{split}2017", f"annotations/instances_{split}2017.json"
+
+
+def loader(root, **settings):
+    augmentation = build(compose("train", ["augment=paper", f"data.image_size={SIZE}"]).augment)
+    module = DetectionDataModule(
+        root,
+        *files(root, "train"),
+        *files(root, "val"),
+        image_size=SIZE,
+        batch_size=4,
+        augmentation=augmentation,
+        partner_pool=8,
+        **({"num_workers": 0} | settings),
+    )
+    module.setup("fit")
+    return module.train_dataloader()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("cache", "gigabytes"),
+    [("ram", 1.0), ("ram", 5 * PICTURE_GB), ("disk", 1.0), ("disk", 5 * PICTURE_GB)],
+)
+def test_same_batches_with_and_without(root, cache, gigabytes, workers):
+    plain = loader(root, cache=None)
+    cached = loader(root, cache=cache, cache_gb=gigabytes, num_workers=workers)
+    for epoch in range(2):
+        plain.sampler.set_epoch(epoch)
+        cached.sampler.set_epoch(epoch)
+        for one, other in zip(plain, cached, strict=True):
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.targets.boxes, other.targets.boxes)
+
+
+def test_pictures_of_a_pool_are_decoded_once(annotations, read):
+    """Each pool is a fifth of the pictures; a cache of a pool and what is read ahead suffices."""
+    seen = []
+    cache = RamCache(lambda i: (seen.append(i), read(i))[1], COUNT, SIZE, 8 * PICTURE_GB)
+    for key in TrainSampler(COUNT, seed=0, pool=4):
+        for index in (key.picture, *key.partners):
+            cache(index)
+    assert sorted(seen) == list(range(COUNT))
+
+
+def test_pools_cover_the_epoch():
+    keys = list(TrainSampler(22, seed=3, rank=1, world_size=2, pool=4))
+    share = [key.picture for key in keys]
+    for position, key in enumerate(keys):
+        assert len(key.partners) == 4
+        assert key.picture in key.partners
+        assert set(key.partners) <= set(share)
+        assert key.partners == keys[position - position % 4].partners
+    assert all(len(key.partners) == 11 for key in TrainSampler(11, seed=0, pool=64))
+
+
+def test_memory_of_the_cache_is_limited(read):
+    cache = RamCache(read, COUNT, SIZE, 3.5 * PICTURE_GB)
+    for index in range(COUNT):
+        assert np.array_equal(cache(index).image, read(index).image)
+    cache.read = refuse
+    for index in range(COUNT - 3, COUNT):
+        cache(index)
+    with pytest.raises(AssertionError):
+        cache(COUNT - 4)
+    with pytest.raises(UserError, match=r"data\.cache_gb=.* has no room for a picture of 96"):
+        RamCache(read, COUNT, SIZE, 0.5 * PICTURE_GB)
+
+
+def test_what_one_process_decodes_is_there_for_the_others(read):
+    cache = RamCache(read, COUNT, SIZE, 1.0)
+    worker = multiprocessing.Process(target=cache, args=(7,))
+    worker.start()
+    worker.join()
+    cache.read = refuse
+    assert np.array_equal(cache(7).image, read(7).image)
+    with pytest.raises(AssertionError):
+        cache(8)
+
+
+def disk_cache(read, annotations, folder, gigabytes=1.0, size=SIZE):
+    return open_disk_cache(read, annotations, size, gigabytes, folder)
+
+
+def test_the_disk_cache_is_found_again_and_keeps_its_limit(read, annotations, tmp_path):
+    limit = 4.5 * PICTURE_GB
+    first = disk_cache(read, annotations, tmp_path / "cache", limit)
+    for index in range(COUNT):
+        first(index)
+    written = [p.stat().st_size for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert 3 * PICTURE_GB < sum(written) / 2**30 <= limit
+    again = disk_cache(refuse, annotations, tmp_path / "cache", limit)
+    for index in range(len(written)):
+        assert np.array_equal(again(index).image, read(index).image)
+    with pytest.raises(AssertionError):
+        again(COUNT - 1)
+
+
+def test_a_cache_of_other_pictures_is_not_used(read, annotations, tmp_path, caplog):
+    caplog.set_level("INFO")
+    disk_cache(read, annotations, tmp_path)(0)
+    path = annotations.pictures.folder / str(annotations.pictures.names[0])
+    cv2.imwrite(str(path), np.zeros((120, 120, 3), np.uint8))
+    assert disk_cache(read, annotations, tmp_path)(0).image.max() == 0
+    assert "was made of other pictures: deleted" in caplog.text
+    assert len(list(tmp_path.glob("instances_*"))) == 1
+    disk_cache(read, annotations, tmp_path, size=SIZE // 2)
+    assert len(list(tmp_path.glob("instances_*"))) == 2, "another size has its own"
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1000])
+def test_half_a_file_is_not_used(read, annotations, tmp_path, kept):
+    cache = disk_cache(read, annotations, tmp_path)
+    cache(0)
+    path = cache.folder / "0.rgb"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert np.array_equal(cache(0).image, read(0).image)
+    assert path.stat().st_size > SIZE * SIZE
+
+
+def test_mistakes(read, annotations, root):
+    (root / "file").write_text("")
+    with pytest.raises(UserError, match=r"the cache .*file cannot be written"):
+        disk_cache(read, annotations, root / "file")
+    with pytest.raises(UserError, match=r"data\.cache=rom is unknown"):
+        loader(root, cache="rom")
+
+
+def test_large_pictures_are_decoded_smaller(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    picture = cv2.resize(noise, (401, 301), interpolation=cv2.INTER_CUBIC)
+
+    class Pictures:
+        def name(self, index):
+            return "picture"
+
+        def encoded(self, index):
+            return cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes()
+
+    def scaled(size, said=(301, 401)):
+        return ScaledPictures(Pictures(), np.array([said]), size)(0)
+
+    for size in (401, 200, 100, 50, 30):
+        image, height, width = scaled(size)
+        assert (height, width) == (301, 401)
+        assert max(image.shape) == size
+        expected = cv2.resize(picture, image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(image.astype(int) - expected).mean() < 8
+    assert scaled(50, said=(3010, 4010))[1:] == (301, 401), "the picture tells, not the file"
+
+
+def own_memory(folder, count, workers, epochs):
+    """MB that all workers have for themselves after each epoch of that many pictures."""
+    root = make_shapes(folder / f"shapes{count}", train=count, val=2, image_size=160)
+    module = DetectionDataModule(
+        root, *files(root, "train"), *files(root, "val"), image_size=640, num_workers=workers
+    )
+    module.setup("fit")
+    loader = module.train_dataloader()
+    before = set(psutil.Process().children())
+    used = []
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        for _ in loader:
+            pass
+        started = set(psutil.Process().children()) - before
+        used.append(sum(worker.memory_full_info().uss for worker in started) / 2**20)
+    return used
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # more workers than cores
+def test_memory_grows_neither_with_pictures_and_workers_nor_with_epochs(tmp_path):
+    """The cache fills with 96 MB that are shared: as each worker's own they would be 288."""
+    few, many = (own_memory(tmp_path, count, 3, 4) for count in (4, 80 + 4))
+    assert many[-1] - few[-1] < 60
+    assert many[-1] - many[1] < 30

@@ -1,0 +1,25 @@
+"""Command: speed and memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from yolov9_lit.cli import command
+from yolov9_lit.configs import build
+
+
+@command("bench")
+def main(cfg: DictConfig) -> None:
+    """Print tables and, as the last line, one JSON object."""
+    tables, figures = build(cfg.what)()
+    for table in tables:
+        Console().print(table)
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A cache of scaled pictures on disk: a file each, in a folder named by what they were made of."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.pictures import PictureSource
+from yolov9_lit.data.scaled import ReadScaled, ScaledPicture
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import whole
+
+log = logging.getLogger(__name__)
+
+_GB = 1 << 30
+_VERSION = 1  # Part of the fingerprint; grows when the scaling or the files' layout changes.
+_HEADER = np.dtype("<i4")  # h, w, height, width: of the scaled and of the whole picture
+_HEADER_BYTES = 4 * _HEADER.itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class DiskCache:
+    """Keeps the first pictures of a data set, as many as the limit allows, decoded and scaled.
+
+    Attributes:
+        read: gives what is not there.
+        folder: of the files.
+        kept: number of pictures to keep.
+    """
+
+    read: ReadScaled
+    folder: Path
+    kept: int
+
+    def __call__(self, index: int) -> ScaledPicture:
+        """The picture; decoded where it is not there, and kept within the limit."""
+        if index >= self.kept:
+            return self.read(index)
+        path = self.folder / f"{index}.rgb"
+        picture = _load(path)
+        if picture is None:
+            picture = self.read(index)
+            header = np.array([*picture.image.shape[:2], *picture[1:]], dtype=_HEADER)
+            with whole(path) as part:
+                part.write_bytes(header.tobytes() + picture.image.tobytes())
+        return picture
+
+
+def open_disk_cache(
+    read: ReadScaled, annotations: Annotations, image_size: int, gigabytes: float, folder: Path
+) -> DiskCache:
+    """Find the cache of these very pictures at this size, or begin one; earlier ones are deleted.
+
+    Args:
+        read: gives the scaled pictures.
+        annotations: of the pictures.
+        image_size: longest side of the scaled pictures in pixels.
+        gigabytes: limit of the files.
+        folder: holds the caches of a data set.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    name = f"{annotations.path.stem}-{image_size}"
+    path = folder / f"{name}-{fingerprint(annotations.pictures, len(annotations), image_size)}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the cache {folder} cannot be written ({error.strerror}); "
+            "give data.cache_dir=DIR or data.cache=ram"
+        ) from error
+    for outdated in set(folder.glob(f"{name}-*")) - {path}:
+        log.info("cache %s was made of other pictures: deleted", outdated)
+        shutil.rmtree(outdated, ignore_errors=True)
+    kept = _kept(annotations.sizes, image_size, gigabytes)
+    log.info("cache %s: %d of %d pictures at most", path, kept, len(annotations))
+    return DiskCache(read, path, kept)
+
+
+def fingerprint(pictures: PictureSource, count: int, image_size: int) -> str:
+    """Of the pictures' names, sizes and times of change, and of how they are scaled."""
+    digest = hashlib.sha256(f"{_VERSION} {image_size}".encode())
+    for index in range(count):
+        name = pictures.name(index)
+        try:
+            state = os.stat(name)
+            digest.update(f"{name}\0{state.st_size} {state.st_mtime_ns}\0".encode())
+        except OSError:  # Missing, or no file of its own.
+            digest.update(f"{name}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _kept(sizes: np.ndarray, image_size: int, gigabytes: float) -> int:
+    """How many of the first pictures fit."""
+    scaled = sizes * (image_size / sizes.max(axis=1, keepdims=True))
+    filled = np.cumsum(np.ceil(scaled).prod(axis=1) * 3 + _HEADER_BYTES)
+    return int(np.searchsorted(filled, gigabytes * _GB, side="right"))
+
+
+def _load(path: Path) -> ScaledPicture | None:
+    """A kept picture; None where there is none, or not all of it after the machine went down."""
+    try:
+        content = path.read_bytes()
+        h, w, height, width = np.frombuffer(content, _HEADER, 4).tolist()
+        image = np.frombuffer(content, np.uint8, offset=_HEADER_BYTES).reshape(h, w, 3)
+    except (OSError, ValueError):
+        return None
+    return ScaledPicture(image, height, width)

@@ -1,0 +1,1 @@
+"""Benchmarks: a class each, named by a YAML in conf/what."""
