@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from yolov9_lit.data.coco import CocoAnnotations, read_image
-from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
+from yolov9_lit.data.letterbox import evaluation_letterbox, fitted_size, place_boxes
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
 from yolov9_lit.errors import UserError
@@ -102,12 +102,13 @@ class TrainDataset(Dataset[Item]):
 class EvalDataset(Dataset[Item]):
     """Letterboxed pictures; crowds are no targets of the loss (the metric has its own truth)."""
 
-    def __init__(self, annotations: CocoAnnotations, image_size: int) -> None:
+    def __init__(self, annotations: CocoAnnotations, image_size: int | None) -> None:
         """Set the parts.
 
         Args:
             annotations: of the pictures.
-            image_size: longest side of a picture in pixels.
+            image_size: longest side of a picture in pixels; None for as long as the input has
+                room for.
         """
         self.annotations = annotations
         self.image_size = image_size
@@ -127,7 +128,8 @@ class EvalDataset(Dataset[Item]):
         height, width = picture.shape[:2]
         shape = (key.height, key.width)
         try:
-            image, placement = evaluation_letterbox(picture, shape, self.image_size)
+            longest = self.image_size or fitted_size((height, width), shape)
+            image, placement = evaluation_letterbox(picture, shape, longest)
         except ValueError as error:  # The batch's shape was chosen by the sizes in the file.
             said_height, said_width = self.annotations.sizes[key.picture]
             raise UserError(
