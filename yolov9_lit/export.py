@@ -62,7 +62,7 @@ def export(cfg: DictConfig) -> Agreement:
 
 def _shape(cfg: DictConfig) -> InputShape:
     shape = InputShape(cfg.batch, cfg.height, cfg.width)
-    if (shape.batch or 1) < 1:
+    if shape.batch is not None and shape.batch < 1:
         raise UserError(f"batch={shape.batch} is no number of images: give 1 or more, or null.")
     for name, side in (("height", shape.height), ("width", shape.width)):
         if side is not None and (side < STRIDE or side % STRIDE):

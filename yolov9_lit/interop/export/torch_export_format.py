@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
+from zipfile import BadZipFile
 
 import torch
 import torchvision  # noqa: F401  (the operator of a file with NMS inside)
@@ -30,6 +31,6 @@ class TorchExportFormat:
         extra = {KEY: ""}
         try:
             program = torch.export.load(path, extra_files=extra)
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, OSError, BadZipFile) as error:
             raise UserError(f"{path} cannot be read as torch.export's: {error}.") from error
         return Exported(ExportRecord.from_json(extra[KEY], path), program.module())
