@@ -60,6 +60,8 @@ def _measured_form(
     if isinstance(predictor, ExportedPredictor):
         if second_head:
             raise UserError(f"second_head={second_head}: an exported file has one head only.")
+        if predictor.file.record.nms:
+            log.warning("COCO's figures need all candidates: export with nms=false for them")
         return predictor
     detector = predictor.detector
     try:

@@ -16,6 +16,7 @@ from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.export import export
 from yolov9_lit.interop.export.graph import DetectionGraph
 from yolov9_lit.interop.export.torchscript_format import TorchScriptFormat
+from yolov9_lit.predict import predict
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"} | {
     "torch_export": ".pt2"
@@ -89,8 +90,20 @@ def test_nms_inside_is_ours_in_every_shape(folder, trained, odd, name):
         suppressed += int((scores.amax(-1) > settings.confidence).sum() - outputs.counts.sum())
     assert suppressed > 0
     assert_same(file.predict(odd, **LIMITS), trained.predict(odd, **LIMITS), atol=0.05)
-    stricter = dict(confidence=0.4, iou=LIMITS["iou"], max_detections=5)
+    stricter = LIMITS | {"confidence": 0.4, "max_detections": 5}
     assert_same(file.predict(odd, **stricter), trained.predict(odd, **stricter), atol=0.05)
+
+
+def test_the_predict_command_takes_a_file(folder, tmp_path):
+    values = {"ckpt": folder / "nms.onnx", "source": folder / "odd", "run_dir": tmp_path}
+    options = [f"{k}={v}" for k, v in values.items()]
+    predict(compose("predict", options))
+    rows = json.loads((tmp_path / "detections.json").read_text())
+    assert {row["category"] for row in rows} <= set(NAMES)
+    assert len(rows) > 5
+    assert len(list(tmp_path.glob("*.jpg"))) == 5
+    with pytest.raises(UserError, match="run on the CPU here"):
+        predict(compose("predict", [*options, "device=cuda"]))
 
 
 def test_nothing_found_is_nothing(folder):

@@ -105,14 +105,16 @@ def test_the_figures_are_those_of_pytorch(root, expected, name, ending):
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_fixed_shape_is_evaluated_at_it(root, expected):
+@pytest.mark.parametrize("nms", [False, True])
+def test_a_fixed_shape_is_evaluated_at_it(root, expected, caplog, nms):
     """Pictures are padded differently, so the figures are near, not the same."""
-    out = root / "fixed.torchscript"
+    out = root / f"fixed-{nms}.torchscript"
     command(
         *(export, "export"),
         **{"format": "torchscript", "ckpt": root / "own.safetensors", "out": out},
-        **{"image_size": 160, "batch": 3},
+        **{"image_size": 160, "batch": 3, "nms": nms, "confidence": 0.01, "iou": 0.7},
     )
     found, detections = figures(root, out)
     assert found["AP"] > 0.3 * expected["AP"]
-    assert {d["image_id"] for d in detections}
+    assert len({d["image_id"] for d in detections}) > 20
+    assert ("export with nms=false" in caplog.text) == nms
