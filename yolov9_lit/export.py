@@ -56,7 +56,7 @@ def export(cfg: DictConfig) -> Agreement:
     )
     pictures = _pictures(cfg.pictures, predictor.card.image_size)
     agreement = write(predictor.detector, record, form, out, pictures, settings)
-    _tell(out, agreement, record)
+    _tell(out, agreement)
     return agreement
 
 
@@ -90,7 +90,7 @@ def _read(folder: Path) -> list[np.ndarray]:
     return [read_image(path) for path in paths[:MOST_PICTURES]]
 
 
-def _tell(out: Path, agreement: Agreement, record: ExportRecord) -> None:
+def _tell(out: Path, agreement: Agreement) -> None:
     log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
     log.info(
         "beside PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g, "
@@ -102,11 +102,7 @@ def _tell(out: Path, agreement: Agreement, record: ExportRecord) -> None:
         agreement.detections,
     )
     if not agreement.detections:
-        inside = " and NMS was not put to the test" if record.nms else ""
-        log.warning(
-            "nothing was detected on these pictures%s: compare on others by pictures=FOLDER",
-            inside,
-        )
+        log.warning("nothing was detected on these pictures: compare on others by pictures=FOLDER")
 
 
 @command("export")

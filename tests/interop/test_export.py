@@ -209,6 +209,10 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
         ({"opset": 11}, "opset=11"),
         ({"pictures": "none"}, "is no folder"),
         ({"ckpt": "nms.torchscript"}, "is exported already"),
+        (
+            {"out": "x.torchscript", "format": "torchscript", "nms": True, "confidence": 0.9999},
+            "with NMS inside cannot be checked",
+        ),
     ],
 )
 def test_mistakes(folder, monkeypatch, values, words):

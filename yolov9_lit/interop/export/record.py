@@ -33,11 +33,6 @@ class InputShape(NamedTuple):
         """Height and width in pixels, if they are fixed."""
         return None if self.height is None or self.width is None else (self.height, self.width)
 
-    @property
-    def fixed(self) -> bool:
-        """Whether nothing is left open."""
-        return None not in self
-
 
 @dataclass(frozen=True)
 class ExportRecord:

@@ -82,6 +82,12 @@ def _checked(
         agreement = compare(ExportedPredictor(file), reference, pictures, settings)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{draft.name} does not run ({error}); nothing was written.") from error
+    if record.nms and not agreement.detections:
+        raise UserError(
+            f"PyTorch finds nothing on these pictures, so {draft.name} with NMS inside cannot be "
+            "checked; nothing was written: give pictures=FOLDER with objects of the model's "
+            "classes, or a lower confidence."
+        )
     if not agreement.within(limits):
         raise UserError(
             f"{draft.name} is another model than PyTorch's; nothing was written: boxes differ by "
