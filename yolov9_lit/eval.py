@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.predictor import load
-from yolov9_lit.models.detector import Detector
+from yolov9_lit.interop.exported import ExportedPredictor
+from yolov9_lit.interop.predictor import Predictor, load
 from yolov9_lit.training.callbacks.pictures import PredictionPictures
 from yolov9_lit.training.callbacks.results import ResultsWriter
 from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
-from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.evaluation import PredictorEvaluation
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     """
     predictor = load(cfg.ckpt)
     card = predictor.card
-    datamodule = build(cfg.data, image_size=cfg.data.image_size or card.image_size)
+    shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
+    datamodule = build(cfg.data, image_size=cfg.data.image_size or card.image_size, **shape)
     datamodule.prepare_data()
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:
@@ -42,8 +43,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         annotation_file=datamodule.test_annotation_file,
         category_ids=[category.id for category in datamodule.categories],
     )
-    detector = _measured_form(predictor.detector, cfg.deploy, cfg.second_head)
-    module = EvaluationModule(detector, build(cfg.evaluation.nms), metric)
+    measured = _measured_form(predictor, cfg.deploy, cfg.second_head)
+    module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
     skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
         skipped,
@@ -58,11 +59,21 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     return module.result.figures() if module.result else {}
 
 
-def _measured_form(detector: Detector, deploy: bool, second_head: str | None) -> Detector:
+def _measured_form(
+    predictor: Predictor | ExportedPredictor, deploy: bool, second_head: str | None
+) -> Predictor | ExportedPredictor:
+    if isinstance(predictor, ExportedPredictor):
+        if second_head:
+            raise UserError(f"second_head={second_head}: an exported file has one head only.")
+        if predictor.file.record.nms:
+            log.warning("COCO's figures need all candidates: export with nms=false for them")
+        return predictor
+    detector = predictor.detector
     try:
-        return (detector.deploy if deploy else detector.without_auxiliary)(second_head)
+        form = (detector.deploy if deploy else detector.without_auxiliary)(second_head)
     except ValueError as error:
         raise UserError(f"second_head={second_head}: {error}.") from error
+    return Predictor(form, predictor.card)
 
 
 def _some(names: tuple[str, ...], most: int = 3) -> str:

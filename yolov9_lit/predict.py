@@ -17,7 +17,9 @@ from yolov9_lit.cli import command
 from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.draw import draw_detections
-from yolov9_lit.interop.predictor import Predictor, load
+from yolov9_lit.interop.exported import ExportedPredictor
+from yolov9_lit.interop.pictures import PicturePredictor
+from yolov9_lit.interop.predictor import load
 from yolov9_lit.structures import Detections
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ def predict(cfg: DictConfig) -> Path:
     Raises:
         UserError: no such checkpoint, source or device.
     """
-    predictor = load(cfg.ckpt).deploy().to(_device(cfg.device))
+    predictor = _on_device(load(cfg.ckpt).deploy(), cfg.device)
     source = open_source(cfg.source)
     run_dir = Path(cfg.run_dir)
     rows: list[dict[str, Any]] = []
@@ -52,7 +54,7 @@ def predict(cfg: DictConfig) -> Path:
     return run_dir
 
 
-def _detect(predictor: Predictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
+def _detect(predictor: PicturePredictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
     return predictor.predict(
         [frame.image for frame in frames],
         confidence=cfg.confidence,
@@ -63,7 +65,9 @@ def _detect(predictor: Predictor, frames: list[Frame], cfg: DictConfig) -> list[
     )
 
 
-def _rows(frame: Frame, detections: Detections, predictor: Predictor) -> Iterator[dict[str, Any]]:
+def _rows(
+    frame: Frame, detections: Detections, predictor: PicturePredictor
+) -> Iterator[dict[str, Any]]:
     """COCO results entries, with the file instead of an image id, and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections)
     for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
@@ -83,6 +87,14 @@ def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     iterator = iter(frames)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def _on_device(predictor: PicturePredictor, name: str) -> PicturePredictor:
+    if not isinstance(predictor, ExportedPredictor):
+        return predictor.to(_device(name))
+    if name not in ("auto", "cpu"):
+        raise UserError(f"device={name}: exported files run on the CPU here, choose auto or cpu.")
+    return predictor
 
 
 def _device(name: str) -> torch.device:

@@ -162,9 +162,7 @@ def held(folder):
 
 
 def test_a_cache_that_is_too_small_is_told(address, tmp_path):
-    with pytest.raises(
-        UserError, match=r"shard_cache_gb is 1e-05, but train needs .* raise it"
-    ):
+    with pytest.raises(UserError, match=r"shard_cache_gb is 1e-05, but train needs .* raise it"):
         stream(address, f"data.shard_cache_dir={tmp_path}", "data.shard_cache_gb=0.00001")
 
 

@@ -46,6 +46,7 @@ class DetectionDataModule(L.LightningDataModule):
         image_size: int = 640,
         batch_size: int = 16,
         eval_batch_size: int | None = None,
+        eval_shape: tuple[int, int] | None = None,
         num_workers: int = 4,
         augmentation: Augmentation | None = None,
         close_mosaic_epochs: int = 15,
@@ -71,6 +72,8 @@ class DetectionDataModule(L.LightningDataModule):
             image_size: training pictures are squares of it, evaluation's longest sides are.
             batch_size: pictures of a training batch on one device.
             eval_batch_size: pictures of an evaluation batch; twice the training's by default.
+            eval_shape: (height, width) of every evaluation input, filled as far as each picture
+                can; by default each batch has the shape of its pictures.
             num_workers: processes that read and augment; 0 for none.
             augmentation: of training; letterbox alone by default.
             close_mosaic_epochs: last epochs without the transforms that close. A training not
@@ -97,6 +100,7 @@ class DetectionDataModule(L.LightningDataModule):
         self.image_size = image_size
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or 2 * batch_size
+        self.eval_shape = eval_shape
         self.num_workers = num_workers
         self.augmentation = augmentation or Augmentation()
         self.close_mosaic_epochs = close_mosaic_epochs
@@ -264,9 +268,13 @@ class DetectionDataModule(L.LightningDataModule):
     def _eval_dataloader(self, split: str) -> DataLoader:
         annotations = self._splits[split]
         batches = AspectRatioBatchSampler(
-            annotations.sizes, self.eval_batch_size, self.image_size, *self._rank_and_world()
+            annotations.sizes,
+            self.eval_batch_size,
+            self.image_size,
+            *self._rank_and_world(),
+            shape=self.eval_shape,
         )
-        dataset = EvalDataset(annotations, self.image_size)
+        dataset = EvalDataset(annotations, None if self.eval_shape else self.image_size)
         return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 
     def _closing_from_epoch(self) -> int | None:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.images import UnreadablePicture
-from yolov9_lit.data.letterbox import evaluation_letterbox, place_boxes
+from yolov9_lit.data.letterbox import evaluation_letterbox, fitted_size, place_boxes
 from yolov9_lit.data.pictures import check_size, read_picture
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.scaled import ReadScaled
@@ -152,12 +152,13 @@ class TrainDataset(Dataset[Item]):
 class EvalDataset(Dataset[Item | SkippedPicture]):
     """Letterboxed pictures; crowds are no targets of the loss (the metric has its own truth)."""
 
-    def __init__(self, annotations: Annotations, image_size: int) -> None:
+    def __init__(self, annotations: Annotations, image_size: int | None) -> None:
         """Set the parts.
 
         Args:
             annotations: of the pictures.
-            image_size: longest side of a picture in pixels.
+            image_size: longest side of a picture in pixels; None for as long as the input has
+                room for.
         """
         self.annotations = annotations
         self.image_size = image_size
@@ -176,7 +177,8 @@ class EvalDataset(Dataset[Item | SkippedPicture]):
             return SkippedPicture(key.picture, error.name, error.fault)
         height, width = picture.shape[:2]
         shape = (key.height, key.width)
-        image, placement = evaluation_letterbox(picture, shape, self.image_size)
+        longest = self.image_size or fitted_size((height, width), shape)
+        image, placement = evaluation_letterbox(picture, shape, longest)
         objects = self.annotations.objects(key.picture)
         single = ~objects.crowd
         image_id = int(self.annotations.image_ids[key.picture])

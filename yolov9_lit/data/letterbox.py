@@ -103,6 +103,17 @@ def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[i
     return height, width
 
 
+def fitted_size(size: tuple[int, int], shape: tuple[int, int]) -> int:
+    """Longest side that a picture may have, scaled, to fit into a shape.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        shape: (height, width) of the input.
+    """
+    longest = max(size)
+    return min(space * longest // side for space, side in zip(shape, size, strict=True))
+
+
 def place_boxes(boxes: np.ndarray, placement: Placement) -> np.ndarray:
     """Map boxes (K, 4) xyxy from the picture's pixels to the input's."""
     scale = np.array([placement.scale_x, placement.scale_y] * 2, dtype=np.float32)

@@ -115,6 +115,7 @@ class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
         image_size: int,
         rank: int = 0,
         world_size: int = 1,
+        shape: tuple[int, int] | None = None,
     ) -> None:
         """Set the batches.
 
@@ -124,11 +125,15 @@ class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
             image_size: longest side of a picture in pixels.
             rank: whose batches.
             world_size: number of ranks; they take turns batch by batch.
+            shape: (height, width) of every input; by default that of the batch's pictures.
         """
         order = np.argsort(sizes[:, 0] / sizes[:, 1], kind="stable")
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         self.batches = [
-            [EvalKey(int(i), *evaluation_shape(sizes[batch].tolist(), image_size)) for i in batch]
+            [
+                EvalKey(int(i), *(shape or evaluation_shape(sizes[batch].tolist(), image_size)))
+                for i in batch
+            ]
             for batch in batches[rank::world_size] or batches[:1]
         ]
 

@@ -1,59 +1,46 @@
-"""The LightningModule that evaluates a detector with COCO's figures."""
+"""The LightningModules that evaluate a detector with COCO's figures."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
 from yolov9_lit.evaluation.coco_map import CocoMetric, CocoResult
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
-from yolov9_lit.models.detector import Detector
-from yolov9_lit.structures import Batch, Detections, Prediction
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.interop.pictures import PicturePredictor
+from yolov9_lit.structures import Batch, Detections
 
 
 class EvaluationModule(L.LightningModule):
-    """Runs a detector's main branch over a data set and measures it."""
+    """Measures what a subclass's `find` finds in a data set."""
 
-    def __init__(self, detector: Detector, nms: NMSSettings, test_metric: CocoMetric) -> None:
+    def __init__(self, nms: NMSSettings, test_metric: CocoMetric) -> None:
         """Join the parts.
 
         Args:
-            detector: the network.
             nms: of the evaluation.
             test_metric: measures the test.
 
         After a test, `result` holds its figures and `found` its detections in COCO's format.
         """
         super().__init__()
-        self.detector = detector
         self.nms = nms
         self.test_metric = test_metric
         self.result: CocoResult | None = None
         self.found: list[dict[str, Any]] = []
 
-    def forward(self, images: Tensor) -> Prediction:
-        """Raw outputs of all branches for uint8 (0..255) or float (0..1) images (B, C, H, W)."""
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        return self.detector(images)
-
-    def detect(self, prediction: Prediction, batch: Batch) -> list[Detections]:
-        """Detections of the main branch, one an image, in the original pictures' pixels."""
-        found = non_max_suppression(*self.detector.decode(prediction.main), self.nms)
-        return [
-            detections._replace(boxes=restore_boxes(detections.boxes, info))
-            for detections, info in zip(found, batch.infos, strict=True)
-        ]
+    def find(self, images: Tensor) -> list[Detections]:
+        """Detections in images (B, C, H, W) uint8 or float, in input pixels."""
+        raise NotImplementedError
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
         """Detect and measure; callbacks find the "detections" in the outputs."""
         if not batch.infos:  # None of its pictures could be read.
             return {"detections": []}
-        detections = self.detect(self(batch.images), batch)
+        detections = restored(self.find(batch.images), batch)
         self.test_metric.update(detections, [info.image_id for info in batch.infos])
         return {"detections": detections}
 
@@ -71,3 +58,26 @@ class EvaluationModule(L.LightningModule):
         self.result = metric.compute()
         for name, value in self.result.figures().items():
             self.log(f"{stage}/{name}", value, prog_bar=name in ("AP", "AP50"))
+
+
+class PredictorEvaluation(EvaluationModule):
+    """Measures a checkpoint's detector, or an exported file."""
+
+    def __init__(
+        self, predictor: PicturePredictor, nms: NMSSettings, test_metric: CocoMetric
+    ) -> None:
+        """Join the parts; see `EvaluationModule`."""
+        super().__init__(nms, test_metric)
+        self.predictor = predictor
+
+    def find(self, images: Tensor) -> list[Detections]:
+        """Detect."""
+        return self.predictor.find(images, self.nms)
+
+
+def restored(found: list[Detections], batch: Batch) -> list[Detections]:
+    """Detections of a batch in the original pictures' pixels."""
+    return [
+        detections._replace(boxes=restore_boxes(detections.boxes, info))
+        for detections, info in zip(found, batch.infos, strict=True)
+    ]

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from yolov9_lit.evaluation.coco_map import CocoMetric
-from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.interop.pictures import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.research.cost import DetectorCost, detector_cost
-from yolov9_lit.structures import Batch
-from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.structures import Batch, Detections, Prediction
+from yolov9_lit.training.evaluation import EvaluationModule, restored
 from yolov9_lit.training.optimizers import BIAS_GROUP, OptimizerRecipe
 from yolov9_lit.training.schedules import Setting, WarmupDecay
 
@@ -53,7 +54,8 @@ class DetectionModule(EvaluationModule):
             test_metric: measures the test.
             card: what a checkpoint tells of itself, to be built again; see `interop.card`.
         """
-        super().__init__(detector, nms, test_metric)
+        super().__init__(nms, test_metric)
+        self.detector = detector
         self.automatic_optimization = False
         self._last_update = -1
         self.loss = loss
@@ -68,6 +70,17 @@ class DetectionModule(EvaluationModule):
         """Parameters and GFLOPs of the detector at the paper's image size."""
         in_channels = next(self.detector.parameters()).shape[1]
         return detector_cost(self.detector, in_channels=in_channels)
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Raw outputs of all branches for uint8 (0..255) or float (0..1) images (B, C, H, W)."""
+        return self.detector(unit_range(images))
+
+    def find(self, images: Tensor) -> list[Detections]:
+        """Detections of the main branch, one an image, in input pixels."""
+        return self._suppressed(self(images))
+
+    def _suppressed(self, prediction: Prediction) -> list[Detections]:
+        return non_max_suppression(*self.detector.decode(prediction.main), self.nms)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Accumulate the gradient of all branches' loss, and update the weights when it is time."""
@@ -98,7 +111,7 @@ class DetectionModule(EvaluationModule):
             return
         prediction = self(batch.images)
         self._log_losses("val", self.loss(prediction, batch.targets), len(batch.images))
-        detections = self.detect(prediction, batch)
+        detections = restored(self._suppressed(prediction), batch)
         self.val_metric.update(detections, [info.image_id for info in batch.infos])
 
     def on_validation_epoch_start(self) -> None:

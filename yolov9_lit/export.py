@@ -1,0 +1,115 @@
+"""Command: a checkpoint's deploy form as a file that runs elsewhere, checked against PyTorch."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from yolov9_lit.cli import command
+from yolov9_lit.configs import build
+from yolov9_lit.data.images import read_image
+from yolov9_lit.data.letterbox import STRIDE
+from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.sources import PICTURE_ENDINGS
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.interop.export.check import Agreement
+from yolov9_lit.interop.export.record import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.interop.export.write import export as write
+from yolov9_lit.interop.predictor import Predictor, load
+
+log = logging.getLogger(__name__)
+
+MOST_PICTURES = 6
+"""As many as a comparison takes."""
+
+
+def export(cfg: DictConfig) -> Agreement:
+    """Export `ckpt` to `out`.
+
+    Returns:
+        How well the file and PyTorch agree.
+
+    Raises:
+        UserError: the checkpoint cannot be exported, an option does not fit, or the file
+            disagrees with PyTorch.
+    """
+    form: ExportFormat = build(cfg.form)
+    out = Path(cfg.out)
+    if out.suffix != form.suffix:
+        raise UserError(
+            f"out={out} does not fit this format: give a name that ends in {form.suffix}."
+        )
+    predictor = load(cfg.ckpt)
+    if not isinstance(predictor, Predictor):
+        raise UserError(f"{cfg.ckpt} is exported already: give a checkpoint.")
+    settings = NMSSettings(cfg.confidence, cfg.iou, False, max_detections=cfg.max_detections)
+    record = ExportRecord(
+        card=predictor.card,
+        shape=_shape(cfg),
+        half=cfg.half,
+        nms=settings if cfg.nms else None,
+    )
+    pictures = _pictures(cfg.pictures, predictor.card.image_size)
+    agreement = write(predictor.detector, record, form, out, pictures, settings)
+    _tell(out, agreement)
+    return agreement
+
+
+def _shape(cfg: DictConfig) -> InputShape:
+    shape = InputShape(cfg.batch, cfg.height, cfg.width)
+    if shape.batch is not None and shape.batch < 1:
+        raise UserError(f"batch={shape.batch} is no number of images: give 1 or more, or null.")
+    for name, side in (("height", shape.height), ("width", shape.width)):
+        if side is not None and (side < STRIDE or side % STRIDE):
+            raise UserError(f"{name}={side} does not do: give a multiple of {STRIDE}, or null.")
+    if (shape.height is None) != (shape.width is None):
+        raise UserError("Only one of height and width is given: give both, or none.")
+    return shape
+
+
+def _pictures(folder: str | None, size: int) -> list[np.ndarray]:
+    """The first pictures of a folder; rendered ones where there is none."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as root:
+            shapes = make_shapes(Path(root), train=0, val=MOST_PICTURES, image_size=size)
+            return _read(shapes / "val2017")
+    if not Path(folder).is_dir():
+        raise UserError(f"pictures={folder} is no folder: give one with pictures in it.")
+    if not (found := _read(Path(folder))):
+        raise UserError(f"There is no picture in {folder}: give a folder with pictures in it.")
+    return found
+
+
+def _read(folder: Path) -> list[np.ndarray]:
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS)
+    return [read_image(path) for path in paths[:MOST_PICTURES]]
+
+
+def _tell(out: Path, agreement: Agreement) -> None:
+    log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
+    log.info(
+        "beside PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g, "
+        "%.1f%% of %d detections agree",
+        agreement.images,
+        agreement.boxes,
+        agreement.scores,
+        100 * agreement.matched,
+        agreement.detections,
+    )
+    if not agreement.detections:
+        log.warning("nothing was detected on these pictures: compare on others by pictures=FOLDER")
+
+
+@command("export")
+def main(cfg: DictConfig) -> None:
+    """Export."""
+    export(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Deployable files out: ONNX, OpenVINO, TorchScript, torch.export."""

@@ -1,0 +1,23 @@
+"""Packages that only exported files need."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from yolov9_lit.errors import UserError
+
+
+def runtime(name: str) -> Any:
+    """Import one.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"This needs {name.partition('.')[0]}, which is not installed: "
+            "pip install -e '.[export]'."
+        ) from error

@@ -1,0 +1,36 @@
+"""Files of `torch.export`: what torch's compilers and AOTInductor start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+from zipfile import BadZipFile
+
+import torch
+import torchvision  # noqa: F401  (the operator of a file with NMS inside)
+from torch import nn
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.interop.export.record import KEY, Exported, ExportRecord
+from yolov9_lit.interop.export.tracing import traced
+
+
+class TorchExportFormat:
+    """A `.pt2` file."""
+
+    suffix: ClassVar[str] = ".pt2"
+
+    def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
+        """Trace a graph; the record becomes an extra file."""
+        extra = {KEY: record.to_json()}
+        torch.export.save(traced(graph, record.shape), path, extra_files=extra)
+
+    @staticmethod
+    def read(path: Path) -> Exported:
+        """Open a file on the CPU."""
+        extra = {KEY: ""}
+        try:
+            program = torch.export.load(path, extra_files=extra)
+        except (RuntimeError, ValueError, OSError, BadZipFile) as error:
+            raise UserError(f"{path} cannot be read as torch.export's: {error}.") from error
+        return Exported(ExportRecord.from_json(extra[KEY], path), program.module())

@@ -1,0 +1,141 @@
+"""Pictures in, detections out: what every way to run a detector shares."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from yolov9_lit.data.images import read_image
+from yolov9_lit.data.letterbox import (
+    evaluation_letterbox,
+    evaluation_shape,
+    fitted_size,
+    restore_boxes,
+)
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.interop.card import ModelCard
+from yolov9_lit.structures import Detections, ImageInfo
+
+Picture: TypeAlias = str | Path | np.ndarray | Image.Image
+"""A path, an array (H, W, 3) or (H, W) uint8 RGB, or a PIL image."""
+
+
+class PicturePredictor(nn.Module):
+    """A detector with its classes and preprocessing; a subclass says how it computes.
+
+    Attributes:
+        card: structure, classes and preprocessing.
+        input_shape: (height, width) of all inputs, where the network takes no other.
+    """
+
+    def __init__(self, card: ModelCard, input_shape: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.card = card
+        self.input_shape = input_shape
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by class index."""
+        return self.card.class_names
+
+    def find(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
+        """Detect objects in inputs.
+
+        Args:
+            images: (B, 3, H, W) uint8 (0..255) or float (0..1), H and W multiples of 32.
+            settings: of non-maximum suppression.
+
+        Returns:
+            One entry an image, boxes in input pixels.
+        """
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        images: Picture | Sequence[Picture],
+        *,
+        confidence: float = 0.25,
+        iou: float = 0.45,
+        max_detections: int = 300,
+        image_size: int | None = None,
+        batch_size: int = 16,
+    ) -> list[Detections]:
+        """Detect objects.
+
+        Pictures are letterboxed as in evaluation, each to its own aspect ratio, so that a
+        picture's result does not depend on its company.
+
+        Args:
+            images: one picture or several.
+            confidence: detections score more than this, 0..1.
+            iou: threshold of non-maximum suppression, 0..1.
+            max_detections: most detections of a picture.
+            image_size: longest side the network sees, in pixels; the checkpoint's by default. An
+                exported file of a fixed shape has its own.
+            batch_size: most pictures computed at once.
+
+        Returns:
+            One entry a picture, boxes xyxy in the picture's own pixels.
+
+        Raises:
+            UserError: a picture cannot be read.
+        """
+        pictures = [images] if isinstance(images, Picture) else list(images)
+        arrays = [_as_array(picture) for picture in pictures]
+        size = image_size or self.card.image_size
+        by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, array in enumerate(arrays):
+            shape = self.input_shape or evaluation_shape([array.shape[:2]], size)
+            by_shape[shape].append(i)
+
+        settings = NMSSettings(
+            confidence=confidence, iou=iou, multi_label=False, max_detections=max_detections
+        )
+        results: dict[int, Detections] = {}
+        for shape, indices in by_shape.items():
+            for start in range(0, len(indices), batch_size):
+                chunk = indices[start : start + batch_size]
+                found = self._detect([arrays[i] for i in chunk], shape, size, settings)
+                results |= zip(chunk, found, strict=True)
+        return [results[i] for i in range(len(arrays))]
+
+    def _detect(
+        self, arrays: list[np.ndarray], shape: tuple[int, int], size: int, settings: NMSSettings
+    ) -> list[Detections]:
+        inputs, infos = [], []
+        for array in arrays:
+            height, width = array.shape[:2]
+            longest = fitted_size((height, width), shape) if self.input_shape else size
+            boxed, placement = evaluation_letterbox(array, shape, longest)
+            inputs.append(boxed)
+            infos.append(ImageInfo(0, "", height, width, *placement))
+        batch = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
+        found = self.find(batch, settings)
+        return [
+            d._replace(boxes=restore_boxes(d.boxes, info))
+            for d, info in zip(found, infos, strict=True)
+        ]
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """Images as floats in 0..1, of uint8 in 0..255 or of such floats."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _as_array(picture: Picture) -> np.ndarray:
+    """(H, W, 3) uint8 RGB."""
+    if isinstance(picture, str | Path):
+        return read_image(Path(picture))
+    if isinstance(picture, Image.Image):
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    if picture.ndim == 2:
+        return np.repeat(picture[..., None], 3, axis=2)
+    return picture[..., :3]
