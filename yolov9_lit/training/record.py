@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
 from yolov9_lit.identity import experiment_config, fingerprint
-from yolov9_lit.training.provenance import git_state
+from yolov9_lit.training.provenance import file_state, git_state
 
 FILE = "run.json"
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "albumentations", "yolov9_lit")
@@ -34,6 +34,7 @@ class RunRecord:
         choices: chosen option of each config group.
         seed: of the run.
         sweep: name of the sweep; None for a single run.
+        weights: "path" and "sha256" of the checkpoint that the training started from; None: fresh.
         annotations: COCO file of the test.
         versions: of Python and the main packages.
         commit: of the package's checkout; None outside git.
@@ -56,6 +57,7 @@ class RunRecord:
     choices: dict[str, str | None]
     seed: int
     sweep: str | None
+    weights: dict[str, str] | None
     annotations: str
     versions: dict[str, str]
     commit: str | None
@@ -85,6 +87,7 @@ class RunRecord:
             choices=dict(choices),
             seed=cfg.seed,
             sweep=cfg.sweep,
+            weights=file_state(cfg.ckpt),
             annotations=str((root / (annotations or cfg.data.val_annotations)).resolve()),
             versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
             commit=commit,

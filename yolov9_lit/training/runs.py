@@ -62,7 +62,12 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
             return done
         record, earlier = _begin(cfg), RunRecord.read(folder)
         if earlier is not None:
-            record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
+            record = replace(
+                record,
+                started=earlier.started,
+                resumed=earlier.resumed + 1,
+                weights=earlier.weights,
+            )
             last = folder / "checkpoints" / "last.ckpt"
             if last.is_file():  # It goes on from there, whatever it was begun with.
                 log.info("Continuing from %s", last)
