@@ -52,10 +52,10 @@ class Transfer(NamedTuple):
         """A few lines for the log, tensors grouped by part."""
         found = [f"{self.copied:,} of {self.parameters:,} parameters are the file's"]
         if self.outputs:
-            names = f" ({_some(self.fresh)})" if self.fresh else ""
+            which = f" ({_some(self.fresh)})" if self.fresh else ""
             found.append(
                 f"class outputs, by name: {len(self.known)} classes taken, "
-                f"{len(self.fresh)} start fresh{names}"
+                f"{len(self.fresh)} start fresh{which}"
             )
         for reason, names in (
             ("start fresh, not in the file", self.absent),
