@@ -84,7 +84,7 @@ def adopt_structure(cfg: DictConfig) -> None:
         raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
     model = _read_trainable(cfg.ckpt).card.model
     given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
-    cfg.model = model | {"head": _for_any_classes(model)} | given
+    cfg.model = _for_any_classes(model) | given
 
 
 def take_weights(detector: nn.Module, path: str | Path, class_names: Sequence[str]) -> Transfer:
@@ -154,17 +154,18 @@ def _read_trainable(path: str | Path) -> Checkpoint:
 
 
 def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The head's arguments, its class branches as wide for any number of classes as for the file's.
+    """The model, its class branches as wide for any number of classes as for the file's.
 
     A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
     no longer depends on the classes.
     """
-    head: dict[str, Any] = model["head"]
+    head: Mapping[str, Any] = model.get("head") or {}
     factor, limit = (head.get(f"class_width_{kind}") for kind in ("factor", "limit"))
     if factor is None or limit is None:
-        return head
+        return dict(model)
     width = min(factor * model["num_classes"], limit)
-    return head | {"class_width_factor": width, "class_width_limit": width}
+    widths = {"class_width_factor": width, "class_width_limit": width}
+    return {**model, "head": {**head, **widths}}
 
 
 def _class_outputs(detector: nn.Module) -> set[str]:

@@ -34,7 +34,6 @@ class RunRecord:
         choices: chosen option of each config group.
         seed: of the run.
         sweep: name of the sweep; None for a single run.
-        weights: "path" and "sha256" of the checkpoint that the training started from; None: fresh.
         annotations: COCO file of the test.
         versions: of Python and the main packages.
         commit: of the package's checkout; None outside git.
@@ -42,6 +41,7 @@ class RunRecord:
         device: kind of the device.
         started: ISO time, UTC.
         ended: ISO time, UTC; None while running.
+        weights: "path" and "sha256" of the checkpoint that the training started from; None: fresh.
         resumed: how often the run was continued.
         error: traceback of a failed run.
         figures: of the test, as fractions, or of the last validation where there was no test.
@@ -57,7 +57,6 @@ class RunRecord:
     choices: dict[str, str | None]
     seed: int
     sweep: str | None
-    weights: dict[str, str] | None
     annotations: str
     versions: dict[str, str]
     commit: str | None
@@ -65,6 +64,7 @@ class RunRecord:
     device: str
     started: str
     ended: str | None = None
+    weights: dict[str, str] | None = None
     resumed: int = 0
     error: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -87,13 +87,13 @@ class RunRecord:
             choices=dict(choices),
             seed=cfg.seed,
             sweep=cfg.sweep,
-            weights=file_state(cfg.ckpt),
             annotations=str((root / (annotations or cfg.data.val_annotations)).resolve()),
             versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
             commit=commit,
             dirty=dirty,
             device=_device(),
             started=now(),
+            weights=file_state(cfg.ckpt),
         )
 
     @classmethod

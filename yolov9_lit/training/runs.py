@@ -62,16 +62,12 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
             return done
         record, earlier = _begin(cfg), RunRecord.read(folder)
         if earlier is not None:
-            record = replace(
-                record,
-                started=earlier.started,
-                resumed=earlier.resumed + 1,
-                weights=earlier.weights,
-            )
+            record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
             last = folder / "checkpoints" / "last.ckpt"
             if last.is_file():  # It goes on from there, whatever it was begun with.
                 log.info("Continuing from %s", last)
                 cfg.ckpt_path = str(last)
+                record = replace(record, weights=earlier.weights)
         return _carry_out(cfg, train, folder, record)
 
 
