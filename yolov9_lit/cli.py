@@ -23,6 +23,7 @@ HARMLESS = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls what torch is about to rename
     r".*Experiment logs directory .* exists and is not empty",  # the run's folder: Hydra was there
     r".*Checkpoint directory .* exists and is not empty",  # a run that is continued
+    r".*Found \d+ module\(s\) in eval mode at the start of training",  # frozen parts
     r".*The number of training batches .* is smaller than the logging interval",
 )
 """Warnings of libraries about what is as it should be."""

@@ -15,6 +15,7 @@ from rich.table import Table
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
+from yolov9_lit.interop.transfer import adopt_structure
 from yolov9_lit.research.cost import detector_cost
 from yolov9_lit.research.rows import row_costs, row_names
 from yolov9_lit.research.tables import cost_table, print_table, rows_table
@@ -22,6 +23,7 @@ from yolov9_lit.research.tables import cost_table, print_table, rows_table
 
 def summarise_model(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
     """The parts of one configuration."""
+    adopt_structure(cfg)
     detector = build(cfg.model, num_classes=cfg.model.num_classes or cfg.num_classes)
     cost = detector_cost(detector, cfg.image_size, cfg.model.in_channels)
     figures = {

@@ -17,10 +17,12 @@ from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.interop.checkpoints import build_detector
+from yolov9_lit.interop.transfer import adopt_structure, take_weights
 from yolov9_lit.search.trial import objective_values
 from yolov9_lit.training.callbacks.epoch_cost import EpochCost
 from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
+from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.runs import Outcome, recorded
 from yolov9_lit.training.sweeps import run_apart
@@ -40,8 +42,12 @@ def train(cfg: DictConfig) -> Outcome:
     datamodule.setup("fit")
     card = make_card(cfg.model, datamodule)
     metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
+    detector = build_detector(card)
+    if cfg.ckpt and not cfg.ckpt_path:  # A training that is continued has its own weights.
+        take_weights(detector, cfg.ckpt, card.class_names)
+    freeze(detector, cfg.freeze)
     module = DetectionModule(
-        detector=build_detector(card),
+        detector=detector,
         loss=build(cfg.loss),
         optimizer=build(cfg.optimizer),
         schedule=build(cfg.schedule),
@@ -107,6 +113,7 @@ def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
 
     A search is given the values of its objectives.
     """
+    adopt_structure(cfg)
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     figures = (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
     if cfg.objectives:

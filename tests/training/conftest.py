@@ -24,7 +24,7 @@ def tiny_shapes(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config(tiny_shapes):
     """Compose a command's config for the small data set."""
 

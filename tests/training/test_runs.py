@@ -138,6 +138,24 @@ def test_fingerprints_tell_experiments_apart(job):
     assert dataclasses.replace(records[0], epochs=3).fingerprint == base
 
 
+def test_the_checkpoint_that_a_run_started_from_is_recorded(job, tmp_path):
+    path = tmp_path / "start.pt"
+    path.write_bytes(b"abc")
+
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recorded(job(f"ckpt={path}"), interrupted)
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert RunRecord.read(tmp_path).weights == {"path": str(path), "sha256": sha256}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    path.unlink()
+    recorded(job(f"ckpt={path}"), lambda cfg: OUTCOME)
+    assert RunRecord.read(tmp_path).weights["sha256"] == sha256, "it was begun with that file"
+
+
 def test_slugs_name_jobs_by_their_overrides():
     slug = job_slug(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
     assert slug.startswith("csp_depth=2-")

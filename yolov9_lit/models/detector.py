@@ -87,7 +87,9 @@ class Detector(nn.Module):
             ValueError: there is no second head of this name.
         """
         head = self.head if second_head is None else self._second_head(second_head)
-        return Detector(self.backbone, self.neck, head).train(self.training)
+        main = Detector(self.backbone, self.neck, head)
+        main.training = self.training  # Its modules keep their own mode: some may be frozen.
+        return main
 
     def _second_head(self, name: str) -> Head:
         seconds = [n for n, b in self.aux_branches.items() if isinstance(b, SecondHead)]

@@ -1,7 +1,8 @@
-"""Which code a run was made with."""
+"""Which code and which weights a run was made with."""
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,15 @@ def git_state() -> GitState:
     except (OSError, subprocess.SubprocessError):
         return GitState(None, False)
     return GitState(name.removesuffix("-dirty"), name.endswith("-dirty"))
+
+
+def file_state(path: str | Path | None) -> dict[str, str] | None:
+    """Absolute "path" and "sha256" of a file; None where there is none."""
+    if path is None or not Path(path).is_file():
+        return None
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return {"path": str(Path(path).resolve()), "sha256": digest.hexdigest()}
 
 
 def _git(*arguments: str) -> str:

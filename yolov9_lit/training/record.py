@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
 from yolov9_lit.identity import experiment_config, fingerprint
-from yolov9_lit.training.provenance import git_state
+from yolov9_lit.training.provenance import file_state, git_state
 
 FILE = "run.json"
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "albumentations", "yolov9_lit")
@@ -40,6 +40,7 @@ class RunRecord:
         device: kind of the device.
         started: ISO time, UTC.
         ended: ISO time, UTC; None while running.
+        weights: "path" and "sha256" of the checkpoint that the training started from; None: fresh.
         resumed: how often the run was continued.
         error: traceback of a failed run.
         figures: of the test, as fractions, or of the last validation where there was no test.
@@ -63,6 +64,7 @@ class RunRecord:
     device: str
     started: str
     ended: str | None = None
+    weights: dict[str, str] | None = None
     resumed: int = 0
     error: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class RunRecord:
             dirty=dirty,
             device=_device(),
             started=now(),
+            weights=file_state(cfg.ckpt),
         )
 
     @classmethod

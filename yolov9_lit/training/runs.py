@@ -71,6 +71,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
             if last.is_file():  # It goes on from there, whatever it was begun with.
                 log.info("Continuing from %s", last)
                 cfg.ckpt_path = str(last)
+                record = replace(record, weights=earlier.weights)
         return _carry_out(cfg, train, folder, record)
 
 
