@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -21,8 +22,17 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    yield part
-    os.replace(part, path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed processes left that were writing a file by `whole`."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

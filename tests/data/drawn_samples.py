@@ -51,7 +51,7 @@ def augmented(pipeline, samples, seed, *, closing=False):
     return pipeline(
         lambda index: resize_sample(samples[index], SIZE),
         0,
-        len(samples),
+        range(len(samples)),
         image_size=SIZE,
         rng=np.random.default_rng(seed),
         closing=closing,

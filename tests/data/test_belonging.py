@@ -181,23 +181,6 @@ def test_epochs_ranks_and_seeds_differ(root):
         assert not set(ids(ours)) & set(ids(theirs))
 
 
-def test_a_sample_is_the_same_on_any_rank(root):
-    """Its randomness is its own, so two ranks train on what one would."""
-    alone = samples(training(root, 0, 1, 0))
-    for rank in range(2):
-        for key, image in samples(training(root, 0, 2, rank)).items():
-            assert torch.equal(image, alone[key])
-
-
-def samples(epochs):
-    return {
-        (number, info.image_id): image
-        for number, batches in enumerate(epochs)
-        for batch in batches
-        for image, info in zip(batch.images, batch.infos, strict=True)
-    }
-
-
 class Witness(L.LightningModule):
     """Checks each batch it is trained on, and keeps the ids by epoch."""
 

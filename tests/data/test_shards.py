@@ -259,7 +259,7 @@ def test_what_a_killed_process_left_makes_room(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "a.tar.reserved").write_text("90")
-    (folder / "a.tar.part").write_bytes(b"1" * 50)
+    (folder / "a.tar.1.part").write_bytes(b"1" * 50)
     cache.fetched(folder / "b.tar", 60, lambda path: path.write_bytes(b"2" * 60))
     assert {path.name for path in folder.glob("*") if path.suffix != ".lock"} == {"b.tar"}
     busy = threading.Event()

@@ -275,7 +275,7 @@ def test_a_killed_process_is_gone_on_with(publisher, data, files, tmp_path, mome
         draft.mkdir(parents=True)
         (root / ".download/train.zip").write_bytes(publisher.files["zips/train.zip"])
         (draft / "0.jpg").write_bytes(files["train/0.jpg"])
-        (draft / "1.jpg.part").write_bytes(files["train/1.jpg"][:99])
+        (draft / "1.jpg.1.part").write_bytes(files["train/1.jpg"][:99])
     else:
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()})
         part = root / ".download/train.zip.part"

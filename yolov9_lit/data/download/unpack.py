@@ -52,6 +52,8 @@ def unpack(path: Path, archive: Archive, draft: Path, root: Path, show: Show) ->
         CorruptFile: it is no zip file, a file's CRC differs, or its folder lacks files.
         UserError: it holds a path outside of its folder, or the disk has no room for it.
     """
+    for part in draft.rglob("*.part"):  # What a killed process was just writing.
+        part.unlink()
     try:
         with ZipFile(path) as content:
             members = _members(content, archive)

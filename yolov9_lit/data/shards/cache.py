@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from yolov9_lit.files import whole
+from yolov9_lit.files import remove_parts, whole
 
 _RESERVED = ".reserved"  # Its content is the size of a shard that is being fetched.
 _LOCK = ".lock"
@@ -48,7 +48,6 @@ class ShardCache:
                     with whole(target) as part:
                         fetch(part)
                 finally:
-                    _part(target).unlink(missing_ok=True)
                     reserved.unlink(missing_ok=True)
         return target
 
@@ -81,10 +80,6 @@ def _lock(target: Path) -> FileLock:
     return FileLock(target.with_name(target.name + _LOCK))
 
 
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + ".part")  # As `whole` calls it.
-
-
 def _use(path: Path) -> tuple[float, int, Path] | None:
     """When a shard or reservation was last used, and the bytes it holds; None for other files."""
     try:
@@ -100,7 +95,7 @@ def _abandoned(reserved: Path) -> bool:
     target = reserved.with_name(reserved.name.removesuffix(_RESERVED))
     try:
         with _lock(target).acquire(timeout=0):
-            _part(target).unlink(missing_ok=True)
+            remove_parts(target)
             return True
     except Timeout:
         return False
