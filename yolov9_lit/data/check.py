@@ -14,7 +14,7 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco import collect_coco
-from yolov9_lit.data.coco_checks import load_coco
+from yolov9_lit.data.coco_file import load_coco
 from yolov9_lit.data.images import UnreadablePicture, read_image
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.data.sources import PICTURE_ENDINGS
