@@ -17,7 +17,7 @@ from yolov9_lit.data.coco_checks import stated_size
 from yolov9_lit.data.coco_file import Entry, load_coco
 from yolov9_lit.data.coco_usable import UsableContent, usable_content
 from yolov9_lit.data.pictures import PictureFiles
-from yolov9_lit.data.polygons import FlatPolygons, pack_polygons
+from yolov9_lit.data.polygons import BROKEN, FlatPolygons, pack_polygons
 from yolov9_lit.data.problems import Problems
 
 
@@ -95,7 +95,7 @@ def _polygons(
     packed, faulty = pack_polygons(outlines)
     for i in faulty:
         problems.add(
-            "annotations have polygons of under three corners, odd or broken: these are left out",
+            BROKEN,
             f"annotation {entries[i].get('id')}",
             pictures[entries[i]["image_id"]]["file_name"],
         )

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+BROKEN = "annotations have polygons of under three corners, odd or broken: these are left out"
+"""The fault of a polygon that is no outline."""
+
 _MIN_NUMBERS = 6  # A polygon has at least three corners of two numbers.
 
 
@@ -122,7 +125,7 @@ def pack_polygons(segmentations: Iterable[Any]) -> tuple[FlatPolygons, list[int]
     faulty = []
     for i, segmentation in enumerate(segmentations):
         polygons = segmentation if isinstance(segmentation, list) else []
-        whole = [polygon for polygon in polygons if _is_outline(polygon)]
+        whole = [polygon for polygon in polygons if is_outline(polygon)]
         for polygon in whole:
             numbers.extend(polygon)
             point_ends.append(len(numbers) // 2)
@@ -133,7 +136,8 @@ def pack_polygons(segmentations: Iterable[Any]) -> tuple[FlatPolygons, list[int]
     return FlatPolygons(points, np.array(point_ends), np.array(object_ends)), faulty
 
 
-def _is_outline(polygon: Any) -> bool:
+def is_outline(polygon: Any) -> bool:
+    """Whether it is a list of three or more corners, all numbers finite."""
     try:
         return (
             isinstance(polygon, list)

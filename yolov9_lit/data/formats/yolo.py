@@ -166,6 +166,9 @@ class YoloFolder:
         if index not in ids:
             self.problems.add("lines have a class that names lacks and are left out", where)
             return None
+        if not all(map(math.isfinite, values)):
+            self.problems.add("lines have numbers that are not finite and are left out", where)
+            return None
         if max(map(abs, values)) > _LARGEST_FRACTION:
             self.problems.add("lines are not in fractions of the picture and are left out", where)
             return None
