@@ -299,6 +299,8 @@ class DetectionDataModule(L.LightningDataModule):
 
 
 def _used(annotations: Annotations, skipped: Mapping[int, SkippedPicture]) -> dict[str, Any]:
+    names = annotations.pictures  # A training resumed on other data has skipped other pictures.
+    skipped = {i: p for i, p in skipped.items() if i < len(annotations) and names.name(i) == p.name}
     single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
     faults = dict(annotations.faults)
     for fault, count in Counter(picture.fault for picture in skipped.values()).items():

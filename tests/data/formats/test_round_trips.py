@@ -19,10 +19,10 @@ SIZES = [(40, 60), (33, 21), (7, 500)]
 
 @st.composite
 def corners(draw, height, width):
-    """x1, y1, x2, y2 in thousandths of a pixel, inside and with area."""
-    xs = draw(st.lists(st.integers(0, width * 1000), min_size=2, max_size=2, unique=True))
-    ys = draw(st.lists(st.integers(0, height * 1000), min_size=2, max_size=2, unique=True))
-    return [v / 1000 for v in (min(xs), min(ys), max(xs), max(ys))]
+    """x1, y1, x2, y2 in thousandths of a pixel, inside and with area: of a hundredth at least."""
+    x1, y1 = (draw(st.integers(0, side * 1000 - 20)) for side in (width, height))
+    x2, y2 = draw(st.integers(x1 + 20, width * 1000)), draw(st.integers(y1 + 20, height * 1000))
+    return [v / 1000 for v in (x1, y1, x2, y2)]
 
 
 @st.composite

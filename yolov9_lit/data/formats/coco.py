@@ -18,7 +18,7 @@ from yolov9_lit.data.formats.source import (
     SourcePicture,
     complete,
 )
-from yolov9_lit.data.polygons import BROKEN, is_outline
+from yolov9_lit.data.polygons import BROKEN, sound_outlines
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
 
@@ -65,6 +65,7 @@ class CocoFolder:
         categories: dict[int, str] = {}
         splits = {}
         for name in filter(self._splits.__contains__, SPLITS):
+            self.problems.split = name
             _, file, folder = self._splits[name]
             usable = usable_content(load_coco(file), file, folder, self.problems)
             if categories not in ({}, usable.names):
@@ -93,14 +94,13 @@ class CocoFolder:
 
     def _object(self, entry: Entry, box: Box) -> SourceObject:
         given, crowd = entry.get("segmentation"), bool(entry.get("iscrowd"))
-        outlines = given if isinstance(given, list) and not crowd else []
-        polygons = tuple(tuple(map(float, o)) for o in outlines if is_outline(o))
-        if len(polygons) < len(outlines):
+        outlines, faulty = sound_outlines(None if crowd else given)
+        if faulty:
             self.problems.add(BROKEN, f"annotation {entry.get('id')}")
         return SourceObject(
             entry["category_id"],
             box,
-            polygons=polygons,
+            polygons=tuple(tuple(map(float, outline)) for outline in outlines),
             mask=isinstance(given, dict),
             crowd=crowd,
             difficult=bool(entry.get("difficult")),
