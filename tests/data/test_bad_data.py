@@ -9,20 +9,25 @@ import subprocess
 import sys
 import zlib
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
 from yolov9_lit.data.coco import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.formats.convert import FORMATS, convert
 from yolov9_lit.data.images import UnreadablePicture, decode_image
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.ground_truth import read_ground_truth
+from yolov9_lit.training.callbacks.skipped import SkippedPictures
 
 NAN = float("nan")
 
@@ -194,6 +199,14 @@ def test_the_metric_leaves_out_what_training_does(hostile):
     theirs = [a for a in truth["annotations"] if a["image_id"] in seen]
     assert len(theirs) == len(ours.boxes)
     assert len({a["id"] for a in theirs}) == len(theirs)
+
+
+def test_hostile_data_is_converted_as_it_is_trained_on(hostile, tmp_path):
+    done = convert(hostile, tmp_path / "out", source=FORMATS["coco"], target=FORMATS["coco"])
+    kinds = [problem.kind for problem in done.problems.found if problem.split == "train"]
+    for words, count in IN_THE_FILE.items():
+        assert sum(words in kind for kind in kinds) == count, words
+    assert [len(p) for p in done.data.splits.values()] == [len(USABLE) + len(UNUSABLE)] * 2
 
 
 def test_pictures_none_of_which_is_there_are_an_error(tmp_path):
@@ -368,6 +381,33 @@ def test_a_strict_training_lists_the_pictures_it_could_not_read(tmp_path):
     assert code == 2, output[-3000:]
     assert "2 faults" in output
     assert all(str(path) in output for path in broken)
+
+
+def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(hostile, caplog):
+    module = datamodule(hostile, num_workers=0)
+    skipped = SkippedPictures("data")
+    fitting = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))
+    for batch in module.train_dataloader():
+        skipped.on_train_batch_end(fitting, None, None, batch, 0)
+    skipped.on_train_epoch_end(fitting, None)
+    checkpoint = {}
+    skipped.on_save_checkpoint(fitting, None, checkpoint)
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    buffer.seek(0)
+    checkpoint = torch.load(buffer, weights_only=True)
+    caplog.clear()
+    resumed, testing = SkippedPictures("data"), SkippedPictures("data")
+    resumed.on_load_checkpoint(fitting, None, checkpoint)
+    resumed.on_train_epoch_end(fitting, None)
+    assert not caplog.records, "told before the resume"
+    assert module.used(resumed.by_split) == module.used(skipped.by_split)
+    assert module.used(resumed.by_split)["train"]["pictures"] == len(USABLE)
+    other = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.TESTING))
+    testing.on_load_checkpoint(other, None, checkpoint)
+    assert not any(testing.by_split.values())
+    moved = {"train": {i + 999: p for i, p in resumed.by_split["train"].items()}}
+    assert module.used(moved)["train"]["pictures"] == len(USABLE) + len(UNUSABLE)
 
 
 def test_problems_are_told_by_kind(caplog):

@@ -1,6 +1,8 @@
 """Caches change nothing but the time, keep their limit, and belong to their data."""
 
 import multiprocessing
+import shutil
+from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import numpy as np
@@ -217,7 +219,32 @@ def own_memory(folder, count, workers, epochs):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # more workers than cores
 def test_memory_grows_neither_with_pictures_and_workers_nor_with_epochs(tmp_path):
-    """The cache fills with 96 MB that are shared: as each worker's own they would be 288."""
-    few, many = (own_memory(tmp_path, count, 3, 4) for count in (4, 80 + 4))
+    """The cache fills with 96 MB that are shared: as each worker's own they would be 288.
+
+    A process of its own has no memory of earlier tests, of which workers would copy parts.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        runs = [fresh.submit(own_memory, tmp_path, count, 3, 4) for count in (4, 80 + 4)]
+        few, many = (run.result() for run in runs)
     assert many[-1] - few[-1] < 60
     assert many[-1] - many[1] < 30
+
+
+def test_data_sets_that_share_a_folder_keep_their_caches(read, annotations, tmp_path):
+    make_shapes(tmp_path / "other", train=3, val=1, image_size=SIZE)
+    file = tmp_path / "other" / "annotations" / "instances_train2017.json"
+    other = read_coco(file, file.parents[1] / "train2017")
+    first = disk_cache(read, annotations, tmp_path / "cache")
+    first(0)
+    disk_cache(ScaledPictures(other.pictures, other.sizes, SIZE), other, tmp_path / "cache")(0)
+    disk_cache(refuse, annotations, tmp_path / "cache")(0)
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_read_past(
+    read, annotations, tmp_path, caplog
+):
+    cache = disk_cache(read, annotations, tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    assert all((cache(i).image == read(i).image).all() for i in range(3))
+    assert [r.levelname for r in caplog.records].count("WARNING") == 1
+    assert "keeps no more pictures (No such file or directory)" in caplog.text

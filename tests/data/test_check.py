@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from yolov9_lit.data.__main__ import main
-from yolov9_lit.data.check import check_splits, find_splits
+from yolov9_lit.data.check import check_splits
+from yolov9_lit.data.coco_layout import find_splits
 from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.errors import UserError
 
@@ -115,6 +116,12 @@ def test_folders_are_found_by_convention_or_as_told(tmp_path, place, capsys):
     assert main(["check", f"root={root}", *told]) == 0
     assert main(["check", f"root={root}", told[0]]) == 2
     assert "belong together" in capsys.readouterr().err
+
+
+def test_annotations_without_pictures_are_passed_over_and_told(root, caplog):
+    shutil.rmtree(root / "train2017")
+    assert [split.name for split in find_splits(root)] == ["val2017"]
+    assert "instances_train2017.json is passed over" in caplog.text
 
 
 def test_nothing_to_check_is_said(tmp_path, capsys):

@@ -131,13 +131,14 @@ def test_pictures_that_are_not_there_are_left_out_and_told(shapes, tmp_path, cap
     annotations = shapes / "annotations" / "instances_train2017.json"
     arguments = [f"annotations={annotations}", f"images={copy}", f"out={tmp_path / 'out'}"]
     assert main(["shard", *arguments, "shard_mb=1"]) == 0
-    assert (
-        "2 pictures are missing or empty and are left out (000002.jpg, 000003.jpg)" in caplog.text
-    )
+    assert "1 pictures are missing and left out (000002.jpg)" in caplog.text
+    assert "1 pictures are empty files and left out (000003.jpg)" in caplog.text
     content = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert len(content["images"]) == COUNT - 2
     assert not {2, 3} & {a["image_id"] for a in content["annotations"]}
-    assert len(opened(tmp_path / "out", tmp_path).annotations) == COUNT - 2
+    ours = opened(tmp_path / "out", tmp_path).annotations
+    assert len(ours) == COUNT - 2
+    assert sum(count for kind, count in ours.faults.items() if "pictures are" in kind) == 2
 
 
 def test_the_command_finds_the_splits_of_a_root(shapes, tmp_path, capsys):
@@ -325,7 +326,8 @@ def fake_index(folder, count):
     for name in shards:
         (folder / name).touch()
         sums[name] = (0, "")
-    content = {"version": 1, "plan": {}, "categories": [[1, "a"]], "shards": shards, "files": sums}
+    content = {"version": 2, "plan": {}, "categories": [[1, "a"]], "shards": shards}
+    content |= {"files": sums, "faults": {}}
     (folder / "manifest.json").write_text(json.dumps(content))
 
 

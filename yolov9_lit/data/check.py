@@ -14,21 +14,11 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco import collect_coco
-from yolov9_lit.data.coco_checks import load_coco
+from yolov9_lit.data.coco_file import load_coco
+from yolov9_lit.data.coco_layout import Split
 from yolov9_lit.data.images import UnreadablePicture, read_image
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.data.sources import PICTURE_ENDINGS
-from yolov9_lit.errors import UserError
-
-_PREFIX = "instances_"
-
-
-class Split(NamedTuple):
-    """A part of a data set: its COCO-format file and the folder that its file names start from."""
-
-    name: str
-    annotations: Path
-    images: Path
 
 
 class PictureFacts(NamedTuple):
@@ -47,34 +37,6 @@ class SplitReport(NamedTuple):
     annotations: Annotations
     facts: list[PictureFacts]
     problems: Problems
-
-
-def find_splits(root: Path) -> list[Split]:
-    """The splits of a folder in COCO's layout.
-
-    `annotations/instances_NAME.json` goes with the pictures in `NAME/images`, `NAME`,
-    `images/NAME` or `images`, whichever is there first.
-
-    Raises:
-        UserError: there is none.
-    """
-    splits = []
-    for file in sorted((root / "annotations").glob(f"{_PREFIX}*.json")):
-        name = file.stem.removeprefix(_PREFIX)
-        places = (f"{name}/images", name, f"images/{name}", "images")
-        folder = next((root / p for p in places if (root / p).is_dir()), None)
-        if folder is None:
-            raise UserError(
-                f"the pictures of {file} are in none of {', '.join(places)} of {root}; give "
-                "annotations=FILE images=DIR"
-            )
-        splits.append(Split(name, file, folder))
-    if not splits:
-        raise UserError(
-            f"{root} has no annotations/{_PREFIX}*.json; give annotations=FILE images=DIR, or "
-            "convert the data set first"
-        )
-    return splits
 
 
 def check_splits(splits: Sequence[Split], *, workers: int) -> Iterator[SplitReport]:

@@ -5,51 +5,21 @@ Training and the metric read their files through here, so both leave out the sam
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import TypeGuard
 
+from yolov9_lit.data.coco_file import Entry
 from yolov9_lit.data.problems import Problems
-from yolov9_lit.errors import UserError
 
 ROUNDING = 1.0
 """Pixels that a box may lie beyond its picture's edge without being called a fault."""
 
-Entry = dict[str, Any]
 Box = tuple[float, float, float, float]
-
-
-class CocoContent(NamedTuple):
-    """The lists of a COCO-format file."""
-
-    images: list[Entry]
-    annotations: list[Entry]
-    categories: list[Entry]
 
 
 class Rejected(ValueError):
     """An annotation that cannot be used; the message says why, as a `Problem.kind`."""
-
-
-def load_coco(path: Path) -> CocoContent:
-    """Reads a file; its entries are not looked at yet.
-
-    Raises:
-        UserError: it does not exist or is no COCO JSON.
-    """
-    if not path.is_file():
-        raise UserError(f"annotation file {path} does not exist; check the data set's paths")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); give a COCO annotation file") from error
-    for key in CocoContent._fields:
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{path} lacks a list of objects '{key}'; give a COCO annotation file")
-    return CocoContent(*(content[key] for key in CocoContent._fields))
 
 
 def usable_categories(entries: Sequence[Entry], problems: Problems) -> dict[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler, TrainSampler
 from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
 from yolov9_lit.data.transforms.pipeline import Augmentation
+from yolov9_lit.data.used import used_data
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import SkippedPicture
 
@@ -218,7 +218,7 @@ class DetectionDataModule(L.LightningDataModule):
             that were used, and under "faults" how many of each kind were not, or were mended.
         """
         return {
-            split: _used(annotations, skipped.get(split, {}))
+            split: used_data(annotations, skipped.get(split, {}))
             for split, annotations in self._splits.items()
         }
 
@@ -296,18 +296,6 @@ class DetectionDataModule(L.LightningDataModule):
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": _single_threaded,
         }
-
-
-def _used(annotations: Annotations, skipped: Mapping[int, SkippedPicture]) -> dict[str, Any]:
-    single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
-    faults = dict(annotations.faults)
-    for fault, count in Counter(picture.fault for picture in skipped.values()).items():
-        faults[f"pictures are skipped, each of which {fault}"] = count
-    return {
-        "pictures": len(annotations) - len(skipped),
-        "boxes": int(np.delete(single, list(skipped)).sum()),
-        "faults": faults,
-    }
 
 
 def _single_threaded(worker: int) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,17 @@ class DiskCache:
         picture = _load(path)
         if picture is None:
             picture = self.read(index)
-            header = np.array([*picture.image.shape[:2], *picture[1:]], dtype=_HEADER)
+            self._keep(path, picture)
+        return picture
+
+    def _keep(self, path: Path, picture: ScaledPicture) -> None:
+        """A full disk, or a folder that another process deletes, is no reason to end a training."""
+        header = np.array([*picture.image.shape[:2], *picture[1:]], dtype=_HEADER)
+        try:
             with whole(path) as part:
                 part.write_bytes(header.tobytes() + picture.image.tobytes())
-        return picture
+        except OSError as error:
+            _warn_once(f"cache {self.folder} keeps no more pictures ({error.strerror})")
 
 
 def open_disk_cache(
@@ -68,8 +76,8 @@ def open_disk_cache(
     Raises:
         UserError: the folder cannot be written.
     """
-    name = f"{annotations.path.stem}-{image_size}"
-    path = folder / f"{name}-{fingerprint(annotations.pictures, len(annotations), image_size)}"
+    name = f"{annotations.path.stem}-{_owner(annotations.pictures)}-{image_size}"
+    path = folder / f"{name}-{_fingerprint(annotations, image_size)}"
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,10 +93,12 @@ def open_disk_cache(
     return DiskCache(read, path, kept)
 
 
-def fingerprint(pictures: PictureSource, count: int, image_size: int) -> str:
+def _fingerprint(annotations: Annotations, image_size: int) -> str:
     """Of the pictures' names, sizes and times of change, and of how they are scaled."""
     digest = hashlib.sha256(f"{_VERSION} {image_size}".encode())
-    for index in range(count):
+    digest.update(np.ascontiguousarray(annotations.sizes).tobytes())
+    pictures = annotations.pictures
+    for index in range(len(annotations)):
         name = pictures.name(index)
         try:
             state = os.stat(name)
@@ -96,6 +106,18 @@ def fingerprint(pictures: PictureSource, count: int, image_size: int) -> str:
         except OSError:  # Missing, or no file of its own.
             digest.update(f"{name}\0".encode())
     return digest.hexdigest()[:16]
+
+
+def _owner(pictures: PictureSource) -> str:
+    """Tells data sets apart that share a folder: they do not delete each other's pictures."""
+    return hashlib.sha256(os.path.abspath(os.path.dirname(pictures.name(0))).encode()).hexdigest()[
+        :8
+    ]
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def _kept(sizes: np.ndarray, image_size: int, gigabytes: float) -> int:

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+BROKEN = "annotations have polygons of under three corners, odd or broken: these are left out"
+"""The fault of a polygon that is no outline."""
+
 _MIN_NUMBERS = 6  # A polygon has at least three corners of two numbers.
 
 
@@ -121,16 +124,26 @@ def pack_polygons(segmentations: Iterable[Any]) -> tuple[FlatPolygons, list[int]
     point_ends, object_ends = [0], [0]
     faulty = []
     for i, segmentation in enumerate(segmentations):
-        polygons = segmentation if isinstance(segmentation, list) else []
-        whole = [polygon for polygon in polygons if _is_outline(polygon)]
+        whole, fault = sound_outlines(segmentation)
         for polygon in whole:
             numbers.extend(polygon)
             point_ends.append(len(numbers) // 2)
         object_ends.append(len(point_ends) - 1)
-        if len(whole) < len(polygons) or not isinstance(segmentation, list | dict | None):
+        if fault:
             faulty.append(i)
     points = np.array(numbers, dtype=np.float32).reshape(-1, 2)
     return FlatPolygons(points, np.array(point_ends), np.array(object_ends)), faulty
+
+
+def sound_outlines(segmentation: Any) -> tuple[list[list[float]], bool]:
+    """The polygons of a COCO segmentation that can be used, and whether any other thing is there.
+
+    A polygon is a list of three or more corners, all numbers finite. An RLE or None has none.
+    """
+    polygons = segmentation if isinstance(segmentation, list) else []
+    sound = [polygon for polygon in polygons if _is_outline(polygon)]
+    is_segmentation = isinstance(segmentation, list | dict | None)
+    return sound, len(sound) < len(polygons) or not is_segmentation
 
 
 def _is_outline(polygon: Any) -> bool:

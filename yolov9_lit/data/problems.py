@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -23,12 +25,14 @@ class Problem(NamedTuple):
         where: the item: "annotation 17", "images/a.jpg".
         picture: name of the picture it belongs to; empty for none.
         box: x, y, width and height in pixels as they were given; None where it is no box's fault.
+        split: that it was found in; empty where a source has but one.
     """
 
     kind: str
     where: str
     picture: str = ""
     box: tuple[float, float, float, float] | None = None
+    split: str = ""
 
 
 class Problems:
@@ -38,6 +42,7 @@ class Problems:
         source: the file or folder they were found in.
         found: in the order they were found.
         notes: what is no fault, but worth knowing; told in the log, never an error.
+        split: that is read now, noted with each fault.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -45,6 +50,7 @@ class Problems:
         self.source = source
         self.found: list[Problem] = []
         self.notes: Counter[str] = Counter()
+        self.split = ""
 
     def add(
         self,
@@ -54,7 +60,7 @@ class Problems:
         box: tuple[float, float, float, float] | None = None,
     ) -> None:
         """Add a fault; see `Problem`."""
-        self.found.append(Problem(kind, where, picture, box))
+        self.found.append(Problem(kind, where, picture, box, self.split))
 
     def by_kind(self) -> dict[str, list[Problem]]:
         """The faults of each kind, in the order they were found."""
@@ -68,7 +74,7 @@ class Problems:
         return {kind: len(items) for kind, items in self.by_kind().items()} | self.notes
 
     def settle(self, *, strict: bool) -> None:
-        """Warn once of each kind, with its count and the first items.
+        """Warn once of each kind, with its count and the first items; of all ranks the first does.
 
         Raises:
             UserError: `strict`, and there is a fault; it lists all of them.
@@ -76,9 +82,13 @@ class Problems:
         if strict and self.found:
             lines = "".join(f"\n  {problem.where}: {problem.kind}" for problem in self.found)
             raise UserError(
-                f"{self.source} has {len(self.found):,} faults and data.strict=true; mend them or "
-                f"leave data.strict out:{lines}"
+                f"{self.source} has {len(self.found):,} faults, and strict=true was given; mend "
+                f"them or leave it out:{lines}"
             )
+        self._tell()
+
+    @rank_zero_only
+    def _tell(self) -> None:
         for kind, items in self.by_kind().items():
             examples = ", ".join(problem.where for problem in items[:_EXAMPLES])
             more = ", ..." if len(items) > _EXAMPLES else ""

@@ -9,10 +9,10 @@ from typing import Any
 from yolov9_lit.data.coco_checks import (
     is_id,
     is_number,
-    load_coco,
     usable_annotations,
     usable_categories,
 )
+from yolov9_lit.data.coco_file import load_coco
 from yolov9_lit.data.problems import Problems
 
 

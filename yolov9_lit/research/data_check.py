@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from yolov9_lit.data.check import Split, SplitReport, check_splits, find_splits
+from yolov9_lit.data.check import SplitReport, check_splits
+from yolov9_lit.data.coco_layout import Split, find_splits
 from yolov9_lit.errors import UserError
 from yolov9_lit.research.data_plots import draw_data_plots
 from yolov9_lit.research.report.page import make_page

@@ -104,8 +104,14 @@ def test_faults_are_told_every_time_and_strict_refuses_them(shapes, tmp_path, ca
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            datamodule("yolo", root).setup("fit")
+            module = datamodule("yolo", root)
+            module.setup("fit")
         assert caplog.text.count("1 lines have a class that names lacks and are left out") == 1
+        used = module.used({})
+        assert used["train"]["faults"] == {
+            "lines have a class that names lacks and are left out": 1
+        }
+        assert not used["val"]["faults"]
     with pytest.raises(UserError, match=rf"labels/train/{label.name}:\d"):
         datamodule("yolo", root, "data.prepare.strict=true").setup("fit")
 

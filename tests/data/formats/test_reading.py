@@ -247,6 +247,7 @@ def test_yolo_structure_is_needed(yolo, tmp_path, file, content, words):
         ("labels/train/a.txt", "0 0.5 0.5 0.1 x", "no class and 4, 6 or more", "a.txt:1"),
         ("labels/train/a.txt", "0 50 50 10 10", "not in fractions", "a.txt:1"),
         ("labels/train/a.txt", "0 0.5 0.5 nan 0.1", "not finite", "a.txt:1"),
+        ("labels/train/a.txt", "0 0.1 0.1 0.5 nan 0.5 0.5", "not finite", "a.txt:1"),
         ("labels/train/a.txt", b"\xff\xfe\x00", "cannot be read: no objects", "a.txt"),
         ("labels/train/orphan.txt", "", "have no picture", "orphan.txt"),
         ("images/train/b.png", "junk", "pictures cannot be read", "b.png"),

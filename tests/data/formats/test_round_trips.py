@@ -19,10 +19,10 @@ SIZES = [(40, 60), (33, 21), (7, 500)]
 
 @st.composite
 def corners(draw, height, width):
-    """x1, y1, x2, y2 in thousandths of a pixel, inside and with area."""
-    xs = draw(st.lists(st.integers(0, width * 1000), min_size=2, max_size=2, unique=True))
-    ys = draw(st.lists(st.integers(0, height * 1000), min_size=2, max_size=2, unique=True))
-    return [v / 1000 for v in (min(xs), min(ys), max(xs), max(ys))]
+    """x1, y1, x2, y2 in thousandths of a pixel, inside and with area: of a hundredth at least."""
+    x1, y1 = (draw(st.integers(0, side * 1000 - 20)) for side in (width, height))
+    x2, y2 = draw(st.integers(x1 + 20, width * 1000)), draw(st.integers(y1 + 20, height * 1000))
+    return [v / 1000 for v in (x1, y1, x2, y2)]
 
 
 @st.composite
@@ -180,16 +180,7 @@ def test_names_that_would_share_a_label_file_are_refused(pictures, tmp_path, kin
     assert not (tmp_path / "there").exists()
 
 
-@pytest.mark.parametrize(
-    "outline",
-    [
-        [[10, 10, 15, 10, 15, 20]],
-        [[10, 10, 30, 10, 30, 30, 7]],
-        [[10, 10, 30, 30]],
-        [[10, 10, 30, 10, 30, 30, float("nan"), 12]],
-        {"size": [40, 60], "counts": "x"},
-    ],
-)
+@pytest.mark.parametrize("outline", [[[10, 10, 15, 10, 15, 20]], {"size": [40, 60], "counts": "x"}])
 def test_outlines_that_do_not_span_their_box_are_lost_and_told(pictures, tmp_path, outline):
     image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
     entry = {
@@ -211,13 +202,16 @@ def test_outlines_that_do_not_span_their_box_are_lost_and_told(pictures, tmp_pat
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"bbox": [1, 2, 3]}, "fit no picture, class or form"),
-        ({"bbox": [1, 2, 3, "x"]}, "fit no picture, class or form"),
-        ({"bbox": None}, "fit no picture, class or form"),
-        ({"category_id": 9}, "fit no picture, class or form"),
-        ({"image_id": 9}, "fit no picture, class or form"),
+        ({"bbox": [1, 2, 3]}, "not four numbers"),
+        ({"bbox": [1, 2, 3, "x"]}, "not four numbers"),
+        ({"bbox": None}, "not four numbers"),
+        ({"category_id": 9}, "unknown category_id"),
+        ({"image_id": 9}, "unknown image_id"),
         ({"bbox": [1, 2, float("nan"), 4]}, "not finite"),
-        ({"bbox": [1, 2, 0, 4]}, "without area"),
+        ({"bbox": [1, 2, 0, 4]}, "no area"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "under three corners"),
+        ({"segmentation": [[1, 2, 3, 2, 3, 4, 5]]}, "odd"),
+        ({"segmentation": [[1, 2, 3, 2, float("nan"), 4]]}, "broken"),
         ({"bbox": [1, 2, 500, 4]}, "reach beyond"),
     ],
 )

@@ -95,12 +95,15 @@ def run(values: Mapping[str, str]) -> None:
             raise UserError(f"{key}={name} is unknown; choose {', '.join(FORMATS)}")
     if source == target:
         raise UserError(f"format and to are both {source}; there is nothing to convert")
+    strict = values.get("strict", "false").lower()
+    if strict not in ("true", "false"):
+        raise UserError(f"strict={strict} is unknown; give true or false")
     conversion = convert(
         Path(values["src"]),
         Path(values["out"]),
         source=FORMATS[source],
         target=FORMATS[target],
-        strict=values.get("strict", "").lower() == "true",
+        strict=strict == "true",
     )
     table = Table("split", "images", "boxes", title=values["out"])
     for split, pictures in conversion.data.splits.items():

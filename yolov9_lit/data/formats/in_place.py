@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from yolov9_lit.files import whole_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1  # Part of the cache's key; grows when what is written changes.
+_VERSION = 2  # Part of the cache's key; grows when what is written changes.
 _PROBLEMS = "problems.json"
 
 
@@ -83,8 +84,9 @@ def _write(folder: Path, data: SourceData, problems: Problems, root: Path) -> No
     try:
         with whole_folder(folder) as draft:
             for split in ("train", "val", "test"):
-                pictures = data.splits.get(split, data.splits["val"])
-                content = coco_content(pictures, data.categories, lambda p: str(p.path))
+                shown = split if split in data.splits else "val"
+                content = coco_content(data.splits[shown], data.categories, lambda p: str(p.path))
+                content["faults"] = Counter(p.kind for p in problems.found if p.split == shown)
                 write_json(annotation_path(draft, split), content)
             write_json(draft / _PROBLEMS, problems.found)
     except OSError as error:

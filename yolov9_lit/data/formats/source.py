@@ -26,7 +26,8 @@ class SourceObject(NamedTuple):
     Attributes:
         category_id: of its class.
         corners: x1, y1, x2, y2 in pixels.
-        polygons: its outlines, each [x1, y1, x2, y2, ...] in pixels; none for a plain box.
+        polygons: its outlines, each [x1, y1, x2, y2, ...] in pixels, finite, of three corners at
+            least; none for a plain box.
         mask: it has an RLE mask, which is not read.
         crowd: a region of many objects.
         difficult: as Pascal VOC has it; other formats ignore it.

@@ -76,7 +76,7 @@ class VocFolder:
 
     def read(self) -> SourceData:
         """All of it; see `SourceFolder`."""
-        parsed = {split: self._parse(entries) for split, entries in self._entries.items()}
+        parsed = {split: self._parse(split) for split in self._entries}
         roots = [root for named in parsed.values() for _, _, root in named.values()]
         texts = {_text(entry, "name") for root in roots for entry in root.findall("object")}
         names = sorted(texts - {""})
@@ -86,6 +86,7 @@ class VocFolder:
             ids = dict(known.categories)
         splits = {}
         for split, named in parsed.items():
+            self.problems.split = split
             numbers = picture_ids(named, known.images.get(split, {}))
             found = (self._picture(i, name, *named[name], ids) for name, i in numbers.items())
             splits[split] = [picture for picture in found if picture]
@@ -109,11 +110,12 @@ class VocFolder:
         picture = next((path for path in candidates if path.is_file()), None)
         return _Entry(self.src / "Annotations" / f"{name}.xml", picture)
 
-    def _parse(self, entries: list[_Entry]) -> dict[str, tuple[Path, Path, ElementTree.Element]]:
+    def _parse(self, split: str) -> dict[str, tuple[Path, Path, ElementTree.Element]]:
         """Picture, XML file and its content by the picture's name."""
+        self.problems.split = split
         folder = self.src / "JPEGImages"
         parsed = {}
-        for xml, found in entries:
+        for xml, found in self._entries[split]:
             try:
                 root = ElementTree.parse(xml).getroot()
             except (OSError, ElementTree.ParseError):

@@ -73,6 +73,7 @@ class YoloFolder:
             ids = {index: known.categories[name] for index, name in self._names.items()}
         splits = {}
         for split, paths in self._pictures.items():
+            self.problems.split = split
             numbers = picture_ids(paths, known.images.get(split, {}))
             found = (self._picture(i, name, paths[name], ids) for name, i in numbers.items())
             splits[split] = [picture for picture in found if picture]
@@ -81,6 +82,7 @@ class YoloFolder:
 
     def _list(self, split: str) -> dict[str, Path]:
         """The pictures of a split by their names: paths from the folder that all lie in."""
+        self.problems.split = split
         entries = self._config[split]
         places = [
             self._place(str(e)) for e in (entries if isinstance(entries, list) else [entries])
@@ -165,6 +167,9 @@ class YoloFolder:
             return None
         if index not in ids:
             self.problems.add("lines have a class that names lacks and are left out", where)
+            return None
+        if not all(map(math.isfinite, values)):
+            self.problems.add("lines have numbers that are not finite and are left out", where)
             return None
         if max(map(abs, values)) > _LARGEST_FRACTION:
             self.problems.add("lines are not in fractions of the picture and are left out", where)

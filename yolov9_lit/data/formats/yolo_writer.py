@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -58,11 +57,9 @@ def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
 
 
 def _is_one_outline(entry: SourceObject) -> bool:
-    if len(entry.polygons) != 1 or len(entry.polygons[0]) < 6 or len(entry.polygons[0]) % 2:
+    if len(entry.polygons) != 1:
         return False
     xs, ys = entry.polygons[0][::2], entry.polygons[0][1::2]
-    if not all(map(math.isfinite, entry.polygons[0])):
-        return False
     bounds = (min(xs), min(ys), max(xs), max(ys))
     pairs = zip(bounds, entry.corners, strict=True)
     return all(abs(bound - corner) <= _AGREEMENT for bound, corner in pairs)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from yolov9_lit.data.coco_layout import find_splits
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError
 
@@ -40,19 +41,8 @@ def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
         return {(Path(values["annotations"]), Path(values["images"])): out}
     if {"root", "annotations", "images"} & set(values) != {"root"}:
         raise UserError("shard takes either root, or annotations and images of one split")
-    root = Path(values["root"]).expanduser()
-    files = {
-        path.stem.removeprefix("instances_"): path
-        for path in sorted((root / "annotations").glob("instances_*.json"))
-    }
-    found = {(path, root / name): out / name for name, path in files.items()}
-    splits = {pair: target for pair, target in found.items() if pair[1].is_dir()}
-    if not splits:
-        raise UserError(
-            f"{root} has no annotations/instances_SPLIT.json with a folder SPLIT of pictures; "
-            "give annotations=FILE images=DIR"
-        )
-    return splits
+    splits = find_splits(Path(values["root"]).expanduser())
+    return {(split.annotations, split.images): out / split.name for split in splits}
 
 
 def _number(values: Mapping[str, str], key: str) -> int:

@@ -6,7 +6,7 @@ difference how many pictures there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,7 @@ def map_index(
     path: Path,
     categories: tuple[Category, ...],
     source: Callable[[Members], PictureSource],
+    faults: Mapping[str, int],
 ) -> Annotations:
     """Maps the arrays into memory.
 
@@ -66,6 +67,7 @@ def map_index(
         path: annotation file that they come from.
         categories: sorted by id.
         source: makes the pictures' source of where they lie.
+        faults: of the data set that they were made from, by kind.
     """
     arrays = {name: _map(local(file)) for name, file in index_files().items()}
     own: dict[str, Any] = {name: arrays[name] for name in _OWN}
@@ -74,6 +76,7 @@ def map_index(
         pictures=source(Members(*(arrays[name] for name in Members._fields))),
         categories=categories,
         polygons=FlatPolygons(*(arrays[name] for name in _POLYGONS)),
+        faults=faults,
         **own,
     )
 

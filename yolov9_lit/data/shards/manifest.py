@@ -15,7 +15,7 @@ from yolov9_lit.files import write_json
 
 MANIFEST = "manifest.json"
 ANNOTATIONS = "annotations.json"
-_VERSION = 1
+_VERSION = 2
 
 
 class FileSum(NamedTuple):
@@ -40,12 +40,14 @@ class Manifest:
         categories: sorted by id.
         shards: number of pictures of each shard by its file's name, in the order of the pictures.
         files: length and checksum of each file by its name, shards included.
+        faults: how many of each kind the data set had that the shards were made from.
     """
 
     plan: Mapping[str, Any]
     categories: tuple[Category, ...]
     shards: Mapping[str, int]
     files: Mapping[str, FileSum]
+    faults: Mapping[str, int]
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""
@@ -67,6 +69,7 @@ class Manifest:
                 tuple(Category(*entry) for entry in content["categories"]),
                 content["shards"],
                 {name: FileSum(*entry) for name, entry in content["files"].items()},
+                content["faults"],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(

@@ -51,6 +51,7 @@ def open_shards(place: str, cache: ShardCache) -> Shards:
         Path(files.where(ANNOTATIONS)),
         manifest.categories,
         partial(ShardPictures, files, names, counts),
+        manifest.faults,
     )
     return Shards(manifest, files, annotations)
 

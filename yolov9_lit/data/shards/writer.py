@@ -14,7 +14,9 @@ import numpy as np
 from rich.progress import track
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.coco import flat_annotations
+from yolov9_lit.data.coco_file import CocoContent, Entry, load_coco
+from yolov9_lit.data.coco_usable import usable_content
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.data.shards.index import Members, write_index
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
@@ -27,7 +29,7 @@ _PLAN = "plan.json"
 
 
 class ShardReport(NamedTuple):
-    """What is in a folder of shards; `left_out` are pictures that could not be found."""
+    """What is in a folder of shards, crowds not counted; `left_out` are pictures of no use."""
 
     pictures: int
     boxes: int
@@ -91,9 +93,9 @@ def _begin(draft: Path, plan: dict[str, Any]) -> None:
 
 
 def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, Any]) -> None:
-    content, left_out = _shuffled(annotation_file, image_dir, plan["seed"])
+    given = load_coco(annotation_file)
+    content, annotations = _shuffled(given, annotation_file, image_dir, plan["seed"])
     write_json(draft / ANNOTATIONS, content)
-    annotations = read_coco(draft / ANNOTATIONS, image_dir)
     records = _records(content)
     shards: dict[str, int] = {}
     members: list[Members] = []
@@ -107,29 +109,23 @@ def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, A
     joined = Members(*(np.concatenate(arrays) for arrays in zip(*members, strict=True)))
     names = [*shards, ANNOTATIONS, *write_index(draft, annotations, joined)]
     files = {name: FileSum.of(draft / name) for name in names}
-    plan = {**plan, "left_out": left_out}
-    Manifest(plan, annotations.categories, shards, files).write(draft)
+    plan = {**plan, "left_out": len(given.images) - len(annotations)}
+    Manifest(plan, annotations.categories, shards, files, dict(annotations.faults)).write(draft)
 
 
-def _shuffled(path: Path, image_dir: Path, seed: int) -> tuple[dict[str, Any], int]:
-    """The content of an annotation file, its pictures in random order, those not there left out."""
-    try:
-        content = json.loads(path.read_bytes())
-        images = content["images"]
-        there = [entry for entry in images if _size(image_dir / entry["file_name"])]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no COCO annotation file ({error!r}); give one") from error
-    missing = len(images) - len(there)
-    if missing:
-        problems, kept = Problems(image_dir), {entry["file_name"] for entry in there}
-        for entry in images:
-            if entry["file_name"] not in kept:
-                problems.add("pictures are missing or empty and are left out", entry["file_name"])
-        problems.settle(strict=False)
-    order = np.random.default_rng(seed).permutation(len(there))
-    ids = {entry["id"] for entry in there}
-    annotations = [a for a in content["annotations"] if not missing or a["image_id"] in ids]
-    return {**content, "images": [there[i] for i in order], "annotations": annotations}, missing
+def _shuffled(
+    content: CocoContent, path: Path, image_dir: Path, seed: int
+) -> tuple[dict[str, list[Entry]], Annotations]:
+    """What is usable of a COCO-format file, its pictures in random order; warns of the rest."""
+    order = np.random.default_rng(seed).permutation(len(content.images))
+    content = content._replace(images=[content.images[i] for i in order])
+    problems = Problems(path)
+    usable = usable_content(content, path, image_dir, problems)
+    annotations = flat_annotations(usable, path, image_dir, problems)
+    problems.settle(strict=False)
+    categories = [{"id": i, "name": name} for i, name in usable.names.items()]
+    lists = {"images": [*usable.pictures.values()], "annotations": usable.entries}
+    return {**lists, "categories": categories}, annotations
 
 
 def _size(path: Path) -> int:
@@ -139,7 +135,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _records(content: dict[str, Any]) -> dict[int, dict[str, Any]]:
+def _records(content: dict[str, list[Entry]]) -> dict[int, dict[str, Any]]:
     """The JSON member of each picture by its id."""
     objects = defaultdict(list)
     for annotation in content["annotations"]:
@@ -172,7 +168,7 @@ def _report(out: Path) -> ShardReport:
     manifest = Manifest.parse((out / MANIFEST).read_bytes(), str(out))
     return ShardReport(
         pictures=sum(manifest.shards.values()),
-        boxes=len(np.load(out / "index" / "boxes.npy", mmap_mode="r")),
+        boxes=int((~np.load(out / "index" / "crowd.npy")).sum()),
         shards=len(manifest.shards),
         bytes=sum(manifest.files[name].bytes for name in manifest.shards),
         left_out=manifest.plan["left_out"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch.distributed as dist
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.data.problems import Problems
@@ -55,32 +56,52 @@ class SkippedPictures(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell."""
-        self._tell(trainer)
+        self._tell()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell, with those of the training epoch around it."""
         if not trainer.sanity_checking:
-            self._tell(trainer)
+            self._tell()
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell."""
-        self._tell(trainer)
+        self._tell()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep what was skipped and told, in plain tuples."""
+        self._share()
+        by_split = {s: [tuple(p) for p in found.values()] for s, found in self.by_split.items()}
+        told = [tuple(picture) for picture in self._told]
+        checkpoint[type(self).__name__] = {"by_split": by_split, "told": told}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on with it in a resumed training; an evaluation counts its own."""
+        if trainer.state.fn == TrainerFn.FITTING and (kept := checkpoint.get(type(self).__name__)):
+            for split, found in kept["by_split"].items():
+                self.by_split[split].update({p[0]: SkippedPicture(*p) for p in found})
+            self._told.update(SkippedPicture(*p) for p in kept["told"])
 
     def _note(self, split: str, batch: Batch) -> None:
         self.by_split[split].update({skipped.picture: skipped for skipped in batch.skipped})
 
-    def _tell(self, trainer: L.Trainer) -> None:
+    def _share(self) -> None:
         """A collective operation: every rank learns what the others skipped."""
         for others in _of_all_ranks(self.by_split):
             for split, pictures in others.items():
                 self.by_split[split].update(pictures)
+
+    def _tell(self) -> None:
+        self._share()
         every = {picture for split in self.by_split.values() for picture in split.values()}
         problems = Problems(self.source)
         for picture in sorted(every - self._told):
             problems.add(f"pictures are skipped, each of which {picture.fault}", picture.name)
         self._told |= every
-        if trainer.is_global_zero or self.strict:
-            problems.settle(strict=self.strict)
+        problems.settle(strict=self.strict)
 
 
 @rank_zero_only
