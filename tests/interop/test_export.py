@@ -15,6 +15,7 @@ from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.export import export
+from yolov9_lit.interop.checkpoints import read_checkpoint
 from yolov9_lit.interop.export.graph import DetectionGraph
 from yolov9_lit.interop.export.torchscript_format import TorchScriptFormat
 from yolov9_lit.predict import predict
@@ -273,6 +274,12 @@ def test_a_file_of_somebody_else(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "x.torchscript")
     with pytest.raises(UserError, match="does not tell its classes"):
         yolov9_lit.load(tmp_path / "x.torchscript")
+
+
+def test_an_exported_file_is_no_start(folder):
+    for ending in FORMATS.values():
+        with pytest.raises(UserError, match="is exported, for predict and eval only"):
+            read_checkpoint(folder / f"nms{ending}")
 
 
 def test_a_program_is_never_guessed(folder, tmp_path):
