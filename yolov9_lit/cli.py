@@ -55,9 +55,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
 
 def _answer(mistake: UserError) -> NoReturn:
-    """End a single run; in a sweep let Hydra record the failed job."""
+    """End a single run; in a sweep let Hydra go on, which tells of the first failed job only."""
+    sys.stderr.write(f"error: {mistake}\n")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise mistake
     log.debug("cause", exc_info=mistake)
-    sys.stderr.write(f"error: {mistake}\n")
     raise SystemExit(2)

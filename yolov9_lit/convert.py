@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from yolov9_lit.cli import command
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import whole
-from yolov9_lit.interop.card import PREFIX
+from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.interop.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.interop.deployed import SUFFIX, write_deployed
+from yolov9_lit.models.detector import Detector
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,13 @@ def convert(cfg: DictConfig) -> Path:
     if checkpoint.deployed and not cfg.deploy:
         raise UserError(f"{cfg.src} is deployed, its training form is gone: use deploy=true.")
     detector = load_detector(checkpoint, cfg.src)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if cfg.deploy:
-        write_deployed(out, detector, checkpoint.card)
-    else:
-        state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
-        with whole(out) as part:
-            torch.save({"card": checkpoint.card.to_dict(), "state_dict": state}, part)
+        detector = detector.deploy()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _write(out, detector, checkpoint.card, deployed=cfg.deploy)
+    except OSError as error:
+        raise UserError(f"out={out} cannot be written ({error.strerror}): give another.") from error
     log.info(
         "%s: %d classes, %d parameters, %.1f MB",
         out,
@@ -50,6 +51,15 @@ def convert(cfg: DictConfig) -> Path:
         out.stat().st_size / 1e6,
     )
     return out
+
+
+def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) -> None:
+    if deployed:
+        write_deployed(out, detector, card)
+        return
+    state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
+    with whole(out) as part:
+        torch.save({"card": card.to_dict(), "state_dict": state}, part)
 
 
 @command("convert")

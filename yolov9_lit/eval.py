@@ -30,7 +30,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     predictor = load(cfg.ckpt)
     card = predictor.card
     shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
-    datamodule = build(cfg.data, image_size=cfg.data.image_size or card.image_size, **shape)
+    datamodule = build(cfg.data, image_size=predictor.input_size(cfg.data.image_size), **shape)
     datamodule.prepare_data()
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:

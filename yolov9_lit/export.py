@@ -20,6 +20,7 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.interop.export.check import Agreement
 from yolov9_lit.interop.export.record import ExportFormat, ExportRecord, InputShape
 from yolov9_lit.interop.export.write import export as write
+from yolov9_lit.interop.pictures import positive
 from yolov9_lit.interop.predictor import Predictor, load
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ def export(cfg: DictConfig) -> Agreement:
         raise UserError(
             f"out={out} does not fit this format: give a name that ends in {form.suffix}."
         )
+    for name in ("half", "nms"):
+        if not isinstance(cfg[name], bool):
+            raise UserError(f"{name}={cfg[name]} does not do: give true or false.")
     predictor = load(cfg.ckpt)
     if not isinstance(predictor, Predictor):
         raise UserError(f"{cfg.ckpt} is exported already: give a checkpoint.")
@@ -62,11 +66,11 @@ def export(cfg: DictConfig) -> Agreement:
 
 def _shape(cfg: DictConfig) -> InputShape:
     shape = InputShape(cfg.batch, cfg.height, cfg.width)
-    if shape.batch is not None and shape.batch < 1:
-        raise UserError(f"batch={shape.batch} is no number of images: give 1 or more, or null.")
-    for name, side in (("height", shape.height), ("width", shape.width)):
-        if side is not None and (side < STRIDE or side % STRIDE):
-            raise UserError(f"{name}={side} does not do: give a multiple of {STRIDE}, or null.")
+    for name, number in shape._asdict().items():
+        if number is None:
+            continue
+        if positive(name, number) % STRIDE and name != "batch":
+            raise UserError(f"{name}={number} does not do: give a multiple of {STRIDE}, or null.")
     if (shape.height is None) != (shape.width is None):
         raise UserError("Only one of height and width is given: give both, or none.")
     return shape

@@ -18,7 +18,7 @@ from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.draw import draw_detections
 from yolov9_lit.interop.exported import ExportedPredictor
-from yolov9_lit.interop.pictures import PicturePredictor
+from yolov9_lit.interop.pictures import PicturePredictor, positive
 from yolov9_lit.interop.predictor import load
 from yolov9_lit.structures import Detections
 
@@ -32,15 +32,16 @@ def predict(cfg: DictConfig) -> Path:
         The run's folder.
 
     Raises:
-        UserError: no such checkpoint, source or device.
+        UserError: no such checkpoint, source or device, or a value is out of its range.
     """
+    batch_size = positive("batch_size", cfg.batch_size)
     predictor = _on_device(load(cfg.ckpt).deploy(), cfg.device)
     source = open_source(cfg.source)
     run_dir = Path(cfg.run_dir)
     rows: list[dict[str, Any]] = []
     frames = 0
     with AnnotatedWriter(run_dir) as writer:
-        for chunk in _chunks(track(source, "Detecting", transient=True), cfg.batch_size):
+        for chunk in _chunks(track(source, "Detecting", transient=True), batch_size):
             for frame, detections in zip(chunk, _detect(predictor, chunk, cfg), strict=True):
                 frames += 1
                 rows += _rows(frame, detections, predictor)
@@ -103,7 +104,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise UserError(f"device={name} is not to be had here: choose auto or cpu.") from error
     return device
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 
 
@@ -81,3 +82,21 @@ def test_an_overlap_of_one_switches_suppression_off():
         boxes[None], scores[None], NMSSettings(confidence=0, iou=1, max_detections=20)
     )
     assert torch.equal(found.scores, scores.flatten().topk(20).values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("confidence", 2),
+        ("confidence", "high"),
+        ("iou", -0.1),
+        ("iou", float("nan")),
+        ("max_detections", -1),
+        ("max_detections", 0.5),
+        ("max_candidates", 0),
+    ],
+)
+def test_settings_out_of_range_are_told(name, value):
+    """A limit of -1 would drop the last detection in silence."""
+    with pytest.raises(UserError, match=f"{name}=.* does not do"):
+        NMSSettings(**{name: value})

@@ -97,3 +97,28 @@ def test_predict_takes_paths_arrays_and_pictures(tmp_path, card):
     torch.testing.assert_close(alone.boxes, results[3].boxes)
     (deployed,) = predictor.deploy().predict(tall)
     torch.testing.assert_close(deployed.boxes, alone.boxes, rtol=1e-3, atol=1e-2)
+
+
+def test_predict_says_which_value_is_wrong(card):
+    predictor = Predictor(build_detector(card), card)
+    picture = np.zeros((60, 90, 3), np.uint8)
+    for values in ({"image_size": 0}, {"image_size": 64.5}, {"batch_size": 0}, {"confidence": 2}):
+        with pytest.raises(UserError, match=f"{next(iter(values))}=.* does not do"):
+            predictor.predict(picture, **values)
+    wrong = [picture / 255, picture.transpose(2, 0, 1), picture[:0], torch.zeros(3, 60, 90)]
+    for other in wrong:
+        with pytest.raises(UserError, match=r"A picture is .*: give a path"):
+            predictor.predict([other])
+
+
+def test_a_deep_picture_is_read_as_its_file(tmp_path, card):
+    """Pillow alone would clip all 16-bit values above 255 to white."""
+    torch.manual_seed(0)
+    predictor = Predictor(build_detector(card), card)
+    torch.nn.init.constant_(predictor.detector.head.cls[0][-1].bias, 0.0)
+    deep = np.random.default_rng(0).integers(0, 2**16, (60, 90)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as picture:
+        as_picture, as_file = predictor.predict([picture, tmp_path / "x.png"])
+    assert len(as_file.scores)
+    assert all(torch.equal(a, b) for a, b in zip(as_picture, as_file, strict=True))

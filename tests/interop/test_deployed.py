@@ -22,10 +22,13 @@ def published(shared):
     return shared / "reference" / "published_yolov9-t.pt"
 
 
-def test_convert_and_deploy(tmp_path, published):
+def test_convert_and_deploy(tmp_path, published, caplog):
+    caplog.set_level("INFO")
     ckpt, small = tmp_path / "new" / "x.ckpt", tmp_path / "x.safetensors"
     command(src=published, out=ckpt)
     command(src=ckpt, out=small, deploy=True)
+    held = sum(parameter.numel() for parameter in yolov9_lit.load(small).parameters())
+    assert f"{held} parameters" in caplog.messages[-1]
     original, trained, deployed = (yolov9_lit.load(p) for p in (published, ckpt, small))
     assert trained.card == original.card
     image = torch.rand(1, 3, 64, 96)
@@ -55,6 +58,11 @@ def test_deployed_again(tmp_path, published):
 
 
 def test_mistakes(tmp_path, published):
+    (tmp_path / "folder.ckpt").mkdir()
+    (tmp_path / "file").touch()
+    for out in ("folder.ckpt", "file/x.ckpt"):
+        with pytest.raises(UserError, match="cannot be written"):
+            command(src=published, out=tmp_path / out)
     with pytest.raises(UserError, match=r"deploy=true writes \.safetensors"):
         command(src=published, out=tmp_path / "x.ckpt", deploy=True)
     with pytest.raises(UserError, match="needs deploy=true"):

@@ -1,6 +1,7 @@
 """Exported files: the same detections as PyTorch, in every format and shape that they promise."""
 
 import json
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.export import export
+from yolov9_lit.interop.checkpoints import read_checkpoint
 from yolov9_lit.interop.export.graph import DetectionGraph
 from yolov9_lit.interop.export.torchscript_format import TorchScriptFormat
 from yolov9_lit.predict import predict
@@ -126,6 +128,20 @@ def test_a_fixed_shape_fits_every_picture(folder, odd):
         assert_same([alone], [detections])
         limit = torch.tensor(Image.open(picture).size * 2)
         assert (detections.boxes <= limit).all()
+    with pytest.raises(UserError, match="takes 64x128 only"):
+        file.predict(odd, image_size=96)
+
+
+def test_a_sliver_fits_every_format(folder, trained, odd):
+    """Its letterbox is one stride high, less than the open sides of torch.export."""
+    sliver = np.asarray(Image.open(odd[0]).convert("RGB").resize((400, 6)))
+    (expected,) = trained.predict(sliver, **LIMITS)
+    assert len(expected.scores)
+    for ending in FORMATS.values():
+        (found,) = yolov9_lit.load(folder / f"nms{ending}").predict(sliver, **LIMITS)
+        assert (found.boxes[:, 3] <= 6).all()
+        if ending != ".pt2":  # which sees more grey
+            assert_same([found], [expected], atol=0.05)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -206,6 +222,12 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
         ({"height": 64}, "Only one of height and width"),
         ({"image_size": 100}, "multiple of 32"),
         ({"batch": 0}, "batch=0"),
+        ({"batch": 1.5}, r"batch=1\.5"),
+        ({"image_size": "large"}, "height=large"),
+        ({"half": "maybe"}, "half=maybe"),
+        ({"nms": True, "iou": -1}, "iou=-1"),
+        ({"out": "tiny.ckpt/x.onnx"}, "cannot be written"),
+        ({"out": "folder.onnx"}, "cannot be written"),
         ({"opset": 11}, "opset=11"),
         ({"pictures": "none"}, "is no folder"),
         ({"ckpt": "nms.torchscript"}, "is exported already"),
@@ -217,23 +239,47 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
 )
 def test_mistakes(folder, monkeypatch, values, words):
     monkeypatch.chdir(folder)
+    (folder / "folder.onnx").mkdir(exist_ok=True)
     with pytest.raises(UserError, match=words):
         command(folder, **{"out": "x.onnx"} | values)
 
 
 @pytest.mark.parametrize("ending", FORMATS.values())
-def test_files_that_are_none(tmp_path, ending):
+def test_files_that_are_none(tmp_path, ending, caplog):
     with pytest.raises(UserError, match="There is no file"):
         yolov9_lit.load(tmp_path / f"x{ending}")
-    (tmp_path / f"x{ending}").write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="cannot be read as"):
-        yolov9_lit.load(tmp_path / f"x{ending}")
+    (tmp_path / "x.bin").touch()
+    with ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("x", "y")
+    for content in (b"nothing of the kind", b"", (tmp_path / "x.zip").read_bytes()):
+        (tmp_path / f"x{ending}").write_bytes(content)
+        with pytest.raises(UserError, match="cannot be read as") as caught:
+            yolov9_lit.load(tmp_path / f"x{ending}")
+        assert len(str(caught.value).splitlines()) == 1
+    assert not caplog.text
+
+
+def test_a_model_without_its_weights(folder, tmp_path):
+    (tmp_path / "x.xml").write_bytes((folder / "nms.xml").read_bytes())
+    with pytest.raises(UserError, match=r"put x\.bin beside it"):
+        yolov9_lit.load(tmp_path / "x.xml")
+
+
+def test_images_that_a_file_cannot_take(folder):
+    with pytest.raises(UserError, match=r"does not take images of shape \(1, 1, 64, 64\)"):
+        yolov9_lit.load(folder / "nms.onnx")(torch.zeros(1, 1, 64, 64))
 
 
 def test_a_file_of_somebody_else(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "x.torchscript")
     with pytest.raises(UserError, match="does not tell its classes"):
         yolov9_lit.load(tmp_path / "x.torchscript")
+
+
+def test_an_exported_file_is_no_start(folder):
+    for ending in FORMATS.values():
+        with pytest.raises(UserError, match="is exported, for predict and eval only"):
+            read_checkpoint(folder / f"nms{ending}")
 
 
 def test_a_program_is_never_guessed(folder, tmp_path):

@@ -104,10 +104,17 @@ def test_a_finetuned_run_is_continued_exactly(config, tmp_path, start):
 def test_mistakes_are_told(config, tmp_path, start):
     with pytest.raises(UserError, match=r"freeze=backbon: .* no such part; .* backbone, .*neck"):
         train(config(tmp_path, "freeze=backbon"))
+    with pytest.raises(UserError, match=r"freeze=3: .* no such part"):
+        train(config(tmp_path, "freeze=3"))
     with pytest.raises(UserError, match=r"freeze=.* leaves nothing to train"):
         train(config(tmp_path, "freeze=[backbone,neck,head,'aux_*']"))
     with pytest.raises(UserError, match=r"There is no checkpoint none\.pt"):
         train(config(tmp_path, "ckpt=none.pt"))
+
+
+def test_nothing_may_be_frozen(config, tmp_path):
+    train(config(tmp_path, "freeze=null", "trainer.max_epochs=1", "test=false"))
+    assert read(tmp_path)["global_step"] > 0
 
 
 def test_start_and_frozen_parts_make_the_experiment(config, tmp_path):

@@ -199,3 +199,11 @@ def test_jobs_share_no_folder_and_a_single_run_takes_the_same_command(tmp_path, 
     assert record["sweep"] == "x"
     assert record["choices"]["block"] == "conv"
     assert (folder / ".hydra" / "config.yaml").is_file()
+
+
+def test_every_mistake_before_a_job_is_told(tmp_path, data):
+    """Hydra tells of the first failed job only, and these have no folder that could tell."""
+    code, output = sweep(tmp_path, data, "model=checkpoint", "ckpt=one.pt,two.pt")
+    assert code != 0
+    for name in ("one.pt", "two.pt"):
+        assert f"error: There is no checkpoint {name}" in output

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Detections
 
 
@@ -21,6 +22,9 @@ class NMSSettings:
         multi_label: a box may stand for every class above the confidence, not only its best one.
         max_candidates: best candidates of an image that are looked at.
         max_detections: best detections of an image that are kept.
+
+    Raises:
+        UserError: a value is out of its range.
     """
 
     confidence: float = 0.001
@@ -28,6 +32,17 @@ class NMSSettings:
     multi_label: bool = True
     max_candidates: int = 30_000
     max_detections: int = 300
+
+    def __post_init__(self) -> None:
+        """Check the ranges: most wrong values would find other things, or nothing, in silence."""
+        for name in ("confidence", "iou"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 <= value <= 1):
+                raise UserError(f"{name}={value} does not do: give a number in 0..1.")
+        for name in ("max_candidates", "max_detections"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value > 0):
+                raise UserError(f"{name}={value} does not do: give a whole number, 1 or more.")
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:

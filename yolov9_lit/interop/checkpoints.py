@@ -13,6 +13,7 @@ from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.interop.deployed import SUFFIX, read_deployed
+from yolov9_lit.interop.exported import is_exported
 from yolov9_lit.interop.published import recognise
 from yolov9_lit.interop.unpickling import read_torch_file
 from yolov9_lit.models.detector import Detector
@@ -36,11 +37,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint of this project or a published one; nothing in the file is executed.
 
     Raises:
-        UserError: no such file, not a checkpoint, or the checkpoint of an unknown model.
+        UserError: no such file, not a checkpoint but e.g. an exported file, or the checkpoint of
+            an unknown model.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
+    if is_exported(path):
+        raise UserError(f"{path} is exported, for predict and eval only: give its checkpoint.")
     if path.suffix == SUFFIX:
         return _with_card(*read_deployed(path), path, deployed=True)
     content = read_torch_file(path)

@@ -11,10 +11,12 @@ from hydra.utils import get_class
 from torch import Tensor
 from torch.nn import functional as F
 
+from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.interop.export.graph import Candidates, PaddedDetections
 from yolov9_lit.interop.export.record import Exported, ExportFormat
+from yolov9_lit.interop.export.runtimes import reason
 from yolov9_lit.interop.pictures import PicturePredictor, unit_range
 from yolov9_lit.structures import Detections
 
@@ -50,12 +52,21 @@ class ExportedPredictor(PicturePredictor):
         """The file's outputs for images (B, 3, H, W) in 0..1 of any batch size.
 
         Raises:
-            ValueError: the file's outputs are not those that it tells.
+            UserError: the file cannot be run, or its outputs are not those that it tells.
         """
         outputs = Candidates if self.file.record.nms is None else PaddedDetections
-        parts = [self.file.run(chunk) for chunk in self._chunks(images.cpu())]
+        try:
+            parts = [self.file.run(chunk) for chunk in self._chunks(images.cpu())]
+        except Exception as error:  # each runtime has classes of its own
+            raise UserError(
+                f"The exported file does not take images of shape {tuple(images.shape)}: "
+                f"{reason(error)}."
+            ) from error
         if any(len(part) != len(outputs._fields) for part in parts):
-            raise ValueError(f"the file has {len(parts[0])} outputs, not {outputs._fields}")
+            raise UserError(
+                f"The exported file has {len(parts[0])} outputs, not {', '.join(outputs._fields)}: "
+                "export it again."
+            )
         joined = (torch.cat(tensors)[: len(images)] for tensors in zip(*parts, strict=True))
         return outputs(*joined)
 
@@ -67,7 +78,7 @@ class ExportedPredictor(PicturePredictor):
 
     def find(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs; what NMS inside the file dropped stays dropped."""
-        outputs = self(unit_range(images))
+        outputs = self(self._large_enough(unit_range(images)))
         if isinstance(outputs, Candidates):
             return non_max_suppression(*outputs, settings)
         wanted = (outputs.scores > settings.confidence).sum(dim=1).minimum(outputs.counts)
@@ -75,6 +86,11 @@ class ExportedPredictor(PicturePredictor):
             Detections(*(rows[: min(count, settings.max_detections)] for rows in image))
             for *image, count in zip(*outputs[:3], wanted.tolist(), strict=True)
         ]
+
+    def _large_enough(self, images: Tensor) -> Tensor:
+        """Pad with grey on the right and below, where no box moves, to the file's least side."""
+        rows, columns = (max(self.file.least_side - side, 0) for side in images.shape[2:])
+        return F.pad(images, (0, columns, 0, rows), value=GREY / 255)
 
 
 def is_exported(path: str | Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from yolov9_lit.data.letterbox import (
     fitted_size,
     restore_boxes,
 )
+from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.interop.card import ModelCard
 from yolov9_lit.structures import Detections, ImageInfo
@@ -44,6 +45,21 @@ class PicturePredictor(nn.Module):
     def class_names(self) -> tuple[str, ...]:
         """Names by class index."""
         return self.card.class_names
+
+    def input_size(self, wanted: int | None) -> int:
+        """Longest side that pictures get: the wanted one, or the card's.
+
+        Raises:
+            UserError: it is no size, or the network takes one shape only, which is another.
+        """
+        if wanted is None:
+            return self.card.image_size
+        if self.input_shape and wanted != max(self.input_shape):
+            height, width = self.input_shape
+            raise UserError(
+                f"image_size={wanted}: this file takes {height}x{width} only, leave image_size out."
+            )
+        return positive("image_size", wanted)
 
     def find(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs.
@@ -79,26 +95,26 @@ class PicturePredictor(nn.Module):
             iou: threshold of non-maximum suppression, 0..1.
             max_detections: most detections of a picture.
             image_size: longest side the network sees, in pixels; the checkpoint's by default. An
-                exported file of a fixed shape has its own.
+                exported file of a fixed shape takes no other.
             batch_size: most pictures computed at once.
 
         Returns:
             One entry a picture, boxes xyxy in the picture's own pixels.
 
         Raises:
-            UserError: a picture cannot be read.
+            UserError: a picture cannot be read, or a value is out of its range.
         """
+        size, batch_size = self.input_size(image_size), positive("batch_size", batch_size)
+        settings = NMSSettings(
+            confidence=confidence, iou=iou, multi_label=False, max_detections=max_detections
+        )
         pictures = [images] if isinstance(images, Picture) else list(images)
         arrays = [_as_array(picture) for picture in pictures]
-        size = image_size or self.card.image_size
         by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
         for i, array in enumerate(arrays):
             shape = self.input_shape or evaluation_shape([array.shape[:2]], size)
             by_shape[shape].append(i)
 
-        settings = NMSSettings(
-            confidence=confidence, iou=iou, multi_label=False, max_detections=max_detections
-        )
         results: dict[int, Detections] = {}
         for shape, indices in by_shape.items():
             for start in range(0, len(indices), batch_size):
@@ -125,17 +141,37 @@ class PicturePredictor(nn.Module):
         ]
 
 
+def positive(name: str, value: Any) -> int:
+    """A setting that must be a whole number above 0.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name}={value} does not do: give a whole number, 1 or more.")
+    return value
+
+
 def unit_range(images: Tensor) -> Tensor:
     """Images as floats in 0..1, of uint8 in 0..255 or of such floats."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def _as_array(picture: Picture) -> np.ndarray:
-    """(H, W, 3) uint8 RGB."""
+    """(H, W, 3) uint8 RGB; as `read_image`, drops transparency and keeps the upper 8 of 16 bits."""
     if isinstance(picture, str | Path):
         return read_image(Path(picture))
     if isinstance(picture, Image.Image):
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    if picture.ndim == 2:
-        return np.repeat(picture[..., None], 3, axis=2)
-    return picture[..., :3]
+        picture = ImageOps.exif_transpose(picture)
+        if not picture.mode.startswith("I;16"):
+            return np.asarray(picture.convert("RGB"))
+        picture = (np.asarray(picture) >> 8).astype(np.uint8)
+    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.size:
+        if picture.ndim == 2:
+            return np.repeat(picture[..., None], 3, axis=2)
+        if picture.ndim == 3 and picture.shape[2] in (3, 4):
+            return picture[..., :3]
+    given = f"{getattr(picture, 'dtype', type(picture).__name__)} of {np.shape(picture)}"
+    raise UserError(
+        f"A picture is {given}: give a path, a PIL image, or uint8 RGB of (height, width, 3)."
+    )

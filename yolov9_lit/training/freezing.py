@@ -13,7 +13,7 @@ from yolov9_lit.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def freeze(detector: nn.Module, parts: str | Sequence[str]) -> None:
+def freeze(detector: nn.Module, parts: str | Sequence[str] | None) -> None:
     """Stop the training of parts, before the optimiser and the Trainer see the detector.
 
     Their parameters get no gradient. They are in evaluation mode, and Lightning leaves each module
@@ -21,12 +21,14 @@ def freeze(detector: nn.Module, parts: str | Sequence[str]) -> None:
 
     Args:
         detector: with the weights that its frozen parts are to keep.
-        parts: names of modules, `*` and `?` allowed: "backbone", "neck.top_down", "*.box".
+        parts: names of modules, `*` and `?` allowed: "backbone", "neck.top_down", "*.box"; None
+            for nothing.
 
     Raises:
         UserError: there is no such part, or nothing is left to train.
     """
-    patterns = [parts] if isinstance(parts, str) else list(parts)
+    several = parts if isinstance(parts, Sequence) and not isinstance(parts, str) else [parts]
+    patterns = [str(part) for part in several if part is not None]
     for pattern in patterns:
         found = [m for name, m in detector.named_modules() if name and fnmatchcase(name, pattern)]
         if not found:

@@ -13,7 +13,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.interop.export.graph import Candidates, DetectionGraph, PaddedDetections
 from yolov9_lit.interop.export.onnx_nms import opaque_suppress, translations
 from yolov9_lit.interop.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.interop.export.runtimes import runtime
+from yolov9_lit.interop.export.runtimes import reason, runtime
 from yolov9_lit.interop.export.tracing import traced
 
 INPUT = "images"
@@ -70,7 +70,7 @@ class OnnxFormat:
         try:
             session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception class for each status
-            raise UserError(f"{path} cannot be read as ONNX: {error}.") from error
+            raise UserError(f"{path} cannot be read as ONNX: {reason(error)}.") from error
         properties = session.get_modelmeta().custom_metadata_map
         record = ExportRecord.from_json(properties.get(KEY), path)
 

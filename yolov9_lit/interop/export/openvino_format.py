@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.export.onnx_format import OnnxFormat
 from yolov9_lit.interop.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.interop.export.runtimes import runtime
+from yolov9_lit.interop.export.runtimes import reason, runtime
 
 
 class OpenVinoFormat:
@@ -34,11 +34,13 @@ class OpenVinoFormat:
     def read(path: Path) -> Exported:
         """Open a file; it computes in float32 also where the processor could do with less."""
         openvino = runtime("openvino")
+        if not (weights := path.with_suffix(".bin")).is_file():
+            raise UserError(f"{path} lacks its weights: put {weights.name} beside it.")
         try:
             model = openvino.Core().read_model(path)
             compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            raise UserError(f"{path} cannot be read as OpenVINO's: {error}.") from error
+            raise UserError(f"{path} cannot be read as OpenVINO's: {reason(error)}.") from error
         text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         record = ExportRecord.from_json(text, path)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from torch import Tensor, nn
 
 import yolov9_lit
-from yolov9_lit.data.letterbox import GREY
+from yolov9_lit.data.letterbox import GREY, STRIDE
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.interop.card import ModelCard
@@ -99,10 +99,12 @@ class Exported(NamedTuple):
     Attributes:
         record: what it tells of itself.
         run: images (B, 3, H, W) float32 in 0..1 on the CPU -> its outputs, see `export.graph`.
+        least_side: smallest H and W in pixels.
     """
 
     record: ExportRecord
     run: Callable[[Tensor], Sequence[Tensor]]
+    least_side: int = STRIDE
 
 
 class ExportFormat(Protocol):

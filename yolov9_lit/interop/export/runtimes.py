@@ -21,3 +21,10 @@ def runtime(name: str) -> Any:
             f"This needs {name.partition('.')[0]}, which is not installed: "
             "pip install -e '.[export]'."
         ) from error
+
+
+def reason(error: Exception) -> str:
+    """What a runtime says went wrong, in one line: OpenVINO says it last, torch before advice."""
+    said = str(error).partition("This is an internal miniz error")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1].rstrip(".! ") if lines else type(error).__name__

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 import torchvision  # noqa: F401  (the operator of a file with NMS inside)
 from torch import nn
 
+from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.interop.export.tracing import traced
+from yolov9_lit.interop.export.runtimes import reason
+from yolov9_lit.interop.export.tracing import LEAST_OPEN_SIDE, traced
 
 
 class TorchExportFormat:
@@ -30,7 +32,17 @@ class TorchExportFormat:
         """Open a file on the CPU."""
         extra = {KEY: ""}
         try:
+            _look_inside(path)
             program = torch.export.load(path, extra_files=extra)
         except (RuntimeError, ValueError, OSError, BadZipFile) as error:
-            raise UserError(f"{path} cannot be read as torch.export's: {error}.") from error
-        return Exported(ExportRecord.from_json(extra[KEY], path), program.module())
+            raise UserError(f"{path} cannot be read as torch.export's: {reason(error)}.") from error
+        record = ExportRecord.from_json(extra[KEY], path)
+        least = STRIDE if record.shape.picture else LEAST_OPEN_SIDE
+        return Exported(record, program.module(), least)
+
+
+def _look_inside(path: Path) -> None:
+    """Refuse other archives before torch's reader does: it logs a traceback first."""
+    with ZipFile(path) as archive:
+        if not any(Path(name).name == "archive_format" for name in archive.namelist()):
+            raise ValueError("it holds no exported program")

@@ -12,6 +12,7 @@ from torch import nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.export.record import KEY, Exported, ExportRecord
+from yolov9_lit.interop.export.runtimes import reason
 from yolov9_lit.interop.export.tracing import example_images
 
 
@@ -36,5 +37,5 @@ class TorchScriptFormat:
                 warnings.simplefilter("ignore")
                 script = torch.jit.load(path, map_location="cpu", _extra_files=extra)
         except RuntimeError as error:
-            raise UserError(f"{path} cannot be read as TorchScript: {error}.") from error
+            raise UserError(f"{path} cannot be read as TorchScript: {reason(error)}.") from error
         return Exported(ExportRecord.from_json(extra[KEY], path), script)

@@ -9,6 +9,9 @@ from torch.export import Dim, ExportedProgram
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.interop.export.record import InputShape
 
+LEAST_OPEN_SIDE = 2 * STRIDE
+"""Of an open height or width in pixels: `torch.export` takes a size of 1 for a constant."""
+
 
 def example_images(shape: InputShape) -> Tensor:
     """Images (B, 3, H, W) of a shape.
@@ -22,8 +25,8 @@ def traced(graph: nn.Module, shape: InputShape) -> ExportedProgram:
     """Trace a graph for images of a shape; open sizes are multiples of 32, from 64 on."""
     dims = {
         0: None if shape.batch else Dim("batch", min=1, max=1024),
-        2: None if shape.height else STRIDE * Dim("rows", min=2, max=512),
-        3: None if shape.width else STRIDE * Dim("columns", min=2, max=512),
+        2: None if shape.height else STRIDE * Dim("rows", min=LEAST_OPEN_SIDE // STRIDE, max=512),
+        3: None if shape.width else STRIDE * Dim("columns", min=LEAST_OPEN_SIDE // STRIDE, max=512),
     }
     open_dims = {axis: dim for axis, dim in dims.items() if dim is not None}
     with torch.no_grad():

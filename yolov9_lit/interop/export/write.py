@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -43,8 +44,7 @@ def export(
     """
     reference = CandidateGraph(detector)
     settings = dataclasses.replace(record.nms or settings, multi_label=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-") as folder:
+    with _folder_beside(out) as folder:
         draft = Path(folder) / out.name
         try:
             form.write(_graph(detector, record), record, draft)
@@ -59,6 +59,17 @@ def export(
         for path in (*others, draft):  # the file itself last
             os.replace(path, out.parent / path.name)
     return agreement
+
+
+def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder on the same disk for the drafts, also the proof that `out` can be written."""
+    try:
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-")
+    except OSError as error:
+        raise UserError(f"out={out} cannot be written ({error.strerror}): give another.") from error
 
 
 def _graph(detector: Detector, record: ExportRecord) -> nn.Module:
@@ -80,8 +91,8 @@ def _checked(
     limits = HALF if record.half else FLOAT
     try:
         agreement = compare(ExportedPredictor(file), reference, pictures, settings)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"{draft.name} does not run ({error}); nothing was written.") from error
+    except UserError as error:
+        raise UserError(f"{draft.name} does not run, nothing was written: {error}") from error
     if record.nms and not agreement.detections:
         raise UserError(
             f"PyTorch finds nothing on these pictures, so {draft.name} with NMS inside cannot be "
