@@ -98,6 +98,7 @@ def test_the_figures_are_those_of_pytorch(root, expected, name, ending):
     agreement = command(
         *(export, "export"),
         **{"format": name, "ckpt": root / "own.safetensors", "out": out, "pictures": pictures},
+        confidence=0.05,
     )
     assert agreement.matched == 1
     assert agreement.detections > 20
