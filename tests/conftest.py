@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # Side by side: a thread each, before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED = Path(os.environ.get("YOLOV9_LIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
