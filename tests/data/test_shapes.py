@@ -94,7 +94,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shapes, "_publish", interrupt)
+    monkeypatch.setattr("os.rename", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make_shapes(tmp_path / "set", **SMALL)
     assert list(tmp_path.iterdir()) == []

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import colorsys
 import json
-import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +15,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.files import whole_folder
 
 _MARKER = "shapes.json"
 _VERSION = 1  # Part of the marker; grows when the drawing changes.
@@ -76,17 +74,14 @@ def make_shapes(
     }  # fmt: skip
     if _is_complete(root, wanted):
         return root
-    draft = root.with_name(f".{root.name}.{uuid.uuid4().hex}")
     try:
-        draft.mkdir(parents=True)
-        for index, (split, count) in enumerate((("train2017", train), ("val2017", val))):
-            _write_split(draft, split, count, image_size, (seed, index))
-        (draft / _MARKER).write_text(json.dumps(wanted))
-        _publish(draft, root, wanted)
-    except OSError as error:
-        raise UserError(f"{root} cannot be written ({error}); choose another folder") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with whole_folder(root) as draft:
+            for index, (split, count) in enumerate((("train2017", train), ("val2017", val))):
+                _write_split(draft, split, count, image_size, (seed, index))
+            (draft / _MARKER).write_text(json.dumps(wanted))
+    except OSError as error:  # Another process was first, or nobody can write here.
+        if not _is_complete(root, wanted):
+            raise UserError(f"{root} cannot be written ({error}); choose another folder") from error
     return root
 
 
@@ -102,14 +97,6 @@ def _is_complete(root: Path, wanted: dict[str, int]) -> bool:
             "delete it or choose another folder"
         )
     return True
-
-
-def _publish(draft: Path, root: Path, wanted: dict[str, int]) -> None:
-    try:
-        os.rename(draft, root)
-    except OSError:  # Another process was first, or nobody can write here.
-        if not _is_complete(root, wanted):
-            raise
 
 
 def _write_split(root: Path, split: str, count: int, size: int, seeds: tuple[int, int]) -> None:

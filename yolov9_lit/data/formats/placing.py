@@ -1,4 +1,4 @@
-"""What the writers share: pictures brought to their place, and what a format cannot hold."""
+"""What the writers share: pictures brought to their place, numbers, what no other format holds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from yolov9_lit.errors import UserError
 
 
 class Plain(NamedTuple):
-    """A data set without regions of crowds, and how many these were."""
+    """A data set without regions of crowds, and a sentence on them where there were any."""
 
     data: SourceData
-    crowds: int
+    lost: tuple[str, ...]
 
 
 def without_crowds(data: SourceData) -> Plain:
@@ -29,7 +29,13 @@ def without_crowds(data: SourceData) -> Plain:
             single = [entry for entry in picture.objects if not entry.crowd]
             crowds += len(picture.objects) - len(single)
             splits[split].append(picture._replace(objects=single))
-    return Plain(data._replace(splits=splits), crowds)
+    lost = (f"{crowds:,} regions of crowds are left out",) if crowds else ()
+    return Plain(data._replace(splits=splits), lost)
+
+
+def digits(value: float, decimals: int) -> str:
+    """A number without zeros at its end."""
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def check_stems(split: str, pictures: Sequence[SourcePicture]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import SubElement
 
-from yolov9_lit.data.formats.placing import check_stems, place, without_crowds
+from yolov9_lit.data.formats.placing import check_stems, digits, place, without_crowds
 from yolov9_lit.data.formats.source import (
     IDS_FILE,
     SourceData,
@@ -33,7 +33,7 @@ def write_voc(out: Path, data: SourceData) -> tuple[str, ...]:
     Raises:
         UserError: two pictures of a split differ in their ending only.
     """
-    data, crowds = without_crowds(data)
+    data, lost = without_crowds(data)
     names = _names(data)
     for split, pictures in data.splits.items():
         check_stems(split, pictures)
@@ -44,7 +44,7 @@ def write_voc(out: Path, data: SourceData) -> tuple[str, ...]:
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("".join(f"{_stem(name)}\n" for name in names[split]), encoding="utf-8")
     write_json(out / IDS_FILE, noted_ids(data, names))
-    return tuple(_lost(data, crowds))
+    return (*lost, *_lost(data))
 
 
 def _names(data: SourceData) -> dict[str, list[str]]:
@@ -80,7 +80,7 @@ def _add_object(root: ElementTree.Element, entry: SourceObject, name: str) -> No
     flags = {"truncated": int(entry.truncated), "difficult": int(entry.difficult)}
     _add(element, name=name, pose="Unspecified", **flags)
     keys = ("xmin", "ymin", "xmax", "ymax")
-    corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in entry.corners)
+    corners = (digits(value, _DECIMALS) for value in entry.corners)
     _add(SubElement(element, "bndbox"), **dict(zip(keys, corners, strict=True)))
 
 
@@ -89,9 +89,7 @@ def _add(parent: ElementTree.Element, **texts: str | int) -> None:
         SubElement(parent, tag).text = str(text)
 
 
-def _lost(data: SourceData, crowds: int) -> Iterable[str]:
-    if crowds:
-        yield f"{crowds:,} regions of crowds are left out"
+def _lost(data: SourceData) -> Iterable[str]:
     every = (entry for pictures in data.splits.values() for p in pictures for entry in p.objects)
     if outlines := sum(bool(entry.polygons) or entry.mask for entry in every):
         yield f"{outlines:,} objects are boxes without their outlines"

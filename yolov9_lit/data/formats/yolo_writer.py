@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from yolov9_lit.data.formats.placing import check_stems, place, without_crowds
+from yolov9_lit.data.formats.placing import check_stems, digits, place, without_crowds
 from yolov9_lit.data.formats.source import (
     IDS_FILE,
     SourceData,
@@ -34,7 +34,7 @@ def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
     Raises:
         UserError: two pictures of a split differ in their ending only.
     """
-    data, crowds = without_crowds(data)
+    data, lost = without_crowds(data)
     objects = [o for pictures in data.splits.values() for p in pictures for o in p.objects]
     outlined = bool(objects) and all(map(_is_one_outline, objects))
     index = {category_id: i for i, category_id in enumerate(sorted(data.categories))}
@@ -53,7 +53,7 @@ def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
     (out / "data.yaml").write_text(text, encoding="utf-8")
     names = {split: [p.name for p in pictures] for split, pictures in data.splits.items()}
     write_json(out / IDS_FILE, noted_ids(data, names))
-    return tuple(_lost(objects, crowds, outlined))
+    return (*lost, *_lost(objects, outlined))
 
 
 def _is_one_outline(entry: SourceObject) -> bool:
@@ -74,17 +74,11 @@ def _line(
         x1, y1, x2, y2 = entry.corners
         pixels = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
     sides = (picture.width, picture.height)
-    fractions = (_digits(value / sides[i % 2]) for i, value in enumerate(pixels))
+    fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(pixels))
     return f"{index[entry.category_id]} {' '.join(fractions)}\n"
 
 
-def _digits(value: float) -> str:
-    return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
-
-
-def _lost(objects: list[SourceObject], crowds: int, outlined: bool) -> Iterable[str]:
-    if crowds:
-        yield f"{crowds:,} regions of crowds are left out"
+def _lost(objects: list[SourceObject], outlined: bool) -> Iterable[str]:
     outlines = 0 if outlined else sum(bool(entry.polygons) or entry.mask for entry in objects)
     if outlines:
         yield f"{outlines:,} objects are boxes without their outlines: not all have exactly one"
