@@ -1,5 +1,6 @@
 """A run that goes on in the middle of an epoch: nothing is seen twice, the weights are the same."""
 
+import csv
 import shutil
 
 import pytest
@@ -60,6 +61,16 @@ def last(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+def losses(folder):
+    """Training losses of metrics.csv, by epoch."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
+    return {
+        int(row["epoch"]): {k: v for k, v in row.items() if k.startswith(("step", "train/"))}
+        for row in rows
+    }
+
+
 def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path, trained_on, kept):
     train(config(tmp_path / "whole", *COMMON))
     whole, expected = dict(trained_on), last(tmp_path / "whole")
@@ -76,12 +87,28 @@ def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path, trained_on, 
         assert trained_on == {later: whole[later] for later in range(epoch + 1, EPOCHS)}
         ended = last(rest)
         assert ended["global_step"] == expected["global_step"]
+        assert losses(rest) == {e: losses(tmp_path / "whole")[e] for e in range(epoch, EPOCHS)}
         (cost,) = [state for name, state in ended["callbacks"].items() if name == "EpochCost"]
         assert len(cost["seconds"]) == EPOCHS
         assert all(0 < seconds < 600 for seconds in cost["seconds"])
         for part in ("state_dict", "current_model_state"):
             for name, value in expected[part].items():
                 assert torch.equal(value, ended[part][name]), name
+
+
+def test_an_epoch_is_logged_before_its_checkpoint(config, tmp_path, monkeypatch):
+    """Else a run killed right after the checkpoint would go on without that epoch's losses."""
+    logged = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        save(self, checkpoint, path, storage_options)
+        if path.endswith("last.ckpt"):
+            logged.append(list(losses(tmp_path)))
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", save_checkpoint)
+    train(config(tmp_path, *COMMON, "callbacks.last.minutes=null"))
+    assert logged == [[0], [0, 1], [0, 1, 2]]
 
 
 def test_other_batches_cannot_go_on_in_mid_epoch(config, tmp_path, kept):

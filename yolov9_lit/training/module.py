@@ -22,6 +22,7 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.research.cost import DetectorCost, detector_cost
 from yolov9_lit.structures import Batch, Detections, Prediction
 from yolov9_lit.training.evaluation import EvaluationModule, restored
+from yolov9_lit.training.means import EpochMeans
 from yolov9_lit.training.optimizers import BIAS_GROUP, OptimizerRecipe
 from yolov9_lit.training.schedules import Setting, WarmupDecay
 
@@ -58,6 +59,7 @@ class DetectionModule(EvaluationModule):
         self.detector = detector
         self.automatic_optimization = False
         self._last_update = -1
+        self.train_means = EpochMeans()
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
@@ -85,7 +87,9 @@ class DetectionModule(EvaluationModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Accumulate the gradient of all branches' loss, and update the weights when it is time."""
         output = self.loss(self(batch.images), batch.targets)
-        self._log_losses("train", output, len(batch.images))
+        self.train_means.update(self._named("train", output), len(batch.images))
+        terms = {term: value.detach() for term, value in output.main._asdict().items()}
+        self.log_dict(terms, on_step=True, on_epoch=False, prog_bar=True, logger=False)
         # The recipe sums over the images of an update, DDP averages over the devices.
         self.manual_backward(output.total * self.trainer.world_size)
         position = self._position(batch_idx)
@@ -110,7 +114,10 @@ class DetectionModule(EvaluationModule):
         if not batch.infos:  # None of its pictures could be read.
             return
         prediction = self(batch.images)
-        self._log_losses("val", self.loss(prediction, batch.targets), len(batch.images))
+        losses = self._named("val", self.loss(prediction, batch.targets))
+        self.log_dict(
+            losses, on_step=False, on_epoch=True, batch_size=len(batch.images), sync_dist=True
+        )
         detections = restored(self._suppressed(prediction), batch)
         self.val_metric.update(detections, [info.image_id for info in batch.infos])
 
@@ -122,23 +129,13 @@ class DetectionModule(EvaluationModule):
         """Log the COCO figures."""
         self.log_figures("val", self.val_metric)
 
-    def _log_losses(self, stage: str, output: DetectionLossOutput, images: int) -> None:
-        """Log each branch's terms apart, averaged over the epoch."""
+    def _named(self, stage: str, output: DetectionLossOutput) -> dict[str, Tensor]:
+        """Each branch's terms apart, by what they are logged as."""
         branches = dict(zip(self.detector.aux_branches, output.aux, strict=True))
-        losses = {"loss": output.items.total}
+        losses = {f"{stage}/loss": output.items.total}
         for branch, items in {"main": output.main, **branches}.items():
-            losses |= {f"{branch}/{term}": value for term, value in items._asdict().items()}
-        in_training = stage == "train"
-        self.log_dict(
-            {f"{stage}/{name}": value.detach() for name, value in losses.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=images,
-            sync_dist=not in_training,
-        )
-        if in_training:
-            terms = {term: value.detach() for term, value in output.main._asdict().items()}
-            self.log_dict(terms, on_step=True, on_epoch=False, prog_bar=True, logger=False)
+            losses |= {f"{stage}/{branch}/{term}": v for term, v in items._asdict().items()}
+        return {name: value.detach() for name, value in losses.items()}
 
     def configure_optimizers(self) -> Optimizer:
         """Build the optimiser, its weight decay scaled by the batch that an update sees."""
@@ -162,6 +159,21 @@ class DetectionModule(EvaluationModule):
                 group["momentum"] = setting.momentum
         self.log("lr", optimizer.param_groups[-1]["lr"], prog_bar=True, on_step=True)
 
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's losses and cost before its checkpoint is written.
+
+        Lightning's own logging comes after that: a run killed in between, and continued from that
+        checkpoint, would never log them.
+        """
+        losses = self.train_means.compute()
+        self.train_means.reset()
+        self.log_dict(losses, logger=False)  # For callbacks that monitor one.
+        cost = {k: float(v) for k, v in self.trainer.callback_metrics.items() if "cost/" in k}
+        step = self._position(int(self.trainer.num_training_batches) - 1)
+        for logger in self.loggers:
+            logger.log_metrics({**losses, **cost, "epoch": self.current_epoch}, step)
+            logger.save()
+
     def _raw_optimizer(self) -> Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
@@ -181,10 +193,13 @@ class DetectionModule(EvaluationModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the card beside the weights, and where the last update was."""
+        """Put the card beside the weights, where the last update was, and this epoch's losses."""
         checkpoint["card"] = self.card
         checkpoint["last_update"] = self._last_update
+        checkpoint["train_means"] = self.train_means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count the accumulation on from where it was."""
+        """Count the accumulation and the losses on from where they were."""
         self._last_update = checkpoint["last_update"]
+        if "train_means" in checkpoint:  # Once they were not kept.
+            self.train_means.load_state_dict(checkpoint["train_means"])

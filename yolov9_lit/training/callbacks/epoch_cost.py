@@ -57,7 +57,8 @@ class EpochCost(L.Callback):
         if trainer.is_last_batch:
             self.seconds.append(self._elapsed())
             figures = {"cost/seconds": self.seconds[-1], "cost/memory_mb": self.peak_mb}
-            pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1)
+            # The module logs them with the epoch's losses.
+            pl_module.log_dict(figures, on_step=False, on_epoch=True, batch_size=1, logger=False)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
