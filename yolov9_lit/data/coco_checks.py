@@ -95,6 +95,7 @@ def usable_annotations(
         its size is stated.
     """
     known_pictures, known_categories = set(listed), set(category_ids)
+    sizes = {image_id: stated_size(entry) for image_id, entry in pictures.items()}
     seen: dict[int, Entry] = {}
     usable, boxes = [], []
     for entry in entries:
@@ -111,7 +112,7 @@ def usable_annotations(
             if not is_id(label) or label not in known_categories:
                 raise Rejected(f"{_KIND} an unknown category_id and are left out")
             numbers = _four_numbers(entry.get("bbox"))
-            clipped, beyond = _clip(numbers, stated_size(picture))
+            clipped, beyond = _clip(numbers, sizes[picture["id"]])
             if _repeats(entry, seen, problems, name):
                 raise Rejected("annotations are exact copies of another and are left out")
         except Rejected as fault:
@@ -132,16 +133,17 @@ def is_id(value: object) -> TypeGuard[int]:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a number, NaN and infinities included."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) in _NUMBERS
 
 
 _KIND = "annotations have"
+_NUMBERS = {int, float}  # Not bool, which is an int to `isinstance`.
 _LARGEST_SIDE = 2**31
 _LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large pictures.
 
 
 def _four_numbers(box: object) -> Box:
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+    if not isinstance(box, list) or len(box) != 4 or not _NUMBERS.issuperset(map(type, box)):
         raise Rejected(f"{_KIND} a bbox that is not four numbers and are left out")
     try:
         x, y, width, height = map(float, box)

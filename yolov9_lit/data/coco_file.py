@@ -30,6 +30,19 @@ class CocoContent(NamedTuple):
     faults: Counter[str]
 
 
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Spares a third of the time with COCO's file: it makes millions of lists, none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@no_garbage_collection()
 def load_coco(path: Path) -> CocoContent:
     """Reads a file.
 
@@ -39,8 +52,7 @@ def load_coco(path: Path) -> CocoContent:
     if not path.is_file():
         raise UserError(f"annotation file {path} does not exist; check the data set's paths")
     try:
-        with _no_garbage_collection():
-            content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); give a COCO annotation file") from error
     except OSError as error:
@@ -56,15 +68,3 @@ def load_coco(path: Path) -> CocoContent:
 def _faults(noted: object) -> Counter[str]:
     items = noted.items() if isinstance(noted, dict) else ()
     return Counter({kind: count for kind, count in items if type(count) is int and count > 0})
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Reads COCO's file in two thirds of the time: it makes millions of lists, none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
