@@ -40,7 +40,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
         )
     metric = build(cfg.evaluation.metric)(
-        annotation_file=datamodule.test_annotation_file,
+        annotation_file=datamodule.annotation_file("test"),
         category_ids=[category.id for category in datamodule.categories],
     )
     measured = _measured_form(predictor, cfg.deploy, cfg.second_head)

@@ -11,10 +11,9 @@ from omegaconf import DictConfig
 
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
-from yolov9_lit.data.images import read_image
+from yolov9_lit.data.images import PICTURE_ENDINGS, read_image
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.shapes import make_shapes
-from yolov9_lit.data.sources import PICTURE_ENDINGS
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.interop.export.check import Agreement

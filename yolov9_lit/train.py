@@ -51,10 +51,10 @@ def train(cfg: DictConfig) -> Outcome:
         loss=build(cfg.loss),
         optimizer=build(cfg.optimizer),
         schedule=build(cfg.schedule),
-        batch_size=datamodule.batch_size,
+        batch_size=datamodule.batches.batch_size,
         nms=build(cfg.evaluation.nms),
-        val_metric=metric(annotation_file=datamodule.val_annotation_file),
-        test_metric=metric(annotation_file=datamodule.test_annotation_file),
+        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
+        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
         card=card.to_dict(),
     )
     cost = EpochCost()
@@ -81,7 +81,7 @@ def train(cfg: DictConfig) -> Outcome:
         log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
     figures = module.result.figures() if module.result else {}
-    truth = str(datamodule.test_annotation_file.resolve())
+    truth = str(datamodule.annotation_file("test").resolve())
     return Outcome(figures, module.cost.figures(), *costs, data, truth)
 
 
@@ -103,7 +103,7 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
         model={str(k): v for k, v in config.items()} | {"num_classes": classes},
         class_names=tuple(datamodule.class_names),
         category_ids=tuple(c.id for c in datamodule.categories),
-        image_size=datamodule.image_size,
+        image_size=datamodule.batches.image_size,
     )
 
 

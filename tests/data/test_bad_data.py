@@ -371,16 +371,43 @@ def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers)
     assert json.loads((tmp_path / "results.json").read_text())["num_images"] == usable
 
 
-def test_a_strict_training_lists_the_pictures_it_could_not_read(tmp_path):
-    root = tmp_path / "data"
-    make_shapes(root, train=6, val=3, image_size=64)
+@pytest.fixture
+def cut_short(tmp_path):
+    """A data set, and the two of its pictures that are cut short."""
+    root = make_shapes(tmp_path / "data", train=6, val=3, image_size=64)
     broken = [next((root / split).iterdir()) for split in ("train2017", "val2017")]
     for path in broken:
         path.write_bytes(path.read_bytes()[:900])
+    return root, broken
+
+
+def test_a_strict_training_lists_unreadable_pictures_before_it_begins(cut_short, tmp_path):
+    root, broken = cut_short
     code, output = train(root, tmp_path / "run", "data=shapes", "~data.prepare", "data.strict=true")
     assert code == 2, output[-3000:]
     assert "2 faults" in output
     assert all(str(path) in output for path in broken)
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_strict_set_up_reads_every_picture_and_draws_no_random_number(cut_short, workers):
+    root, broken = cut_short
+    names = [f"{split}2017" for split in ("train", "val")]
+    paths = [text for n in names for text in (n, f"annotations/instances_{n}.json")]
+    state = torch.random.get_rng_state()
+    with pytest.raises(UserError, match="2 faults") as error:
+        DetectionDataModule(root, *paths, strict=True, num_workers=workers).setup("fit")
+    assert all(f"{path}: pictures cannot be used, each" in str(error.value) for path in broken)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_what_becomes_unreadable_during_a_strict_training_is_an_error_too(hostile):
+    skipped = SkippedPictures("data", strict=True)
+    for batch in datamodule(hostile, num_workers=0).train_dataloader():
+        skipped.on_train_batch_end(None, None, None, batch, 0)
+    with pytest.raises(UserError, match=f"{len(UNUSABLE)} faults"):
+        skipped.on_train_epoch_end(None, None)
 
 
 def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(hostile, caplog):

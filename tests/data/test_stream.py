@@ -99,13 +99,13 @@ def instantiate_coco(root):
 
 def test_evaluation_reads_shards_or_plain_pictures(folders):
     shards = stream(folders / "shards")
-    assert shards.val_annotation_file == folders / "shards" / "val2017" / "annotations.json"
+    assert shards.annotation_file("val") == folders / "shards" / "val2017" / "annotations.json"
     plain = stream(
         folders / "shards",
         f"data.val_images={folders / 'coco' / 'val2017'}",
         f"data.val_annotations={folders / 'coco' / 'annotations' / 'instances_val2017.json'}",
     )
-    assert plain.val_annotation_file.parent.parent == folders / "coco"
+    assert plain.annotation_file("val").parent.parent == folders / "coco"
     assert sorted(ids(shards.val_dataloader())) == sorted(ids(plain.val_dataloader()))
     shards.setup("test")
     picture = shards.test_picture(1)
@@ -137,7 +137,7 @@ def test_a_store_is_trained_on_from_a_small_cache(folders, address, tmp_path, wo
     assert sum(sizes) > limit
     cache = [f"data.shard_cache_dir={tmp_path}", f"data.shard_cache_gb={limit / 1e9}"]
     module = stream(address, *cache, f"data.num_workers={workers}", "data.window_shards=2")
-    assert module.val_annotation_file.is_file()
+    assert module.annotation_file("val").is_file()
     assert len(ids(module.val_dataloader())) == VAL
     loader = module.train_dataloader()
     local = batches(stream(folders / "shards", "data.window_shards=2"), 0)

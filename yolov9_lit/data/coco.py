@@ -14,7 +14,7 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco_checks import stated_size
-from yolov9_lit.data.coco_file import Entry, load_coco
+from yolov9_lit.data.coco_file import CocoContent, Entry, load_coco
 from yolov9_lit.data.coco_usable import UsableContent, usable_content
 from yolov9_lit.data.pictures import PictureFiles
 from yolov9_lit.data.polygons import BROKEN, FlatPolygons, pack_polygons
@@ -37,14 +37,15 @@ def read_coco(annotation_file: Path, image_dir: Path, *, strict: bool = False) -
             used; or `strict`, and there is a fault: all are listed.
     """
     problems = Problems(annotation_file)
-    annotations = collect_coco(annotation_file, image_dir, problems)
+    annotations = collect_coco(load_coco(annotation_file), annotation_file, image_dir, problems)
     problems.settle(strict=strict)
     return annotations
 
 
-def collect_coco(annotation_file: Path, image_dir: Path, problems: Problems) -> Annotations:
-    """Reads a COCO annotation file and adds what is wrong to `problems`; see `read_coco`."""
-    content = load_coco(annotation_file)
+def collect_coco(
+    content: CocoContent, annotation_file: Path, image_dir: Path, problems: Problems
+) -> Annotations:
+    """The annotations that a file holds; adds what is wrong to `problems`; see `read_coco`."""
     usable = usable_content(content, annotation_file, image_dir, problems)
     annotations = flat_annotations(usable, annotation_file, image_dir, problems)
     return replace(annotations, faults=content.faults + Counter(annotations.faults))

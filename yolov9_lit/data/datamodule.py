@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import lightning as L
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.batches import Batches
 from yolov9_lit.data.coco import read_coco
-from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
-from yolov9_lit.data.disk_cache import open_disk_cache
-from yolov9_lit.data.loader import TrainLoader
 from yolov9_lit.data.pictures import read_picture
-from yolov9_lit.data.ram_cache import RamCache
-from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler, TrainSampler
-from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
-from yolov9_lit.data.transforms.pipeline import Augmentation
+from yolov9_lit.data.samplers import EpochSampler, TrainSampler
+from yolov9_lit.data.scan import require_usable
 from yolov9_lit.data.used import used_data
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import SkippedPicture
@@ -43,21 +37,12 @@ class DetectionDataModule(L.LightningDataModule):
         test_images: str | None = None,
         test_annotations: str | None = None,
         *,
-        image_size: int = 640,
-        batch_size: int = 16,
-        eval_batch_size: int | None = None,
-        eval_shape: tuple[int, int] | None = None,
-        num_workers: int = 4,
-        augmentation: Augmentation | None = None,
-        close_mosaic_epochs: int = 15,
         strict: bool = False,
-        partner_pool: int | None = 256,
-        cache: Literal["ram", "disk"] | None = "ram",
-        cache_gb: float = 0.5,
+        close_mosaic_epochs: int = 15,
         cache_dir: str | Path | None = None,
-        seed: int = 0,
         prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
+        **batches: Any,
     ) -> None:
         """Set the parts; nothing is read yet.
 
@@ -69,49 +54,29 @@ class DetectionDataModule(L.LightningDataModule):
             val_annotations: their COCO-format file.
             test_images: folder of the test pictures; the validation's by default.
             test_annotations: their COCO-format file; the validation's by default.
-            image_size: training pictures are squares of it, evaluation's longest sides are.
-            batch_size: pictures of a training batch on one device.
-            eval_batch_size: pictures of an evaluation batch; twice the training's by default.
-            eval_shape: (height, width) of every evaluation input, filled as far as each picture
-                can; by default each batch has the shape of its pictures.
-            num_workers: processes that read and augment; 0 for none.
-            augmentation: of training; letterbox alone by default.
+            strict: make faults in the data an error that lists them, before a training begins;
+                otherwise what is faulty is left out or clipped, with a warning that counts it.
             close_mosaic_epochs: last epochs without the transforms that close. A training not
                 longer than that never closes them.
-            strict: make faults in the data an error that lists them; otherwise what is faulty is
-                left out or clipped, with a warning that counts it.
-            partner_pool: number of training pictures that are mixed with each other; None for all.
-            cache: of training pictures scaled to `image_size`: in memory shared by the workers, on
-                disk, or none.
-            cache_gb: its limit, of one device in memory.
-            cache_dir: folder of the one on disk; `.cache` in `root` by default.
-            seed: of all randomness in the data.
+            cache_dir: folder of a cache on disk; `.cache` in `root` by default.
             prepare: given `root`, makes what is missing of the data and returns the folder that the
                 paths start from: `root` or another.
             how_to_get: told to a user who has not got the data.
+            batches: the other settings of `Batches`.
         """
         super().__init__()
-        if cache not in (None, "ram", "disk"):
-            raise UserError(f"data.cache={cache} is unknown: give ram, disk or null.")
         self.root = Path(root).expanduser()
-        self.train_paths = (train_annotations, train_images)
-        self.val_paths = (val_annotations, val_images)
-        self.test_paths = (test_annotations or val_annotations, test_images or val_images)
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or 2 * batch_size
-        self.eval_shape = eval_shape
-        self.num_workers = num_workers
-        self.augmentation = augmentation or Augmentation()
-        self.close_mosaic_epochs = close_mosaic_epochs
+        self.paths = {
+            "train": (train_annotations, train_images),
+            "val": (val_annotations, val_images),
+            "test": (test_annotations or val_annotations, test_images or val_images),
+        }
         self.strict = strict
-        self.partner_pool = partner_pool
-        self.cache = cache
-        self.cache_gb = cache_gb
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else self.root / ".cache"
-        self.seed = seed
+        self.close_mosaic_epochs = close_mosaic_epochs
         self.prepare = prepare
         self.how_to_get = how_to_get
+        cache = Path(cache_dir).expanduser() if cache_dir else self.root / ".cache"
+        self.batches = Batches(cache_dir=cache, **batches)
         self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
 
@@ -120,15 +85,9 @@ class DetectionDataModule(L.LightningDataModule):
         """What the paths start from: the root, or what `prepare` made of it."""
         return self._folder or self.root
 
-    @property
-    def val_annotation_file(self) -> Path:
-        """Ground truth of validation."""
-        return self.folder / self.val_paths[0]
-
-    @property
-    def test_annotation_file(self) -> Path:
-        """Ground truth of the test."""
-        return self.folder / self.test_paths[0]
+    def annotation_file(self, split: str) -> Path:
+        """Ground truth of a split: "train", "val" or "test"."""
+        return self.folder / self.paths[split][0]
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -154,7 +113,8 @@ class DetectionDataModule(L.LightningDataModule):
         """Read the annotations that a stage ("fit", "validate", "test") needs, once.
 
         Raises:
-            UserError: a file or folder is missing or broken, or the splits' classes differ.
+            UserError: a file or folder is missing or broken, or the splits' classes differ; or
+                `strict`, and there are faults: before a training those of the pictures too.
         """
         self.prepare_data()  # Lightning does it in one process of each machine only.
         wanted = {
@@ -162,14 +122,16 @@ class DetectionDataModule(L.LightningDataModule):
             "validate": ("val",),
             "test": ("test",),
         }.get(stage or "", ("train", "val", "test"))
-        for split in wanted:
-            if split not in self._splits:
-                self._splits[split] = self._read(split)
+        new = [split for split in wanted if split not in self._splits]
+        for split in new:
+            self._splits[split] = self._read(split)
         if len({annotations.categories for annotations in self._splits.values()}) > 1:
             raise UserError(
                 f"The annotation files of {self.root} list different categories: "
                 "give all splits the same ones."
             )
+        if self.strict and stage == "fit":
+            self._require_usable(new)
 
     def test_picture(self, image_id: int) -> np.ndarray:
         """A picture of the test as it is in its file: (H, W, 3) uint8 RGB.
@@ -180,32 +142,6 @@ class DetectionDataModule(L.LightningDataModule):
         annotations = self._splits["test"]
         index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
         return read_picture(annotations.pictures, index)
-
-    def _read(self, split: str) -> Annotations:
-        if split == "test" and self.test_paths == self.val_paths and "val" in self._splits:
-            return self._splits["val"]
-        annotations = self._open(split)
-        log.info(
-            "%s: %d pictures with %d boxes of %d classes in %s",
-            split,
-            len(annotations),
-            int((~annotations.crowd).sum()),
-            annotations.num_classes,
-            annotations.path,
-        )
-        return annotations
-
-    def _open(self, split: str) -> Annotations:
-        if not self.root.is_dir():
-            hint = self.how_to_get or "give data.root=DIR."
-            raise UserError(f"There is no data folder {self.root}: {hint}")
-        annotation_file, images = self._paths(split)
-        return read_coco(self.folder / annotation_file, self.folder / images, strict=self.strict)
-
-    def _paths(self, split: str) -> tuple[str, str]:
-        """Annotation file and folder of pictures, from the folder on."""
-        paths = {"train": self.train_paths, "val": self.val_paths, "test": self.test_paths}
-        return paths[split]
 
     def used(self, skipped: Mapping[str, Mapping[int, SkippedPicture]]) -> dict[str, Any]:
         """What a run's record tells of its data.
@@ -225,79 +161,56 @@ class DetectionDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented batches."""
         annotations = self._splits["train"]
-        dataset = TrainDataset(
-            annotations,
-            self._scaled(annotations),
-            self.augmentation,
-            self.image_size,
-            self.seed,
+        return self.batches.training(annotations, self._train_sampler(annotations))
+
+    def val_dataloader(self) -> DataLoader:
+        """Letterboxed batches of similar aspect ratio."""
+        return self.batches.evaluation(self._splits["val"], *self._rank_and_world())
+
+    def test_dataloader(self) -> DataLoader:
+        """Letterboxed batches of similar aspect ratio."""
+        return self.batches.evaluation(self._splits["test"], *self._rank_and_world())
+
+    def _read(self, split: str) -> Annotations:
+        if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:
+            return self._splits["val"]
+        annotations = self._open(split)
+        log.info(
+            "%s: %d pictures with %d boxes of %d classes in %s",
+            split,
+            len(annotations),
+            int((~annotations.crowd).sum()),
+            annotations.num_classes,
+            annotations.path,
         )
-        return TrainLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=self._train_sampler(annotations),
-            **self._loader_options(),
-        )
+        return annotations
+
+    def _open(self, split: str) -> Annotations:
+        if not self.root.is_dir():
+            hint = self.how_to_get or "give data.root=DIR."
+            raise UserError(f"There is no data folder {self.root}: {hint}")
+        images = self.folder / self.paths[split][1]
+        return read_coco(self.annotation_file(split), images, strict=self.strict)
+
+    def _require_usable(self, splits: Sequence[str]) -> None:
+        found = [self._splits[split] for split in splits]
+        require_usable(str(self.root), found, self.batches.num_workers)
 
     def _train_sampler(self, annotations: Annotations) -> EpochSampler:
         return TrainSampler(
             len(annotations),
-            self.seed,
+            self.batches.seed,
             self._closing_from_epoch(),
             *self._rank_and_world(),
-            self.partner_pool,
+            self.batches.partner_pool,
         )
-
-    def _scaled(self, annotations: Annotations) -> ReadScaled:
-        read = ScaledPictures(annotations.pictures, annotations.sizes, self.image_size)
-        limits = (self.image_size, self.cache_gb)
-        if self.cache == "ram":
-            return RamCache(read, len(annotations), *limits)
-        if self.cache == "disk":
-            return open_disk_cache(read, annotations, *limits, self.cache_dir)
-        return read
-
-    def val_dataloader(self) -> DataLoader:
-        """Letterboxed batches of similar aspect ratio."""
-        return self._eval_dataloader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        """Letterboxed batches of similar aspect ratio."""
-        return self._eval_dataloader("test")
-
-    def _eval_dataloader(self, split: str) -> DataLoader:
-        annotations = self._splits[split]
-        batches = AspectRatioBatchSampler(
-            annotations.sizes,
-            self.eval_batch_size,
-            self.image_size,
-            *self._rank_and_world(),
-            shape=self.eval_shape,
-        )
-        dataset = EvalDataset(annotations, None if self.eval_shape else self.image_size)
-        return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 
     def _closing_from_epoch(self) -> int | None:
-        epochs = self.trainer.max_epochs if self.trainer else None
-        if not self.close_mosaic_epochs or not epochs or epochs <= self.close_mosaic_epochs:
-            return None
-        return epochs - self.close_mosaic_epochs
+        epochs = (self.trainer and self.trainer.max_epochs) or 0
+        before = epochs - self.close_mosaic_epochs
+        return before if self.close_mosaic_epochs and before > 0 else None
 
     def _rank_and_world(self) -> tuple[int, int]:
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
-
-    def _loader_options(self) -> dict[str, Any]:
-        return {
-            "num_workers": self.num_workers,
-            "persistent_workers": self.num_workers > 0,
-            "collate_fn": collate,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": _single_threaded,
-        }
-
-
-def _single_threaded(worker: int) -> None:
-    """Each worker has one core; OpenCV's own threads would fight over them."""
-    cv2.setNumThreads(0)

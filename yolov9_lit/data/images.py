@@ -21,6 +21,9 @@ _MODES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+"""What the names of pictures end in, in small letters; their content may be of another kind."""
+
 REDUCTIONS = (2, 4, 8)
 """By what a picture can be made smaller while it is decoded."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.samplers import EpochSampler
@@ -55,3 +56,12 @@ class TrainLoader(DataLoader):
 
     def _layout(self) -> dict[str, int]:
         return {**self.sampler.layout(), "pictures a batch": self.batch_size}
+
+
+def single_threaded(worker: int) -> None:
+    """Makes OpenCV of a worker use one thread: each has one core, its threads would fight over it.
+
+    Args:
+        worker: its number, as `worker_init_fn` is given it.
+    """
+    cv2.setNumThreads(0)

@@ -14,6 +14,7 @@ BROKEN = "annotations have polygons of under three corners, odd or broken: these
 """The fault of a polygon that is no outline."""
 
 _MIN_NUMBERS = 6  # A polygon has at least three corners of two numbers.
+_FORMS = list | dict | None  # Polygons, an RLE, nothing.
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +143,7 @@ def sound_outlines(segmentation: Any) -> tuple[list[list[float]], bool]:
     """
     polygons = segmentation if isinstance(segmentation, list) else []
     sound = [polygon for polygon in polygons if _is_outline(polygon)]
-    is_segmentation = isinstance(segmentation, list | dict | None)
-    return sound, len(sound) < len(polygons) or not is_segmentation
+    return sound, len(sound) < len(polygons) or not isinstance(segmentation, _FORMS)
 
 
 def _is_outline(polygon: Any) -> bool:

@@ -76,7 +76,7 @@ def write_preview(datamodule: DetectionDataModule, out: Path, count: int) -> int
     if out.suffix.lower() != ".png":
         raise UserError(f"The preview is a PNG picture: give out=FILE.png instead of {out}.")
     entries = list(islice(_entries(datamodule), count))
-    title = f"{datamodule.root}: seed {datamodule.seed}, first epoch"
+    title = f"{datamodule.root}: seed {datamodule.batches.seed}, first epoch"
     sheet = draw_sheet(entries, datamodule.class_names, title)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole(out) as part:

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from yolov9_lit.data.images import read_image
+from yolov9_lit.data.images import PICTURE_ENDINGS, read_image
 from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
 
 VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 DEFAULT_FPS = 25.0
 
 
@@ -97,7 +96,7 @@ def open_source(source: str | Path) -> Source:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        endings = PICTURE_ENDINGS | VIDEO_ENDINGS
+        endings = {*PICTURE_ENDINGS, *VIDEO_ENDINGS}
         paths = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in endings)
         if not paths:
             raise UserError(f"The folder {path} holds no pictures and no videos.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,10 @@ class StreamDataModule(DetectionDataModule):
         )
         self._shards: dict[str, Shards] = {}
 
-    @property
-    def val_annotation_file(self) -> Path:
-        """Ground truth of validation; fetched where it is remote."""
-        return self._annotation_file("val") or super().val_annotation_file
-
-    @property
-    def test_annotation_file(self) -> Path:
-        """Ground truth of the test; fetched where it is remote."""
-        return self._annotation_file("test") or super().test_annotation_file
+    def annotation_file(self, split: str) -> Path:
+        """Ground truth of a split: "train", "val" or "test"; fetched where it is remote."""
+        shards = self._find(split)
+        return shards.files.local(ANNOTATIONS) if shards else super().annotation_file(split)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the splits that a stage needs; see `DetectionDataModule.setup`.
@@ -79,27 +75,28 @@ class StreamDataModule(DetectionDataModule):
 
     def _find(self, split: str) -> Shards | None:
         """The shards of a split, opened once; None where it is plain COCO format."""
-        place = self._place(self._paths(split)[1])
+        place = self._place(split)
         if split == "train" or is_remote(place) or (Path(place) / MANIFEST).is_file():
             if split not in self._shards:
                 self._shards[split] = open_shards(place, self.shard_cache)
             return self._shards[split]
         return None
 
-    def _place(self, folder: str) -> str:
+    def _place(self, split: str) -> str:
+        folder = self.paths[split][1]
         if is_remote(folder) or Path(folder).is_absolute():
             return folder
         if is_remote(self.address):
             return f"{self.address}/{folder}"
         return str(self.root / folder)
 
-    def _annotation_file(self, split: str) -> Path | None:
-        shards = self._find(split)
-        return shards.files.local(ANNOTATIONS) if shards else None
+    def _require_usable(self, splits: Sequence[str]) -> None:
+        """Pictures of a store are not looked at before: all would have to be fetched for it."""
+        super()._require_usable([s for s in splits if not is_remote(self._place(s))])
 
     def _check_cache(self, split: str) -> None:
         """A rank reads two windows while a third is fetched; evaluation reads to and fro."""
-        if not is_remote(self._place(self._paths(split)[1])):
+        if not is_remote(self._place(split)):
             return
         manifest = self._shards[split].manifest
         sizes = sorted((manifest.files[name].bytes for name in manifest.shards), reverse=True)
@@ -115,13 +112,12 @@ class StreamDataModule(DetectionDataModule):
 
     def _train_sampler(self, annotations: Annotations) -> EpochSampler:
         assert isinstance(annotations.pictures, ShardPictures)
-        remote = is_remote(self._place(self._paths("train")[1]))
         return WindowSampler(
             annotations.pictures.firsts,
             self.window_shards,
-            self.seed,
+            self.batches.seed,
             self._closing_from_epoch(),
             *self._rank_and_world(),
-            self.partner_pool,
-            announce=FetchAhead(annotations.pictures) if remote else None,
+            self.batches.partner_pool,
+            announce=FetchAhead(annotations.pictures) if is_remote(self._place("train")) else None,
         )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yolov9_lit.data.formats.convert import FORMATS, convert
-from yolov9_lit.errors import UserError
 
 NAMES = st.text("abc XYZ019äß語<&'\":#-", min_size=1, max_size=6).filter(lambda s: s == s.strip())
 SIZES = [(40, 60), (33, 21), (7, 500)]
@@ -168,16 +167,22 @@ def test_splits_may_share_names_in_voc(pictures, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["yolo", "voc"])
-def test_names_that_would_share_a_label_file_are_refused(pictures, tmp_path, kind):
-    images = [
-        {"id": i, "file_name": f"a.{ending}", "height": 40, "width": 60}
-        for i, ending in enumerate(("png", "jpg"))
+def test_names_that_would_share_a_label_file_are_told_apart(pictures, tmp_path, kind):
+    names = ["a.png", "a.jpg", "a_jpg.jpg", "b/a.png"]
+    size = {"height": 40, "width": 60}
+    images = [{"id": i, "file_name": name} | size for i, name in enumerate(names)]
+    annotations = [
+        {"id": i + 1, "image_id": i, "category_id": 1, "bbox": [i, i, 9, 9], "iscrowd": 0}
+        for i in range(len(names))
     ]
-    content = {"images": images, "annotations": [], "categories": []}
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "x"}]}
     write(tmp_path / "start", {"train": content}, pictures)
-    with pytest.raises(UserError, match=r"a\.png and a\.jpg of train would share a label file"):
-        there_and_back(tmp_path, kind)
-    assert not (tmp_path / "there").exists()
+    lost, back = there_and_back(tmp_path, kind)
+    assert lost == ("1 names that differ from another in their ending only: a.jpg is a_jpg_.jpg",)
+    new = {image["file_name"]: image["id"] for image in back["train"]["images"]}
+    assert new == {"a.png": 0, "a_jpg_.jpg": 1, "a_jpg.jpg": 2, "b/a.png": 3}
+    boxes = {entry["image_id"]: entry["bbox"][0] for entry in back["train"]["annotations"]}
+    assert boxes == {i: pytest.approx(i, abs=1e-3) for i in range(len(names))}
 
 
 @pytest.mark.parametrize("outline", [[[10, 10, 15, 10, 15, 20]], {"size": [40, 60], "counts": "x"}])

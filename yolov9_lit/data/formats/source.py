@@ -12,8 +12,6 @@ from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Endings of pictures."""
 IDS_FILE = "ids.json"
 """Beside VOC and YOLO data: the ids, and their order, that these formats have no place for."""
 

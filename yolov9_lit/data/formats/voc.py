@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 
 from yolov9_lit.data.formats.source import (
     SPLITS,
-    SUFFIXES,
     SourceData,
     SourceObject,
     SourcePicture,
@@ -23,7 +22,7 @@ from yolov9_lit.data.formats.source import (
     picture_ids,
     read_ids,
 )
-from yolov9_lit.data.images import picture_size
+from yolov9_lit.data.images import PICTURE_ENDINGS, picture_size
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
 
@@ -106,7 +105,7 @@ class VocFolder:
 
     def _entry(self, name: str) -> _Entry:
         stem = self.src / "JPEGImages" / name
-        candidates = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
+        candidates = (stem.with_name(stem.name + suffix) for suffix in PICTURE_ENDINGS)
         picture = next((path for path in candidates if path.is_file()), None)
         return _Entry(self.src / "Annotations" / f"{name}.xml", picture)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import SubElement
 
-from yolov9_lit.data.formats.placing import check_stems, digits, place, without_crowds
+from yolov9_lit.data.formats.placing import digits, place, plain, stem
 from yolov9_lit.data.formats.source import (
     IDS_FILE,
     SourceData,
@@ -29,36 +29,28 @@ def write_voc(out: Path, data: SourceData) -> tuple[str, ...]:
 
     Returns:
         What the format cannot hold, in sentences.
-
-    Raises:
-        UserError: two pictures of a split differ in their ending only.
     """
-    data, lost = without_crowds(data)
+    data, lost = plain(data)
     names = _names(data)
     for split, pictures in data.splits.items():
-        check_stems(split, pictures)
         for picture, name in zip(pictures, names[split], strict=True):
             place(picture.path, out / "JPEGImages" / name)
-            _write_xml(out / "Annotations" / f"{_stem(name)}.xml", name, picture, data.categories)
+            _write_xml(out / "Annotations" / f"{stem(name)}.xml", name, picture, data.categories)
         listed = out / "ImageSets/Main" / f"{split}.txt"
         listed.parent.mkdir(parents=True, exist_ok=True)
-        listed.write_text("".join(f"{_stem(name)}\n" for name in names[split]), encoding="utf-8")
+        listed.write_text("".join(f"{stem(name)}\n" for name in names[split]), encoding="utf-8")
     write_json(out / IDS_FILE, noted_ids(data, names))
     return (*lost, *_lost(data))
 
 
 def _names(data: SourceData) -> dict[str, list[str]]:
     """Each picture's path in JPEGImages."""
-    stems = Counter(_stem(p.name) for pictures in data.splits.values() for p in pictures)
+    stems = Counter(stem(p.name) for pictures in data.splits.values() for p in pictures)
     shared = any(count > 1 for count in stems.values())
     return {
         split: [f"{split}/{p.name}" if shared else p.name for p in pictures]
         for split, pictures in data.splits.items()
     }
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def _write_xml(

@@ -12,7 +12,6 @@ import yaml
 
 from yolov9_lit.data.formats.source import (
     SPLITS,
-    SUFFIXES,
     SourceData,
     SourceObject,
     SourcePicture,
@@ -21,7 +20,7 @@ from yolov9_lit.data.formats.source import (
     picture_ids,
     read_ids,
 )
-from yolov9_lit.data.images import picture_size
+from yolov9_lit.data.images import PICTURE_ENDINGS, picture_size
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
 
@@ -120,7 +119,8 @@ class YoloFolder:
                 yield Path(os.path.abspath(picture))
 
     def _folder(self, folder: Path) -> list[Path]:
-        pictures = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        files = sorted(folder.rglob("*"))
+        pictures = [path for path in files if path.suffix.lower() in PICTURE_ENDINGS]
         labels = _label_path(folder / "any").parent
         if labels != folder:
             known = {_label_path(path) for path in pictures}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from yolov9_lit.data.formats.placing import check_stems, digits, place, without_crowds
+from yolov9_lit.data.formats.placing import digits, place, plain
 from yolov9_lit.data.formats.source import (
     IDS_FILE,
     SourceData,
@@ -30,16 +30,12 @@ def write_yolo(out: Path, data: SourceData) -> tuple[str, ...]:
 
     Returns:
         What the format cannot hold, in sentences.
-
-    Raises:
-        UserError: two pictures of a split differ in their ending only.
     """
-    data, lost = without_crowds(data)
+    data, lost = plain(data)
     objects = [o for pictures in data.splits.values() for p in pictures for o in p.objects]
     outlined = bool(objects) and all(map(_is_one_outline, objects))
     index = {category_id: i for i, category_id in enumerate(sorted(data.categories))}
     for split, pictures in data.splits.items():
-        check_stems(split, pictures)
         for picture in pictures:
             place(picture.path, out / "images" / split / picture.name)
             labels = (out / "labels" / split / picture.name).with_suffix(".txt")
