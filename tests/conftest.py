@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there (reference numbers and images)")
     return SHARED
+
+
+@pytest.fixture
+def largest_file():
+    """A context in which no file grows beyond that many bytes: what a full disk is to a program."""
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

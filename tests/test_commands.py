@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, module, *arguments, env=None):
+def run(folder, module, *arguments, env=None, largest_file=resource.RLIM_INFINITY):
     return subprocess.run(
         [sys.executable, "-m", f"yolov9_lit.{module}", *arguments],
         cwd=folder,
@@ -35,6 +36,7 @@ def run(folder, module, *arguments, env=None):
         capture_output=True,
         text=True,
         timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file,) * 2),
     )
 
 
@@ -199,3 +201,15 @@ def test_a_users_own_block(folder):
         env={"PYTHONPATH": str(folder)},
     )
     assert again.returncode == 0, again.stderr
+
+
+def test_a_full_disk_ends_a_training_in_a_sentence(folder, tmp_path):
+    command = ("train", *TINY, "data.root=shapes", f"hydra.run.dir={tmp_path}", "test=false")
+    done = run(folder, *command, largest_file=100_000)  # Enough for all but the checkpoints.
+    assert done.returncode == 2, done.stderr
+    error = done.stderr[done.stderr.index("error: ") :]
+    assert error.count("\n") == 1
+    assert "best.ckpt cannot be written (File too large): make room" in error
+    assert f"hydra.run.dir={tmp_path}" in error
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "checkpoints").iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import sys
@@ -28,6 +29,9 @@ HARMLESS = (
 )
 """Warnings of libraries about what is as it should be."""
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system answers where nothing more can be written."""
+
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a config a command; a `UserError` ends it with code 2 and one sentence.
@@ -39,6 +43,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
+            logging.raiseExceptions = False  # A full disk is told once, not by each line of a log.
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
             try:
@@ -46,12 +51,25 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     return task(cfg)
             except UserError as error:
                 return _answer(error)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                return _answer(_no_room(error))
 
         return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
             guarded
         )
 
     return decorate
+
+
+def _no_room(error: OSError) -> UserError:
+    folder = HydraConfig.get().runtime.output_dir
+    place = error.filename2 or error.filename or folder
+    return UserError(
+        f"{place} cannot be written ({error.strerror}): make room and give the same command again; "
+        f"a training goes on from its last checkpoint with hydra.run.dir={folder}."
+    )
 
 
 def _answer(mistake: UserError) -> NoReturn:

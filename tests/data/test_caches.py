@@ -1,8 +1,12 @@
 """Caches change nothing but the time, keep their limit, and belong to their data."""
 
+import errno
 import multiprocessing
+import os
+import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 
 import cv2
 import numpy as np
@@ -19,6 +23,7 @@ from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import TrainSampler
 from yolov9_lit.data.scaled import ScaledPictures
 from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError
 
 SIZE = 96
@@ -248,3 +253,38 @@ def test_a_cache_that_cannot_be_written_is_told_once_and_read_past(
     assert all((cache(i).image == read(i).image).all() for i in range(3))
     assert [r.levelname for r in caplog.records].count("WARNING") == 1
     assert "keeps no more pictures (No such file or directory)" in caplog.text
+
+
+def test_a_cache_in_memory_without_room_keeps_what_it_has(read, annotations, caplog, monkeypatch):
+    cache, rows = RamCache(read, len(annotations), SIZE, 1.0), []
+
+    def reserve(file, start, size):
+        rows.append((start, size))
+        if len(rows) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    assert all((cache(i).image == read(i).image).all() for i in range(len(annotations)))
+    size = SIZE * SIZE * 3
+    assert rows == [(i * size, size) for i in range(len(annotations))]
+    cache.read = refuse
+    assert all((cache(i).image == read(i).image).all() for i in range(2))
+    with pytest.raises(AssertionError):
+        cache(2)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "the cache in memory keeps no more pictures (No space left on device)"
+    ]
+
+
+def test_workers_without_room_to_hand_over_batches_are_refused(root, monkeypatch):
+    monkeypatch.setattr("yolov9_lit.data.loader.free_memory", lambda: 1000)
+    loader(root, num_workers=0)
+    with pytest.raises(UserError, match=r"/dev/shm has 0 MB free, but 2 workers hand over"):
+        loader(root, num_workers=2)
+
+
+def test_a_shared_array_that_is_sent_to_a_process_is_the_same_memory():
+    array = SharedArray((3, 4), np.int32)
+    sent = pickle.loads(ForkingPickler.dumps(array))
+    sent.array.ravel()[:] = np.arange(12)
+    assert array.array.ravel().tolist() == list(range(12))

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 import yolov9_lit
+from yolov9_lit.cli import NO_ROOM
 from yolov9_lit.errors import UserError
 from yolov9_lit.eval import evaluate
 from yolov9_lit.train import train
+from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 
 LOSSES = ("train/loss", "train/main/box", "train/fpn/cls", "val/loss", "val/AP")
 
@@ -96,3 +98,14 @@ def test_mistakes_are_told(config, tmp_path):
         train(config(tmp_path, f"ckpt_path={tmp_path / 'none.ckpt'}"))
     with pytest.raises(UserError, match=r"There is no checkpoint .*none.ckpt"):
         evaluate(config(tmp_path, f"ckpt={tmp_path / 'none.ckpt'}", command="eval"))
+
+
+@pytest.mark.parametrize("room", [0, 5_000, 100_000])
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, largest_file, room):
+    path, checkpoint = tmp_path / "last.ckpt", {"weights": torch.ones(100_000)}
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(2)}, path)
+    with largest_file(room), pytest.raises(OSError, match="File too large") as error:
+        AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+    assert error.value.errno in NO_ROOM
+    assert list(tmp_path.iterdir()) == [path]
+    assert torch.equal(torch.load(path)["weights"], torch.zeros(2))

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.disk_cache import open_disk_cache
-from yolov9_lit.data.loader import TrainLoader, single_threaded
+from yolov9_lit.data.loader import AHEAD, TrainLoader, require_memory, single_threaded
 from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler
 from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
@@ -66,35 +66,49 @@ class Batches:
             self.image_size,
             self.seed,
         )
-        return TrainLoader(
-            dataset, batch_size=self.batch_size, sampler=sampler, **self._loader_options()
-        )
+        options = self._loader_options()
+        loader = TrainLoader(dataset, batch_size=self.batch_size, sampler=sampler, **options)
+        require_memory(self.num_workers, len(loader), self._batch_bytes())
+        return loader
 
     def evaluation(self, annotations: Annotations, rank: int, world_size: int) -> DataLoader:
         """Letterboxed batches of similar aspect ratio, a rank's share."""
         batches = AspectRatioBatchSampler(
             annotations.sizes,
-            self.eval_batch_size or 2 * self.batch_size,
+            self._eval_batch_size,
             self.image_size,
             rank,
             world_size,
             shape=self.eval_shape,
         )
         dataset = EvalDataset(annotations, None if self.eval_shape else self.image_size)
+        require_memory(self.num_workers, len(batches), self._batch_bytes())
         return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 
     def _scaled(self, annotations: Annotations) -> ReadScaled:
         read = ScaledPictures(annotations.pictures, annotations.sizes, self.image_size)
         limits = (self.image_size, self.cache_gb)
         if self.cache == "ram":
-            return RamCache(read, len(annotations), *limits)
+            spare = AHEAD * self.num_workers * self._batch_bytes()
+            return RamCache(read, len(annotations), *limits, spare)
         if self.cache == "disk":
             return open_disk_cache(read, annotations, *limits, self.cache_dir)
         return read
 
+    @property
+    def _eval_batch_size(self) -> int:
+        return self.eval_batch_size or 2 * self.batch_size
+
+    def _batch_bytes(self) -> int:
+        """Of the images of the largest batch."""
+        area = self.image_size**2
+        height, width = self.eval_shape or (self.image_size, self.image_size)
+        return 3 * max(self.batch_size * area, self._eval_batch_size * height * width)
+
     def _loader_options(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
+            "prefetch_factor": AHEAD if self.num_workers else None,
             "persistent_workers": self.num_workers > 0,
             "collate_fn": collate,
             "pin_memory": torch.cuda.is_available(),

@@ -7,13 +7,13 @@ import logging
 import os
 import shutil
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.pictures import PictureSource
+from yolov9_lit.data.problems import warn_once
 from yolov9_lit.data.scaled import ReadScaled, ScaledPicture
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import whole
@@ -58,7 +58,7 @@ class DiskCache:
             with whole(path) as part:
                 part.write_bytes(header.tobytes() + picture.image.tobytes())
         except OSError as error:
-            _warn_once(f"cache {self.folder} keeps no more pictures ({error.strerror})")
+            warn_once(f"cache {self.folder} keeps no more pictures ({error.strerror})")
 
 
 def open_disk_cache(
@@ -113,11 +113,6 @@ def _owner(pictures: PictureSource) -> str:
     return hashlib.sha256(os.path.abspath(os.path.dirname(pictures.name(0))).encode()).hexdigest()[
         :8
     ]
-
-
-@cache
-def _warn_once(message: str) -> None:
-    log.warning(message)
 
 
 def _kept(sizes: np.ndarray, image_size: int, gigabytes: float) -> int:

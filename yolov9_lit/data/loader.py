@@ -9,8 +9,12 @@ import cv2
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.samplers import EpochSampler
+from yolov9_lit.data.shared_array import free_memory
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch
+
+AHEAD = 2
+"""Batches that each worker makes ahead; torch's default."""
 
 
 class TrainLoader(DataLoader):
@@ -56,6 +60,26 @@ class TrainLoader(DataLoader):
 
     def _layout(self) -> dict[str, int]:
         return {**self.sampler.layout(), "pictures a batch": self.batch_size}
+
+
+def require_memory(workers: int, batches: int, batch_bytes: int) -> None:
+    """Refuses what would hang: a worker hands its batches over in shared memory, or waits for it.
+
+    Args:
+        workers: processes.
+        batches: that they make in all.
+        batch_bytes: of the largest one.
+
+    Raises:
+        UserError: the batches that they have ready do not fit.
+    """
+    free, needed = free_memory(), min(AHEAD * workers, batches) * batch_bytes
+    if free is not None and free < needed:
+        raise UserError(
+            f"/dev/shm has {free / 1e6:,.0f} MB free, but {workers} workers hand over up to "
+            f"{needed / 1e6:,.0f} MB of batches through it: give it more (in Docker "
+            "--shm-size=8g), lower data.num_workers or a batch size, or give data.num_workers=0."
+        )
 
 
 def single_threaded(worker: int) -> None:

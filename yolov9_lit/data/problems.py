@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,12 @@ from yolov9_lit.errors import UserError
 log = logging.getLogger(__name__)
 
 _EXAMPLES = 3
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn, of each message but once in this process."""
+    log.warning(message)
 
 
 class Problem(NamedTuple):

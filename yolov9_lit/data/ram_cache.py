@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from multiprocessing import Lock
-from multiprocessing.heap import BufferWrapper
-from typing import Any
 
 import numpy as np
 
+from yolov9_lit.data.problems import warn_once
 from yolov9_lit.data.scaled import ReadScaled, ScaledPicture
+from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError
 
 _GB = 1 << 30
@@ -20,10 +19,12 @@ class RamCache:
     """Keeps pictures in one piece of memory for all workers, whoever decoded them.
 
     Where not all have room, a new picture takes the place of the oldest one. Memory is taken as it
-    fills.
+    fills; where the machine has no more, it keeps what it has.
     """
 
-    def __init__(self, read: ReadScaled, count: int, image_size: int, gigabytes: float) -> None:
+    def __init__(
+        self, read: ReadScaled, count: int, image_size: int, gigabytes: float, spare: int = 0
+    ) -> None:
         """Reserve the memory; before the workers start.
 
         Args:
@@ -31,6 +32,7 @@ class RamCache:
             count: number of pictures.
             image_size: longest side of the scaled pictures in pixels.
             gigabytes: limit.
+            spare: bytes of shared memory to leave to others.
 
         Raises:
             UserError: the limit is smaller than a picture.
@@ -44,10 +46,12 @@ class RamCache:
             )
         self.read = read
         self._holds_all = slots == count
-        self._pixels = _SharedArray((slots, size), np.uint8)
-        self._entries = _SharedArray((slots, 5), np.int32)  # picture and its sizes
-        self._slots = _SharedArray((count,), np.int32)
-        self._next = _SharedArray((1,), np.int64)
+        self._pixels = SharedArray((slots, size), np.uint8, spare)
+        self._entries = SharedArray((slots, 5), np.int32)  # picture and its sizes
+        self._slots = SharedArray((count,), np.int32)
+        self._next = SharedArray((1,), np.int64)
+        for array in (self._entries, self._slots, self._next):
+            array.reserve()
         self._entries.array[:] = self._slots.array[:] = -1
         self._turn = Lock()
         self._locks = [Lock() for _ in range(min(_LOCKS, slots))]
@@ -82,25 +86,17 @@ class RamCache:
 
     def _put(self, slot: int, index: int, picture: ScaledPicture) -> None:
         with self._locks[slot % len(self._locks)]:
+            if self._entries.array[slot, 0] < 0 and not self._reserved(slot):
+                return
             image = picture.image
             self._pixels.array[slot, : image.size] = image.ravel()
             self._entries.array[slot] = (index, *image.shape[:2], picture.height, picture.width)
             self._slots.array[index] = slot
 
-
-class _SharedArray:
-    """An array in memory that is shared with processes started later, by fork or spawn.
-
-    The standard library keeps it in /dev/shm, or in a file where that is too small.
-    """
-
-    def __init__(
-        self, shape: tuple[int, ...], dtype: type[np.generic], buffer: BufferWrapper | None = None
-    ) -> None:
-        self._form = (shape, dtype)
-        self._buffer = buffer or BufferWrapper(math.prod(shape) * np.dtype(dtype).itemsize)
-        flat = np.frombuffer(self._buffer.create_memoryview(), dtype, math.prod(shape))
-        self.array = flat.reshape(shape)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self._form, self._buffer)
+    def _reserved(self, slot: int) -> bool:
+        try:
+            self._pixels.reserve(slot)
+        except OSError as error:
+            warn_once(f"the cache in memory keeps no more pictures ({error.strerror})")
+            return False
+        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from yolov9_lit.files import whole
@@ -16,6 +17,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write to a local path."""
-        with whole(path) as part:
-            super().save_checkpoint(checkpoint, part, storage_options)
+        """Write to a local path; Lightning's own way needs as much room in /tmp as well.
+
+        Raises:
+            OSError: it cannot be written; what was there stays.
+        """
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with whole(path) as part, part.open("wb") as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:  # Torch's own, of what the disk has answered.
+            if isinstance(error.__context__, OSError):
+                error.__context__.filename = str(path)
+                raise error.__context__ from None
+            raise

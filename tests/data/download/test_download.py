@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -205,14 +204,10 @@ def test_no_more_disk_than_said(data, tmp_path):
     assert 0 < most <= wanted.room
 
 
-def test_a_full_disk_is_told_and_made_good(publisher, data, files, tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
-    try:
-        with pytest.raises(UserError, match=r"train\.zip\.part cannot be written .*make room for"):
-            get(data, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def test_a_full_disk_is_told_and_made_good(publisher, data, files, tmp_path, largest_file):
+    words = r"train\.zip\.part cannot be written .*make room for"
+    with largest_file(50_000), pytest.raises(UserError, match=words):
+        get(data, tmp_path)
     get(data, tmp_path)
     assert holds(tmp_path, files)
     assert publisher.requests[1][1] == "bytes=50000-"
