@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -28,7 +29,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, module, *arguments, env=None, largest_file=resource.RLIM_INFINITY):
+def run(folder, module, *arguments, env=None, largest_file=None):
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest_file, largest_file))
     return subprocess.run(
         [sys.executable, "-m", f"yolov9_lit.{module}", *arguments],
         cwd=folder,
@@ -36,7 +38,7 @@ def run(folder, module, *arguments, env=None, largest_file=resource.RLIM_INFINIT
         capture_output=True,
         text=True,
         timeout=300,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file,) * 2),
+        preexec_fn=limit if largest_file else None,
     )
 
 

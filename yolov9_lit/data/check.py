@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco import collect_coco
-from yolov9_lit.data.coco_file import load_coco
+from yolov9_lit.data.coco_file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco_layout import Split
 from yolov9_lit.data.images import PICTURE_ENDINGS
 from yolov9_lit.data.problems import Problems
@@ -57,6 +57,7 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
     return reports
 
 
+@no_garbage_collection()
 def _read(split: Split, problems: Problems, named: set[str]) -> Annotations:
     """The annotations of a split; the paths of all pictures that its file names go to `named`."""
     content = load_coco(split.annotations)

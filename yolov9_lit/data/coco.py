@@ -14,13 +14,14 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco_checks import stated_size
-from yolov9_lit.data.coco_file import CocoContent, Entry, load_coco
+from yolov9_lit.data.coco_file import CocoContent, Entry, load_coco, no_garbage_collection
 from yolov9_lit.data.coco_usable import UsableContent, usable_content
 from yolov9_lit.data.pictures import PictureFiles
 from yolov9_lit.data.polygons import BROKEN, FlatPolygons, pack_polygons
 from yolov9_lit.data.problems import Problems
 
 
+@no_garbage_collection()
 def read_coco(annotation_file: Path, image_dir: Path, *, strict: bool = False) -> Annotations:
     """Reads a COCO annotation file; warns once of each kind of fault and goes on without it.
 

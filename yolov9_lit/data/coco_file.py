@@ -32,7 +32,10 @@ class CocoContent(NamedTuple):
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Spares a third of the time with COCO's file: it makes millions of lists, none is garbage."""
+    """Spares a third of the time with COCO's file: it makes millions of lists, none is garbage.
+
+    To be held until they are gone, or the first collection after it looks at all of them.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

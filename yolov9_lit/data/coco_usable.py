@@ -15,7 +15,7 @@ from yolov9_lit.data.coco_checks import (
     usable_categories,
     usable_images,
 )
-from yolov9_lit.data.coco_file import CocoContent, Entry, no_garbage_collection
+from yolov9_lit.data.coco_file import CocoContent, Entry
 from yolov9_lit.data.images import picture_size
 from yolov9_lit.data.problems import Problems
 from yolov9_lit.errors import UserError
@@ -37,7 +37,6 @@ class UsableContent(NamedTuple):
     boxes: list[Box]
 
 
-@no_garbage_collection()
 def usable_content(
     content: CocoContent, file: Path, folder: Path, problems: Problems
 ) -> UsableContent:
