@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
-from yolov9_lit.identity import differences
+from yolov9_lit.identity import differences, experiment_config
 from yolov9_lit.resolvers import job_slug
 from yolov9_lit.training.loggers import ContinuingCSVLogger
 from yolov9_lit.training.record import RunRecord
@@ -121,7 +121,7 @@ def test_a_damaged_record_is_told(job, tmp_path):
 
 def test_fingerprints_tell_experiments_apart(job):
     records = [
-        RunRecord.begin(job(*overrides), overrides=[], choices={})
+        RunRecord.begin(cfg := job(*overrides), experiment_config(cfg), overrides=[], choices={})
         for overrides in (
             (),
             ("seed=1",),

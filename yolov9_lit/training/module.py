@@ -143,6 +143,11 @@ class DetectionModule(EvaluationModule):
         seen = total * self.schedule.accumulation(total)
         return self.optimizer.build(self.detector, seen / self.schedule.nominal_batch)
 
+    def on_train_start(self) -> None:
+        """End a training again that had been ended early and was killed before its test."""
+        if any(callback.stopped_epoch for callback in self.trainer.early_stopping_callbacks):
+            self.trainer.should_stop = True
+
     def on_train_epoch_start(self) -> None:
         """Drop what is left of the epoch before, as published; a resumed run has nothing else."""
         self._raw_optimizer().zero_grad()
@@ -193,13 +198,15 @@ class DetectionModule(EvaluationModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the card beside the weights, where the last update was, and this epoch's losses."""
+        """Put the card beside the weights, and what a continued training has to know."""
         checkpoint["card"] = self.card
+        checkpoint["figures"] = self.figures
         checkpoint["last_update"] = self._last_update
         checkpoint["train_means"] = self.train_means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count the accumulation and the losses on from where they were."""
+        """Go on from where the accumulation, the losses and the validation were."""
         self._last_update = checkpoint["last_update"]
-        if "train_means" in checkpoint:  # Once they were not kept.
+        self.figures = checkpoint.get("figures", {})  # Once they were not kept, nor the losses.
+        if "train_means" in checkpoint:
             self.train_means.load_state_dict(checkpoint["train_means"])
