@@ -162,21 +162,29 @@ class DetectionModule(EvaluationModule):
                 group["lr"] += setting.bias_lr_offset
             if "momentum" in group:
                 group["momentum"] = setting.momentum
-        self.log("lr", optimizer.param_groups[-1]["lr"], prog_bar=True, on_step=True)
+        rate = optimizer.param_groups[-1]["lr"]
+        self.log("lr", rate, prog_bar=True, on_step=True, logger=False)
+        position, every = self._position(batch_idx), self.trainer.log_every_n_steps
+        if every and (position + 1) % every == 0:
+            self._log_now({"lr": rate}, position)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's losses and cost before its checkpoint is written.
-
-        Lightning's own logging comes after that: a run killed in between, and continued from that
-        checkpoint, would never log them.
-        """
+        """Log the epoch's losses and cost."""
         losses = self.train_means.compute()
         self.train_means.reset()
         self.log_dict(losses, logger=False)  # For callbacks that monitor one.
         cost = {k: float(v) for k, v in self.trainer.callback_metrics.items() if "cost/" in k}
-        step = self._position(int(self.trainer.num_training_batches) - 1)
+        last = int(self.trainer.num_training_batches) - 1
+        self._log_now({**losses, **cost}, self._position(last))
+
+    def _log_now(self, figures: dict[str, float], step: int) -> None:
+        """Give figures to the loggers before the next checkpoint is written.
+
+        Lightning's own logging comes after that: a run killed in between, and continued from that
+        checkpoint, would never log them.
+        """
         for logger in self.loggers:
-            logger.log_metrics({**losses, **cost, "epoch": self.current_epoch}, step)
+            logger.log_metrics({**figures, "epoch": self.current_epoch}, step)
             logger.save()
 
     def _raw_optimizer(self) -> Optimizer:
