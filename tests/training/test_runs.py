@@ -17,7 +17,7 @@ from yolov9_lit.identity import differences, experiment_config
 from yolov9_lit.resolvers import job_slug
 from yolov9_lit.training.loggers import ContinuingCSVLogger
 from yolov9_lit.training.record import RunRecord
-from yolov9_lit.training.runs import Outcome, recorded
+from yolov9_lit.training.runs import Outcome, recorded, refusal_recorded
 
 OUTCOME = Outcome(
     {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
@@ -79,6 +79,17 @@ def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job
     assert seen == [str(tmp_path / "checkpoints" / "last.ckpt")]
     assert RunRecord.read(tmp_path).resumed == 1
     assert RunRecord.read(tmp_path).error is None
+
+
+def test_a_refused_job_is_recorded_and_may_come_again(job, tmp_path):
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint.")
+    refused = RunRecord.read(tmp_path)
+    assert (refused.status, refused.error) == ("failed", "There is no checkpoint.")
+    assert recorded(job("optimizer.lr=0.5"), lambda cfg: OUTCOME) == OUTCOME
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint any more.")
+    assert RunRecord.read(tmp_path).status == "done"
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])

@@ -164,7 +164,8 @@ class DetectionModule(EvaluationModule):
                 group["momentum"] = setting.momentum
         rate = optimizer.param_groups[-1]["lr"]
         self.log("lr", rate, prog_bar=True, on_step=True, logger=False)
-        position, every = self._position(batch_idx), self.trainer.log_every_n_steps
+        position = self._position(batch_idx)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (position + 1) % every == 0:
             self._log_now({"lr": rate}, position)
 
