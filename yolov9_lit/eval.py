@@ -56,7 +56,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     for split, used in datamodule.used(skipped.by_split).items():
         log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
-    return module.result.figures() if module.result else {}
+    return module.figures
 
 
 def _measured_form(

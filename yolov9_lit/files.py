@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -29,9 +28,14 @@ def whole(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def remove_parts(path: Path) -> None:
-    """Remove what killed processes left that were writing a file by `whole`."""
-    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+def remove_parts(folder: Path, names: str = "*") -> None:
+    """Remove what killed processes left in a folder that were writing files by `whole`.
+
+    Args:
+        folder: of the files; nobody may be writing them.
+        names: of the files, a pattern.
+    """
+    for part in folder.glob(f"{names}.*.part"):
         part.unlink(missing_ok=True)
 
 

@@ -73,16 +73,15 @@ def train(cfg: DictConfig) -> Outcome:
     # Taken before the test, which brings the callbacks back to where the best checkpoint was.
     costs = (trainer.current_epoch, cost.seconds_per_epoch, cost.peak_mb)
     if cfg.test:
-        # Without validation there is no best: then the weights at hand are tested.
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
+        # The best one or, without validation, the last; without either, the weights at hand.
+        kept = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
+        trainer.test(module, datamodule, ckpt_path=next(filter(None, kept), None), verbose=False)
     data = datamodule.used(skipped.by_split)
     for split, used in data.items():
         log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
-    figures = module.result.figures() if module.result else {}
     truth = str(datamodule.annotation_file("test").resolve())
-    return Outcome(figures, module.cost.figures(), *costs, data, truth)
+    return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
@@ -113,9 +112,11 @@ def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
 
     A search is given the values of its objectives.
     """
-    adopt_structure(cfg)
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    figures = (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        figures = run_apart(cfg).figures
+    else:
+        adopt_structure(cfg)
+        figures = recorded(cfg, train).figures
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures

@@ -96,21 +96,6 @@ def test_a_resumed_run_ends_with_the_same_weights(config, tmp_path, trained_on, 
                 assert torch.equal(value, ended[part][name]), name
 
 
-def test_an_epoch_is_logged_before_its_checkpoint(config, tmp_path, monkeypatch):
-    """Else a run killed right after the checkpoint would go on without that epoch's losses."""
-    logged = []
-    save = AtomicCheckpointIO.save_checkpoint
-
-    def save_checkpoint(self, checkpoint, path, storage_options=None):
-        save(self, checkpoint, path, storage_options)
-        if path.endswith("last.ckpt"):
-            logged.append(list(losses(tmp_path)))
-
-    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", save_checkpoint)
-    train(config(tmp_path, *COMMON, "callbacks.last.minutes=null"))
-    assert logged == [[0], [0, 1], [0, 1, 2]]
-
-
 def test_other_batches_cannot_go_on_in_mid_epoch(config, tmp_path, kept):
     train(config(tmp_path / "whole", *COMMON, "trainer.max_epochs=1"))
     path = next(iter(kept.values()))

@@ -79,3 +79,10 @@ def test_a_poor_training_ends_early_with_a_whole_run_folder(config, tmp_path):
     values = objective_values(["val/AP", "gflops", "AP50"], figures, own)
     assert values == (max(kept.curve.values()), kept.gflops, figures["AP50"])
     assert TrialRecord.read(own).values == values
+
+    last = own / "checkpoints" / "last.ckpt"  # Killed before its end, it is not trained on.
+    again = train(
+        config(own, "model=gelan_t", "trainer.max_epochs=4", *search, f"ckpt_path={last}")
+    )
+    assert (again.epochs, again.figures) == (2, figures)
+    assert TrialRecord.read(own).pruned == 1

@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 
 from yolov9_lit.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
-from yolov9_lit.identity import differences
+from yolov9_lit.identity import differences, experiment_config
 from yolov9_lit.resolvers import job_slug
 from yolov9_lit.training.loggers import ContinuingCSVLogger
 from yolov9_lit.training.record import RunRecord
-from yolov9_lit.training.runs import Outcome, recorded
+from yolov9_lit.training.runs import Outcome, recorded, refusal_recorded
 
 OUTCOME = Outcome(
     {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
@@ -81,6 +81,17 @@ def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job
     assert RunRecord.read(tmp_path).error is None
 
 
+def test_a_refused_job_is_recorded_and_may_come_again(job, tmp_path):
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint.")
+    refused = RunRecord.read(tmp_path)
+    assert (refused.status, refused.error) == ("failed", "There is no checkpoint.")
+    assert recorded(job("optimizer.lr=0.5"), lambda cfg: OUTCOME) == OUTCOME
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint any more.")
+    assert RunRecord.read(tmp_path).status == "done"
+
+
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
 def test_an_interrupted_run_is_not_failed(job, tmp_path, signal):
     def interrupted(cfg):
@@ -121,7 +132,7 @@ def test_a_damaged_record_is_told(job, tmp_path):
 
 def test_fingerprints_tell_experiments_apart(job):
     records = [
-        RunRecord.begin(job(*overrides), overrides=[], choices={})
+        RunRecord.begin(cfg := job(*overrides), experiment_config(cfg), overrides=[], choices={})
         for overrides in (
             (),
             ("seed=1",),

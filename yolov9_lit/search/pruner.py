@@ -69,6 +69,9 @@ class ParetoPruner(L.Callback):
         curve = earlier.curve if earlier else {}
         past = {epoch: ap for epoch, ap in curve.items() if epoch < trainer.current_epoch}
         self.record = TrialRecord(pl_module.cost.deployed.gflops, past)
+        if earlier and earlier.pruned in past:  # Killed after it was given up, before its end.
+            self.record.pruned = earlier.pruned
+            trainer.should_stop = True
         if trainer.is_global_zero:
             self.record.write(self.directory)
 

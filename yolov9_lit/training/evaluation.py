@@ -24,12 +24,14 @@ class EvaluationModule(L.LightningModule):
             nms: of the evaluation.
             test_metric: measures the test.
 
-        After a test, `result` holds its figures and `found` its detections in COCO's format.
+        After an evaluation, `figures` holds what it gave; after a test, `result` has the figures
+        by class too, and `found` the detections in COCO's format.
         """
         super().__init__()
         self.nms = nms
         self.test_metric = test_metric
         self.result: CocoResult | None = None
+        self.figures: dict[str, float] = {}
         self.found: list[dict[str, Any]] = []
 
     def find(self, images: Tensor) -> list[Detections]:
@@ -56,7 +58,8 @@ class EvaluationModule(L.LightningModule):
     def log_figures(self, stage: str, metric: CocoMetric) -> None:
         """Compute, keep as `result` and log; every rank holds the same figures afterwards."""
         self.result = metric.compute()
-        for name, value in self.result.figures().items():
+        self.figures = self.result.figures()
+        for name, value in self.figures.items():
             self.log(f"{stage}/{name}", value, prog_bar=name in ("AP", "AP50"))
 
 

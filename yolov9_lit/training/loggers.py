@@ -99,7 +99,8 @@ def _run_id(folder: Path) -> str:
     path = folder / "wandb_id.txt"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(uuid4().hex[:16])
+        with whole(path) as part:
+            part.write_text(uuid4().hex[:16])
     return path.read_text()
 
 

@@ -143,6 +143,11 @@ class DetectionModule(EvaluationModule):
         seen = total * self.schedule.accumulation(total)
         return self.optimizer.build(self.detector, seen / self.schedule.nominal_batch)
 
+    def on_train_start(self) -> None:
+        """End a training again that had been ended early and was killed before its test."""
+        if any(callback.stopped_epoch for callback in self.trainer.early_stopping_callbacks):
+            self.trainer.should_stop = True
+
     def on_train_epoch_start(self) -> None:
         """Drop what is left of the epoch before, as published; a resumed run has nothing else."""
         self._raw_optimizer().zero_grad()
@@ -157,21 +162,30 @@ class DetectionModule(EvaluationModule):
                 group["lr"] += setting.bias_lr_offset
             if "momentum" in group:
                 group["momentum"] = setting.momentum
-        self.log("lr", optimizer.param_groups[-1]["lr"], prog_bar=True, on_step=True)
+        rate = optimizer.param_groups[-1]["lr"]
+        self.log("lr", rate, prog_bar=True, on_step=True, logger=False)
+        position = self._position(batch_idx)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (position + 1) % every == 0:
+            self._log_now({"lr": rate}, position)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's losses and cost before its checkpoint is written.
-
-        Lightning's own logging comes after that: a run killed in between, and continued from that
-        checkpoint, would never log them.
-        """
+        """Log the epoch's losses and cost."""
         losses = self.train_means.compute()
         self.train_means.reset()
         self.log_dict(losses, logger=False)  # For callbacks that monitor one.
         cost = {k: float(v) for k, v in self.trainer.callback_metrics.items() if "cost/" in k}
-        step = self._position(int(self.trainer.num_training_batches) - 1)
+        last = int(self.trainer.num_training_batches) - 1
+        self._log_now({**losses, **cost}, self._position(last))
+
+    def _log_now(self, figures: dict[str, float], step: int) -> None:
+        """Give figures to the loggers before the next checkpoint is written.
+
+        Lightning's own logging comes after that: a run killed in between, and continued from that
+        checkpoint, would never log them.
+        """
         for logger in self.loggers:
-            logger.log_metrics({**losses, **cost, "epoch": self.current_epoch}, step)
+            logger.log_metrics({**figures, "epoch": self.current_epoch}, step)
             logger.save()
 
     def _raw_optimizer(self) -> Optimizer:
@@ -193,13 +207,15 @@ class DetectionModule(EvaluationModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the card beside the weights, where the last update was, and this epoch's losses."""
+        """Put the card beside the weights, and what a continued training has to know."""
         checkpoint["card"] = self.card
+        checkpoint["figures"] = self.figures
         checkpoint["last_update"] = self._last_update
         checkpoint["train_means"] = self.train_means.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count the accumulation and the losses on from where they were."""
+        """Go on from where the accumulation, the losses and the validation were."""
         self._last_update = checkpoint["last_update"]
-        if "train_means" in checkpoint:  # Once they were not kept.
+        self.figures = checkpoint.get("figures", {})  # Once they were not kept, nor the losses.
+        if "train_means" in checkpoint:
             self.train_means.load_state_dict(checkpoint["train_means"])

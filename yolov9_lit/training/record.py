@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
-from yolov9_lit.identity import experiment_config, fingerprint
+from yolov9_lit.identity import fingerprint
 from yolov9_lit.training.provenance import file_state, git_state
 
 FILE = "run.json"
@@ -29,7 +29,8 @@ class RunRecord:
 
     Attributes:
         status: "running" also stands for a run that was killed: it can be continued.
-        config: resolved config without the keys that only say where and how.
+        config: resolved config without the keys that only say where and how; empty where a mistake
+            was found before that was known.
         overrides: what the user gave on the command line, or the sweep for this job.
         choices: chosen option of each config group.
         seed: of the run.
@@ -77,13 +78,18 @@ class RunRecord:
 
     @classmethod
     def begin(
-        cls, cfg: DictConfig, *, overrides: list[str], choices: Mapping[str, str | None]
+        cls,
+        cfg: DictConfig,
+        config: dict[str, Any],
+        *,
+        overrides: list[str],
+        choices: Mapping[str, str | None],
     ) -> RunRecord:
         """Describe a run that starts now."""
         commit, dirty = git_state()
         return cls(
             status="running",
-            config=experiment_config(cfg),
+            config=config,
             overrides=overrides,
             choices=dict(choices),
             seed=cfg.seed,

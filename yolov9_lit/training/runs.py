@@ -19,7 +19,9 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
+from yolov9_lit.configs import config_mistakes
 from yolov9_lit.errors import UserError
+from yolov9_lit.files import remove_parts
 from yolov9_lit.identity import differences, experiment_config
 from yolov9_lit.training.record import RunRecord
 
@@ -64,8 +66,9 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
         if done is not None:
             log.info("Finished earlier, passed over: %s", folder)
             return done
-        record, earlier = _begin(cfg), RunRecord.read(folder)
+        record, earlier = _begin(cfg, experiment_config(cfg)), RunRecord.read(folder)
         if earlier is not None:
+            _clear(folder)
             record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
             last = folder / "checkpoints" / "last.ckpt"
             if last.is_file():  # It goes on from there, whatever it was begun with.
@@ -86,7 +89,7 @@ def finished(cfg: DictConfig) -> Outcome | None:
     if record is None:
         return None
     keys = differences(record.config, experiment_config(cfg))
-    if keys:
+    if keys and record.config:
         raise UserError(
             f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
             "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME) or move that one away."
@@ -94,6 +97,24 @@ def finished(cfg: DictConfig) -> Outcome | None:
     if record.status != "done":
         return None
     return Outcome(*(getattr(record, name) for name in Outcome._fields))
+
+
+@contextmanager
+def refusal_recorded(cfg: DictConfig) -> Iterator[None]:
+    """Record a mistake that is found before a job's run can begin: else only its output tells it.
+
+    Raises:
+        UserError: the mistake.
+    """
+    try:
+        with config_mistakes():
+            yield
+    except UserError as error:
+        folder = Path(cfg.run_dir)
+        record = RunRecord.read(folder) or _begin(cfg, {})
+        if record.status != "done":
+            rank_zero_only(RunRecord.write)(record.ending("failed", error=str(error)), folder)
+        raise
 
 
 def _carry_out(
@@ -110,10 +131,18 @@ def _carry_out(
     return outcome
 
 
-def _begin(cfg: DictConfig) -> RunRecord:
+def _clear(folder: Path) -> None:
+    """Remove the files that a killed process was writing."""
+    if is_first_rank():
+        for place in (folder, folder / "checkpoints"):
+            remove_parts(place)
+
+
+def _begin(cfg: DictConfig, config: dict[str, Any]) -> RunRecord:
     hydra = HydraConfig.get()
     return RunRecord.begin(
         cfg,
+        config,
         overrides=[o for o in hydra.overrides.task if not o.startswith("sweep=")],
         choices={str(group): choice for group, choice in hydra.runtime.choices.items()},
     )

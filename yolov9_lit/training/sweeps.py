@@ -23,10 +23,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, last_line
 from yolov9_lit.identity import experiment_config
+from yolov9_lit.interop.transfer import adopt_structure
 from yolov9_lit.training.record import FILE, RunRecord
-from yolov9_lit.training.runs import Outcome, finished, is_first_rank
+from yolov9_lit.training.runs import Outcome, finished, is_first_rank, refusal_recorded
 
 OF_THE_SWEEP = (
     "hydra.mode",
@@ -51,9 +52,11 @@ def run_apart(cfg: DictConfig) -> Outcome:
 
     Raises:
         JobFailedError: the job ended badly; its `run.json` holds the error.
-        UserError: the folder holds another experiment.
+        UserError: the folder holds another experiment, or the config has a mistake.
     """
-    experiment_config(cfg)  # A missing value is told here, for the job could not record it.
+    with refusal_recorded(cfg):
+        adopt_structure(cfg)
+        experiment_config(cfg)
     done = finished(cfg)
     if done is not None:
         return done
@@ -107,11 +110,6 @@ def _failure(folder: Path, code: int) -> str:
         record = record.ending("failed", error=f"The process ended with {how}.")
         record.write(folder)
     return last_line(record.error)
-
-
-def last_line(text: str | None) -> str:
-    """The last line of a traceback: the error itself."""
-    return (text or "").strip().rsplit("\n", 1)[-1]
 
 
 class SweepTable(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,7 @@ def _abandoned(reserved: Path) -> bool:
     target = reserved.with_name(reserved.name.removesuffix(_RESERVED))
     try:
         with _lock(target).acquire(timeout=0):
-            remove_parts(target)
+            remove_parts(target.parent, glob.escape(target.name))
             return True
     except Timeout:
         return False

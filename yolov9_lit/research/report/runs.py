@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, last_line
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
@@ -124,8 +124,7 @@ def _problem(
     if not config:
         return "no readable .hydra/config.yaml"
     if status == "failed":
-        lines = str(record.get("error") or "no error recorded").strip().splitlines()
-        return lines[-1].strip()
+        return last_line(record.get("error")) or "no error recorded"
     if status != "done":
         done = int(curve.index.max()) + 1 if len(curve) else 0
         return f"{done} of {config.get('trainer.max_epochs', '?')} epochs validated"
