@@ -67,7 +67,7 @@ def test_other_files_are_told_apart(tmp_path):
     with pytest.raises(UserError, match="is no checkpoint of yolov9_lit, nor a published one"):
         read_checkpoint(tmp_path / "other.ckpt")
     torch.save({"card": {"format": 1}, "state_dict": {}}, tmp_path / "bare.ckpt")
-    with pytest.raises(UserError, match="it lacks 'model'"):
+    with pytest.raises(UserError, match="a card without 'model'"):
         read_checkpoint(tmp_path / "bare.ckpt")
     with pytest.raises(UserError, match="There is no checkpoint"):
         read_checkpoint(tmp_path / "none.ckpt")

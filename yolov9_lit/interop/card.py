@@ -44,12 +44,24 @@ class ModelCard:
         Raises:
             ValueError: the format is a later one.
             KeyError: a part is missing.
+            TypeError: a part is of another kind.
         """
+        for name, kinds in _KINDS.items():
+            if not isinstance(card[name], kinds):
+                raise TypeError(f"its {name} is a {type(card[name]).__name__}")
         if card["format"] > FORMAT:
             raise ValueError(f"card format {card['format']} is newer than this version's {FORMAT}")
-        return cls(
-            model=dict(card["model"]),
-            class_names=tuple(card["class_names"]),
-            category_ids=tuple(card["category_ids"]),
-            image_size=int(card["image_size"]),
-        )
+        names, ids = tuple(card["class_names"]), tuple(card["category_ids"])
+        if len(names) != len(ids) or not all(isinstance(i, int | str) for i in names + ids):
+            raise TypeError("its classes have no name or no id")
+        return cls(dict(card["model"]), names, ids, card["image_size"])
+
+
+_KINDS: Mapping[str, Any] = {
+    "format": int,
+    "model": Mapping,
+    "class_names": list | tuple,
+    "category_ids": list | tuple,
+    "image_size": int,
+}
+"""What a card's parts may be."""

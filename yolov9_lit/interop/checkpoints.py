@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +13,12 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.interop.deployed import SUFFIX, read_deployed
 from yolov9_lit.interop.exported import is_exported
+from yolov9_lit.interop.parts import check_model
 from yolov9_lit.interop.published import recognise
-from yolov9_lit.interop.unpickling import read_torch_file
+from yolov9_lit.interop.torch_files import read_torch_file
 from yolov9_lit.models.detector import Detector
+
+_GIVE = "give one that yolov9_lit.train wrote"
 
 
 class Checkpoint(NamedTuple):
@@ -52,23 +54,27 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _with_card(content["card"], content.get("state_dict"), path)
     if (found := recognise(content, path)) is None:
         raise UserError(
-            f"{path} is no checkpoint of yolov9_lit, nor a published one of YOLOv9: "
-            "give one that yolov9_lit.train wrote."
+            f"{path} is no checkpoint of yolov9_lit, nor a published one of YOLOv9: {_GIVE}."
         )
     return Checkpoint(*found)
 
 
 def _with_card(card: Any, state: Any, path: Path, deployed: bool = False) -> Checkpoint:
+    if not isinstance(card, Mapping) or not isinstance(state, Mapping):
+        raise UserError(f"{path} has a card or weights that are none: {_GIVE}.")
     try:
         found = ModelCard.from_dict(card)
-        weights = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is no checkpoint of yolov9_lit (it lacks {error}): "
-            "give one that yolov9_lit.train wrote."
-        ) from error
+    except KeyError as error:
+        raise UserError(f"{path} has a card without {error}: {_GIVE}.") from error
+    except TypeError as error:
+        raise UserError(f"{path} has a card that is none ({error}): {_GIVE}.") from error
     except ValueError as error:
         raise UserError(f"{path} needs a newer yolov9_lit: {error}.") from error
+    weights = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in state.items()
+        if isinstance(name, str) and name.startswith(PREFIX) and isinstance(tensor, Tensor)
+    }
     return Checkpoint(found, weights, deployed)
 
 
@@ -76,12 +82,13 @@ def build_detector(card: ModelCard) -> Detector:
     """Build a card's detector with fresh weights.
 
     Raises:
-        UserError: the card names a constructor that is not there or builds no part of a model, or
-            a constructor refused a value.
+        UserError: the card's model is none, see `check_model`, or a constructor refused a value.
     """
-    for target in _targets(card.model):
-        _check_target(target)
-    return build(card.model)
+    check_model(card.model)
+    detector = build(card.model)
+    if not isinstance(detector, Detector):
+        raise UserError(f"The checkpoint's model is a {type(detector).__name__}, no detector.")
+    return detector
 
 
 def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
@@ -119,30 +126,3 @@ def load_weights(detector: nn.Module, weights: Mapping[str, Tensor], source: str
         f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
         f"{len(extra)} left over, {len(unequal)} of another shape (first: {example})."
     )
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield node["_target_"]
-        for child in node.values():
-            yield from _targets(child)
-    elif isinstance(node, list | tuple):
-        for child in node:
-            yield from _targets(child)
-
-
-def _check_target(target: str) -> None:
-    """A checkpoint may only name model parts: this package's, or a user's `nn.Module` classes."""
-    if target.startswith("yolov9_lit.models."):
-        return
-    module, _, name = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"The checkpoint's model needs {target}, which cannot be imported here: "
-            "put its module on PYTHONPATH."
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"The checkpoint names {target} as a model part, which it is not; refused.")

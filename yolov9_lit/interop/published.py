@@ -29,6 +29,9 @@ MODELS = tuple(f"{family}_{size}" for size in "tsmce" for family in ("gelan", "y
 CLASS_WIDTHS = ((1, 128), (2, 128), (1, 100))
 """(class_width_factor, class_width_limit) in use; the last is Ultralytics', with box groups 1."""
 
+LONGEST_NAME = 1000
+"""Of a tensor, in characters."""
+
 DEPTHWISE_HEAD = "yolov9_lit.models.head.DepthwiseClassHead"
 
 _LAYER = re.compile(r"(?P<prefix>(?:[A-Za-z_]\w*\.)*)(?P<layer>\d+)\.(?P<name>.+)")
@@ -105,9 +108,9 @@ def recognise(content: Any, path: Path) -> tuple[ModelCard, dict[str, Tensor]] |
         if source is None or layers is None:
             return None
         matches = list(_matches(layers))
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(
-            f"{path} is laid out like no published checkpoint ({error!r}): give another file."
+            f"{path} is laid out like no published checkpoint ({error!r:.200}): give another file."
         ) from error
     if not matches:
         raise UserError(f"{path} holds no YOLOv9 detector: no head of one is in its last layer.")
@@ -140,20 +143,35 @@ def _source(content: Any) -> Source | None:
     return Source(tensors, _names(content.get("names")), IMAGE_SIZE)
 
 
-def _pickled(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """A pickled module's state dict."""
-    for kind in ("_parameters", "_buffers"):
-        for name, tensor in (attribute(module, kind) or {}).items():
-            if isinstance(tensor, Tensor):
-                yield prefix + name, tensor
-    for name, child in (attribute(module, "_modules") or {}).items():
-        yield from _pickled(child, f"{prefix}{name}.")
+def _pickled(model: StandIn) -> Iterator[tuple[str, Tensor]]:
+    """A pickled module's state dict; what is there twice is taken once, lest a few have no end."""
+    left: list[tuple[str, Any]] = [("", model)]
+    seen = set()
+    while left:
+        prefix, module = left.pop()
+        for kind in ("_parameters", "_buffers", "_modules"):
+            entries = attribute(module, kind) or {}
+            if id(entries) in seen:
+                continue
+            seen.add(id(entries))
+            for name, value in entries.items():
+                full = prefix + name
+                if len(full) > LONGEST_NAME:
+                    raise ValueError("a name in it has no end")
+                if isinstance(value, Tensor):
+                    yield full, value
+                elif kind == "_modules":
+                    left.append((f"{full}.", value))
 
 
 def _names(names: Any) -> tuple[str, ...]:
     if isinstance(names, Mapping):
         names = [names[i] for i in sorted(names)]
-    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else ()
+    if not isinstance(names, list | tuple):
+        return ()
+    if not all(isinstance(name, str | int) for name in names):
+        raise TypeError("its class names are no names")
+    return tuple(map(str, names))
 
 
 def _image_size(options: Any) -> int:

@@ -18,6 +18,7 @@ from torch import nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.checkpoints import Checkpoint, read_checkpoint
+from yolov9_lit.interop.parts import check_model
 from yolov9_lit.models.head import Head
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def adopt_structure(cfg: DictConfig) -> None:
     if not cfg.ckpt:
         raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
     model = _read_trainable(cfg.ckpt).card.model
+    check_model(model)
     given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
     cfg.model = _for_any_classes(model) | given
 

@@ -1,28 +1,23 @@
-"""Reading files of `torch.save` without executing anything in them.
+"""Reading a pickle without executing anything in it.
 
 A pickle is a program: it may name any function and call it. The reader here knows tensors and
-plain containers; a class that it does not know becomes an empty `StandIn` that keeps its state, no
-module is ever imported for it, and a file that asks for a function of Python's own is refused.
-Sizes are held against the file's before any memory is taken.
+plain containers; an object of a class that it does not know becomes an empty `StandIn` that keeps
+its state, no module is ever imported for it, and a pickle that asks for a function of Python's own
+is refused. Nor can a small one take much memory or time: nothing is copied or hashed that the
+pickle did not spell out, and a tensor is never larger than its storage.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
-import struct
 import sys
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
-
-from yolov9_lit.errors import UserError
 
 STORAGES = {
     "DoubleStorage": torch.float64,
@@ -46,101 +41,101 @@ DATA_MODULES = {
 
 DATA_TYPES = {
     *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
-    *("object", "slice", "str", "tuple"),
+    *("object", "set", "slice", "str", "tuple"),
 }
 """Built-in types that may be named, likewise; other built-in names are functions."""
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_PROTOCOL = 1001
+OPCODES = (
+    *(pickle.PROTO, pickle.FRAME, pickle.MARK, pickle.STOP, pickle.POP, pickle.POP_MARK),
+    *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET),
+    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1),
+    *(pickle.BININT2, pickle.LONG1, pickle.LONG4, pickle.BINFLOAT, pickle.BINUNICODE),
+    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINSTRING, pickle.SHORT_BINSTRING),
+    *(pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.EMPTY_TUPLE),
+    *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_LIST),
+    *(pickle.EMPTY_DICT, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID),
+)
+"""What Python's own reader may do; the rest is done here, or belongs to protocols before 2."""
+
+MOST_ARGUMENTS = 64
+"""Of a call, and axes of a tensor."""
+
+MOST_CLASSES = 1000
+"""Of a pickle; a detector's has less than a hundred."""
 
 _PythonUnpickler: Any = pickle._Unpickler
 """Written in Python; the one in C takes as much memory as a file tells it to."""
 
-_NO_PICKLE: tuple[type[Exception], ...] = (
-    *(LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError),
-    *(AssertionError, struct.error),
-)
-"""What reading bytes that are no pickle ends in."""
-
 
 class StandIn:
-    """An object of a class that is not known here: its state is kept, its code is not."""
+    """An object of a class that is not known here: its attributes are kept, its code is not."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any) -> None:
         """Take any arguments and leave them."""
 
-    def __setstate__(self, state: Any) -> None:
-        """Keep the attributes, where the state is made of them."""
-        if isinstance(state, dict):
-            self.__dict__.update(state)
 
-    def append(self, item: Any) -> None:
-        """Leave an item of an unknown list."""
+class Source(Protocol):
+    """What a pickle is read from."""
 
-    def extend(self, items: Any) -> None:
-        """Leave the items of an unknown list."""
+    def read(self, size: int) -> bytes:
+        """At most so many bytes."""
+        ...
 
-    def add(self, item: Any) -> None:
-        """Leave an item of an unknown set."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Leave an entry of an unknown mapping."""
+    def readline(self) -> bytes:
+        """Up to the next end of a line."""
+        ...
 
 
-class _Admitted:
-    """A function that a pickle may call; it has no attributes that a pickle could set."""
-
-    __slots__ = ("_function",)
-    _function: Callable[..., Any]
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_function", function)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise pickle.UnpicklingError("it changes a function")
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
-
-
-def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *rest: Any) -> Tensor:
-    """A view of a storage; torch refuses one that leaves its bounds."""
-    if math.prod(size) > storage.numel():
+def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    """A view of a storage that neither repeats elements nor leaves its bounds."""
+    for numbers in ((offset,), size, stride):
+        if not (isinstance(numbers, tuple) and len(numbers) <= MOST_ARGUMENTS):
+            raise pickle.UnpicklingError("a tensor in it has no shape")
+        if not all(isinstance(n, int) and n >= 0 and n.bit_length() < 64 for n in numbers):
+            raise pickle.UnpicklingError("a tensor in it has an impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    elements = math.prod(size)
+    if elements > storage.numel() or (elements and last >= storage.numel()):
         raise pickle.UnpicklingError("a tensor in it is larger than its storage")
-    return storage.as_strided(tuple(size), tuple(stride), offset)
+    return storage.as_strided(size, stride, offset)
 
 
-def _parameter(data: Tensor, *rest: Any) -> Tensor:
+def _parameter(data: Tensor, *_: Any) -> Tensor:
     return data
 
 
+def _size(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return numbers
+
+
+def _ordered() -> OrderedDict[Any, Any]:
+    return OrderedDict()
+
+
 ADMITTED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _Admitted(OrderedDict),
-    ("torch._utils", "_rebuild_tensor_v2"): _Admitted(_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Admitted(_parameter),
-    ("torch._utils", "_rebuild_parameter_with_state"): _Admitted(_parameter),
-    ("torch", "Size"): _Admitted(tuple),
-    ("builtins", "set"): _Admitted(set),
-    ("__builtin__", "set"): _Admitted(set),
+    ("collections", "OrderedDict"): _ordered,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
+    ("torch", "Size"): _size,
     **{("torch", name): dtype for name, dtype in STORAGES.items()},
 }
-"""What a pickle may name and gets."""
+"""What a pickle may name and gets; anything else is a stand-in or refused."""
 
 
-class _Unpickler(_PythonUnpickler):
-    """Reads one pickle; `storage` gives the storage of (element type, key, number of elements)."""
+class Unpickler(_PythonUnpickler):
+    """Reads one pickle."""
 
-    def __init__(self, file: IO[bytes], storage: Callable[[torch.dtype, str, int], Tensor]) -> None:
+    def __init__(self, file: Source, storage: Callable[[torch.dtype, str, int], Tensor]) -> None:
+        """Prepare to read.
+
+        Args:
+            file: at the pickle's begin.
+            storage: gives the storage of (element type, key, number of elements).
+        """
         super().__init__(file, encoding="utf-8")
         self._storage = storage
-
-    def load_build(self) -> None:
-        """Set an object's state; a tensor's could make it larger than the file."""
-        if isinstance(self.stack[-2], Tensor):
-            raise pickle.UnpicklingError("it changes a tensor")
-        super().load_build()
-
-    dispatch: ClassVar = {**_PythonUnpickler.dispatch, pickle.BUILD[0]: load_build}
+        self._stand_ins: dict[tuple[str, str], type[StandIn]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """What stands for a class or function; nothing is imported."""
@@ -153,100 +148,105 @@ class _Unpickler(_PythonUnpickler):
             refused = root in sys.stdlib_module_names and root not in DATA_MODULES
         if refused:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no data; refused")
-        return type(name, (StandIn,), {})
+        if (module, name) not in self._stand_ins:
+            if len(self._stand_ins) == MOST_CLASSES:
+                raise pickle.UnpicklingError("it names more classes than a checkpoint has")
+            self._stand_ins[module, name] = type(name, (StandIn,), {})
+        return self._stand_ins[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
         """The storage that torch refers to; in the old format also a class, beside its source."""
-        if pid[0] == "module":
-            return pid[1]
-        kind, dtype, key, _, count, *view = pid
-        if kind != "storage" or not isinstance(dtype, torch.dtype) or any(v for v in view):
-            raise pickle.UnpicklingError("it refers to a storage of an unknown kind")
-        return self._storage(dtype, str(key), int(count))
+        match pid:
+            case ("module", kind, *_):
+                return kind
+            case ("storage", torch.dtype() as dtype, str(key), _, int(count), *view):
+                if view in ([], [None]):
+                    return self._storage(dtype, key, count)
+        raise pickle.UnpicklingError("it refers to a storage of an unknown kind")
+
+    def load_reduce(self) -> None:
+        """Call what was found by `find_class`."""
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(arguments, tuple) or len(arguments) > MOST_ARGUMENTS:
+            raise pickle.UnpicklingError("it calls something with too many arguments")
+        self.append(function(*arguments))
+
+    def load_newobj_ex(self) -> None:
+        """The same with named arguments: only stand-ins have them, and leave them."""
+        self.stack.pop()
+        self.load_reduce()
+
+    def load_build(self) -> None:
+        """Set the attributes of a stand-in; those of a state dict are of no use."""
+        state, thing = self.stack.pop(), self.stack[-1]
+        if isinstance(thing, StandIn):
+            if isinstance(state, dict):
+                thing.__dict__ = state
+        elif not isinstance(thing, OrderedDict):
+            raise _change_of(thing)
+
+    def load_append(self) -> None:
+        """Append an item to a list."""
+        self._extend([self.stack.pop()])
+
+    def load_appends(self) -> None:
+        """Append items to a list."""
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        self._target(list).extend(items)
+
+    def load_setitem(self) -> None:
+        """Set an entry of a mapping."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def load_setitems(self) -> None:
+        """Set entries of a mapping."""
+        self._update(self.pop_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        """Hashing a tuple may take forever, and long whole numbers may all have one hash."""
+        for key in items[::2]:
+            if isinstance(key, tuple) or (isinstance(key, int) and key.bit_length() > 64):
+                raise pickle.UnpicklingError("a mapping in it has a key that is no name")
+        self._target(dict).update(zip(items[::2], items[1::2], strict=True))
+
+    def _target(self, kind: type) -> Any:
+        """The container on the stack; of a stand-in's items nothing is kept."""
+        if isinstance(self.stack[-1], StandIn):
+            return kind()
+        if not isinstance(self.stack[-1], kind):
+            raise _change_of(self.stack[-1])
+        return self.stack[-1]
+
+    def load_empty_set(self) -> None:
+        """Sets get a stand-in: their items would be hashed."""
+        self.append(StandIn())
+
+    def load_frozenset(self) -> None:
+        """Likewise."""
+        self.pop_mark()
+        self.append(StandIn())
+
+    dispatch: ClassVar = {
+        **{code[0]: _PythonUnpickler.dispatch[code[0]] for code in OPCODES},
+        pickle.REDUCE[0]: load_reduce,
+        pickle.NEWOBJ[0]: load_reduce,
+        pickle.NEWOBJ_EX[0]: load_newobj_ex,
+        pickle.BUILD[0]: load_build,
+        pickle.APPEND[0]: load_append,
+        pickle.APPENDS[0]: load_appends,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.EMPTY_SET[0]: load_empty_set,
+        pickle.FROZENSET[0]: load_frozenset,
+        pickle.ADDITEMS[0]: load_appends,
+    }
 
 
-def read_torch_file(path: Path) -> Any:
-    """What a file of `torch.save` holds: tensors, plain containers and stand-ins.
-
-    Raises:
-        UserError: the file is damaged, not of this kind, or asks for a function.
-    """
-    try:
-        return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    except (OSError, EOFError, MemoryError, RecursionError) as error:
-        reason = f"it is damaged ({type(error).__name__})"
-    except _NO_PICKLE:
-        reason = "it is no file of torch.save, or is damaged"
-    raise UserError(f"{path} cannot be read as a checkpoint: {reason}.")
-
-
-def _read_zip(path: Path) -> Any:
-    """The format since torch 1.6: an uncompressed zip of one pickle and its storages."""
-    with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-        stored = all(r.compress_type == zipfile.ZIP_STORED for r in records)
-        if not stored or sum(r.file_size for r in records) > path.stat().st_size:
-            raise pickle.UnpicklingError("its records are larger than the file, as in a zip bomb")
-        pickled = [r.filename for r in records if r.filename.endswith("/data.pkl")]
-        if len(pickled) != 1:
-            raise pickle.UnpicklingError("it is a zip, but not one of torch.save")
-        folder = pickled[0].removesuffix("data.pkl")
-        if folder + "byteorder" in archive.namelist():
-            _check_byte_order(archive.read(folder + "byteorder").decode())
-        storages: dict[str, Tensor] = {}
-
-        def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
-            if key not in storages:
-                storages[key] = _from_bytes(archive.read(f"{folder}data/{key}"), dtype, count)
-            return storages[key]
-
-        with archive.open(pickled[0]) as file:
-            return _Unpickler(file, storage).load()
-
-
-def _read_legacy(path: Path) -> Any:
-    """The format before torch 1.6: pickles of a header, the object and the keys; then storages."""
-    content = path.read_bytes()
-    storages: dict[str, Tensor] = {}
-
-    def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
-        if key not in storages:
-            taken = sum(s.nbytes for s in storages.values()) + count * dtype.itemsize
-            if not 0 <= taken <= len(content):
-                raise pickle.UnpicklingError("its tensors are larger than the file")
-            storages[key] = torch.empty(count, dtype=dtype)
-        return storages[key]
-
-    with io.BytesIO(content) as file:  # which gives no more than it has, whatever is asked for
-        if _Unpickler(file, storage).load() != LEGACY_MAGIC:
-            raise pickle.UnpicklingError("it is no file of torch.save")
-        protocol, system = (_Unpickler(file, storage).load() for _ in range(2))
-        if protocol != LEGACY_PROTOCOL:
-            raise pickle.UnpicklingError(f"its protocol {protocol} is not known")
-        _check_byte_order("little" if system["little_endian"] else "big")
-        found = _Unpickler(file, storage).load()
-        for key in _Unpickler(file, storage).load():
-            target = storages[key]
-            (count,) = struct.unpack("<q", file.read(8))
-            data = file.read(target.nbytes)
-            target.copy_(_from_bytes(data, target.dtype, count))
-    return found
-
-
-def _check_byte_order(order: str) -> None:
-    if order != sys.byteorder:
-        raise pickle.UnpicklingError(f"it was written on a {order}-endian machine")
-
-
-def _from_bytes(data: bytes, dtype: torch.dtype, count: int) -> Tensor:
-    """(count,) of a type; the number of bytes must be exactly right."""
-    if len(data) != count * dtype.itemsize:
-        raise pickle.UnpicklingError("a tensor in it is cut short")
-    if not count:
-        return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(data), dtype=dtype)
+def _change_of(thing: Any) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f"it changes a {type(thing).__name__.lower()}")
 
 
 def attribute(thing: Any, name: str) -> Any:

@@ -86,7 +86,7 @@ class ExportRecord:
                 nms=NMSSettings(**record["nms"]) if record["nms"] else None,
                 version=record["version"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{path} does not tell its classes and preprocessing ({error}): "
                 "give a file that yolov9_lit.export wrote."
