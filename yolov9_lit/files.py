@@ -35,7 +35,7 @@ def remove_parts(folder: Path, names: str = "*") -> None:
         folder: of the files; nobody may be writing them.
         names: of the files, a pattern.
     """
-    for part in folder.glob(f"{names}.*.part"):
+    for part in folder.glob(f"{names}.[0-9]*.part"):
         part.unlink(missing_ok=True)
 
 

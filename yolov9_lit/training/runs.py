@@ -66,9 +66,9 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
         if done is not None:
             log.info("Finished earlier, passed over: %s", folder)
             return done
+        _clear(folder)
         record, earlier = _begin(cfg, experiment_config(cfg)), RunRecord.read(folder)
         if earlier is not None:
-            _clear(folder)
             record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
             last = folder / "checkpoints" / "last.ckpt"
             if last.is_file():  # It goes on from there, whatever it was begun with.
