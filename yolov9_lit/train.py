@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.arguments import path_argument
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
@@ -113,6 +114,9 @@ def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
 
     A search is given the values of its objectives.
     """
+    for name in ("ckpt", "ckpt_path"):
+        if cfg[name]:
+            path_argument(name, cfg[name])
     adopt_structure(cfg)
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     figures = (run_apart(cfg) if in_sweep else recorded(cfg, train)).figures
