@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from yolov9_lit.arguments import path_argument, yes_or_no
 from yolov9_lit.cli import command
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import whole
 from yolov9_lit.interop.card import PREFIX, ModelCard
 from yolov9_lit.interop.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.interop.deployed import SUFFIX, write_deployed
+from yolov9_lit.interop.exported import is_exported
 from yolov9_lit.models.detector import Detector
 
 log = logging.getLogger(__name__)
@@ -28,19 +30,18 @@ def convert(cfg: DictConfig) -> Path:
     Raises:
         UserError: the source cannot be read, or the output's name does not fit its form.
     """
-    out = Path(cfg.out)
-    if (out.suffix == SUFFIX) != bool(cfg.deploy):
-        wanted = f"deploy=true writes {SUFFIX}" if cfg.deploy else f"{SUFFIX} needs deploy=true"
-        raise UserError(f"out={out} does not fit deploy={str(cfg.deploy).lower()}: {wanted}.")
-    checkpoint = read_checkpoint(cfg.src)
-    if checkpoint.deployed and not cfg.deploy:
-        raise UserError(f"{cfg.src} is deployed, its training form is gone: use deploy=true.")
-    detector = load_detector(checkpoint, cfg.src)
-    if cfg.deploy:
+    src, out = path_argument("src", cfg.src), path_argument("out", cfg.out)
+    deploy = yes_or_no("deploy", cfg.deploy)
+    _check_name(out, src, deploy)
+    checkpoint = read_checkpoint(src)
+    if checkpoint.deployed and not deploy:
+        raise UserError(f"{src} is deployed, its training form is gone: use deploy=true.")
+    detector = load_detector(checkpoint, src)
+    if deploy:
         detector = detector.deploy()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(out, detector, checkpoint.card, deployed=cfg.deploy)
+        _write(out, detector, checkpoint.card, deployed=deploy)
     except OSError as error:
         raise UserError(f"out={out} cannot be written ({error.strerror}): give another.") from error
     log.info(
@@ -53,13 +54,25 @@ def convert(cfg: DictConfig) -> Path:
     return out
 
 
+def _check_name(out: Path, src: Path, deploy: bool) -> None:
+    if (out.suffix == SUFFIX) != deploy:
+        wanted = f"deploy=true writes {SUFFIX}" if deploy else f"{SUFFIX} needs deploy=true"
+        raise UserError(f"out={out} does not fit deploy={str(deploy).lower()}: {wanted}.")
+    if is_exported(out):
+        raise UserError(f"out={out} has the ending of an exported file: give one in .ckpt.")
+    if out.exists() and not out.is_file():
+        raise UserError(f"out={out} cannot be written (it is no file): give another.")
+    if out.resolve() == src.resolve():
+        raise UserError(f"out={out} is src itself, which would be lost: give another.")
+
+
 def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) -> None:
     if deployed:
         write_deployed(out, detector, card)
         return
     state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
-    with whole(out) as part:
-        torch.save({"card": card.to_dict(), "state_dict": state}, part)
+    with whole(out) as part, part.open("wb") as file:
+        torch.save({"card": card.to_dict(), "state_dict": state}, file)
 
 
 @command("convert")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import lightning as L
 from omegaconf import DictConfig
 
+from yolov9_lit.arguments import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
@@ -27,7 +27,10 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: checkpoint and data do not fit.
     """
-    predictor = load(cfg.ckpt)
+    ckpt, deploy = path_argument("ckpt", cfg.ckpt), yes_or_no("deploy", cfg.deploy)
+    pictures = whole_number("pictures", cfg.pictures, least=0)
+    run_dir = folder_argument("run_dir", cfg.run_dir)
+    predictor = load(ckpt)
     card = predictor.card
     shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
     datamodule = build(cfg.data, image_size=predictor.input_size(cfg.data.image_size), **shape)
@@ -35,7 +38,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:
         raise UserError(
-            f"{cfg.ckpt} knows {len(card.class_names)} classes ({_some(card.class_names)}) but the "
+            f"{ckpt} knows {len(card.class_names)} classes ({_some(card.class_names)}) but the "
             f"data in {datamodule.root} has {datamodule.num_classes} "
             f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
         )
@@ -43,19 +46,19 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         annotation_file=datamodule.annotation_file("test"),
         category_ids=[category.id for category in datamodule.categories],
     )
-    measured = _measured_form(predictor, cfg.deploy, cfg.second_head)
+    measured = _measured_form(predictor, deploy, cfg.second_head)
     module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
     skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
         skipped,
-        ResultsWriter(cfg.run_dir, checkpoint=str(Path(cfg.ckpt).resolve())),
-        PredictionPictures(Path(cfg.run_dir) / "predictions", count=cfg.pictures),
+        ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
+        PredictionPictures(run_dir / "predictions", count=pictures),
     ]
     trainer: L.Trainer = build(cfg.trainer, callbacks=callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
     for split, used in datamodule.used(skipped.by_split).items():
         log_used(split, used)
-    log.info("Everything of this run is in %s", cfg.run_dir)
+    log.info("Everything of this run is in %s", run_dir)
     return module.figures
 
 

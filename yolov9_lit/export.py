@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
+from yolov9_lit.arguments import path_argument, whole_number, yes_or_no
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.data.images import PICTURE_ENDINGS, read_image
@@ -19,7 +20,6 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.interop.export.check import Agreement
 from yolov9_lit.interop.export.record import ExportFormat, ExportRecord, InputShape
 from yolov9_lit.interop.export.write import export as write
-from yolov9_lit.interop.pictures import positive
 from yolov9_lit.interop.predictor import Predictor, load
 
 log = logging.getLogger(__name__)
@@ -39,23 +39,22 @@ def export(cfg: DictConfig) -> Agreement:
             disagrees with PyTorch.
     """
     form: ExportFormat = build(cfg.form)
-    out = Path(cfg.out)
+    ckpt, out = path_argument("ckpt", cfg.ckpt), path_argument("out", cfg.out)
     if out.suffix != form.suffix:
         raise UserError(
             f"out={out} does not fit this format: give a name that ends in {form.suffix}."
         )
-    for name in ("half", "nms"):
-        if not isinstance(cfg[name], bool):
-            raise UserError(f"{name}={cfg[name]} does not do: give true or false.")
-    predictor = load(cfg.ckpt)
-    if not isinstance(predictor, Predictor):
-        raise UserError(f"{cfg.ckpt} is exported already: give a checkpoint.")
+    half, nms = yes_or_no("half", cfg.half), yes_or_no("nms", cfg.nms)
+    shape = _shape(cfg)
     settings = NMSSettings(cfg.confidence, cfg.iou, False, max_detections=cfg.max_detections)
+    predictor = load(ckpt)
+    if not isinstance(predictor, Predictor):
+        raise UserError(f"{ckpt} is exported already: give a checkpoint.")
     record = ExportRecord(
         card=predictor.card,
-        shape=_shape(cfg),
-        half=cfg.half,
-        nms=settings if cfg.nms else None,
+        shape=shape,
+        half=half,
+        nms=settings if nms else None,
     )
     pictures = _pictures(cfg.pictures, predictor.card.image_size)
     agreement = write(predictor.detector, record, form, out, pictures, settings)
@@ -65,25 +64,25 @@ def export(cfg: DictConfig) -> Agreement:
 
 def _shape(cfg: DictConfig) -> InputShape:
     shape = InputShape(cfg.batch, cfg.height, cfg.width)
-    for name, number in shape._asdict().items():
-        if number is None:
-            continue
-        if positive(name, number) % STRIDE and name != "batch":
+    given = {"image_size": cfg.image_size, **shape._asdict()}  # of which two stem from the first
+    for name, number in given.items():
+        if number is not None and whole_number(name, number) % STRIDE and name != "batch":
             raise UserError(f"{name}={number} does not do: give a multiple of {STRIDE}, or null.")
     if (shape.height is None) != (shape.width is None):
         raise UserError("Only one of height and width is given: give both, or none.")
     return shape
 
 
-def _pictures(folder: str | None, size: int) -> list[np.ndarray]:
+def _pictures(given: str | None, size: int) -> list[np.ndarray]:
     """The first pictures of a folder; rendered ones where there is none."""
-    if folder is None:
+    if given is None:
         with tempfile.TemporaryDirectory() as root:
             shapes = make_shapes(Path(root), train=0, val=MOST_PICTURES, image_size=size)
             return _read(shapes / "val2017")
-    if not Path(folder).is_dir():
+    folder = path_argument("pictures", given)
+    if not folder.is_dir():
         raise UserError(f"pictures={folder} is no folder: give one with pictures in it.")
-    if not (found := _read(Path(folder))):
+    if not (found := _read(folder)):
         raise UserError(f"There is no picture in {folder}: give a folder with pictures in it.")
     return found
 

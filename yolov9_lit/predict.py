@@ -13,12 +13,13 @@ import torch
 from omegaconf import DictConfig
 from rich.progress import track
 
+from yolov9_lit.arguments import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.cli import command
 from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.draw import draw_detections
 from yolov9_lit.interop.exported import ExportedPredictor
-from yolov9_lit.interop.pictures import PicturePredictor, positive
+from yolov9_lit.interop.pictures import PicturePredictor
 from yolov9_lit.interop.predictor import load
 from yolov9_lit.structures import Detections
 
@@ -34,10 +35,11 @@ def predict(cfg: DictConfig) -> Path:
     Raises:
         UserError: no such checkpoint, source or device, or a value is out of its range.
     """
-    batch_size = positive("batch_size", cfg.batch_size)
-    predictor = _on_device(load(cfg.ckpt).deploy(), cfg.device)
-    source = open_source(cfg.source)
-    run_dir = Path(cfg.run_dir)
+    batch_size = whole_number("batch_size", cfg.batch_size)
+    save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
+    source = open_source(path_argument("source", cfg.source))
+    run_dir = folder_argument("run_dir", cfg.run_dir)
+    predictor = _on_device(load(path_argument("ckpt", cfg.ckpt)).deploy(), cfg.device)
     rows: list[dict[str, Any]] = []
     frames = 0
     with AnnotatedWriter(run_dir) as writer:
@@ -45,9 +47,11 @@ def predict(cfg: DictConfig) -> Path:
             for frame, detections in zip(chunk, _detect(predictor, chunk, cfg), strict=True):
                 frames += 1
                 rows += _rows(frame, detections, predictor)
-                if cfg.save_pictures:
+                if save_pictures:
                     picture = draw_detections(frame.image, detections, predictor.class_names)
                     writer.write(frame, picture)
+    if not frames:
+        raise UserError(f"Nothing at source={cfg.source} can be read: give pictures or videos.")
     (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
     log.info("%d objects in %d pictures; everything is in %s", len(rows), frames, run_dir)
     if source.unreadable:

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.arguments import path_argument
 from yolov9_lit.cli import command
 from yolov9_lit.configs import build
 from yolov9_lit.errors import UserError
@@ -112,6 +113,9 @@ def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
 
     A search is given the values of its objectives.
     """
+    for name in ("ckpt", "ckpt_path"):
+        if cfg[name]:
+            path_argument(name, cfg[name])
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         figures = run_apart(cfg).figures
     else:

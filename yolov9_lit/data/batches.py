@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
+from yolov9_lit.arguments import whole_number
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.disk_cache import open_disk_cache
@@ -53,7 +54,9 @@ class Batches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse an unknown kind of cache."""
+        """Refuse an unknown kind of cache, and numbers that are none."""
+        whole_number("data.batch_size", self.batch_size)
+        whole_number("data.num_workers", self.num_workers, least=0)
         if self.cache not in (None, "ram", "disk"):
             raise UserError(f"data.cache={self.cache} is unknown: give ram, disk or null.")
 

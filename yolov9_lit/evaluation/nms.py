@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from yolov9_lit.arguments import whole_number
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Detections
 
@@ -37,12 +38,10 @@ class NMSSettings:
         """Check the ranges: most wrong values would find other things, or nothing, in silence."""
         for name in ("confidence", "iou"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 <= value <= 1):
+            if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
                 raise UserError(f"{name}={value} does not do: give a number in 0..1.")
         for name in ("max_candidates", "max_detections"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value > 0):
-                raise UserError(f"{name}={value} does not do: give a whole number, 1 or more.")
+            whole_number(name, getattr(self, name))
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:

@@ -50,7 +50,9 @@ def read_deployed(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             card = json.loads((file.metadata() or {})[_CARD])
             return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors: {error}.") from error
+        raise UserError(
+            f"{path} cannot be read as safetensors ({error}): convert it again."
+        ) from error
     except (KeyError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} has no card in its header: give a file that yolov9_lit.convert deploy=true "

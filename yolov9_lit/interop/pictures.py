@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from yolov9_lit.arguments import whole_number
 from yolov9_lit.data.images import read_image
 from yolov9_lit.data.letterbox import (
     evaluation_letterbox,
@@ -59,7 +60,7 @@ class PicturePredictor(nn.Module):
             raise UserError(
                 f"image_size={wanted}: this file takes {height}x{width} only, leave image_size out."
             )
-        return positive("image_size", wanted)
+        return whole_number("image_size", wanted)
 
     def find(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs.
@@ -104,7 +105,7 @@ class PicturePredictor(nn.Module):
         Raises:
             UserError: a picture cannot be read, or a value is out of its range.
         """
-        size, batch_size = self.input_size(image_size), positive("batch_size", batch_size)
+        size, batch_size = self.input_size(image_size), whole_number("batch_size", batch_size)
         settings = NMSSettings(
             confidence=confidence, iou=iou, multi_label=False, max_detections=max_detections
         )
@@ -139,17 +140,6 @@ class PicturePredictor(nn.Module):
             d._replace(boxes=restore_boxes(d.boxes, info))
             for d, info in zip(found, infos, strict=True)
         ]
-
-
-def positive(name: str, value: Any) -> int:
-    """A setting that must be a whole number above 0.
-
-    Raises:
-        UserError: it is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{name}={value} does not do: give a whole number, 1 or more.")
-    return value
 
 
 def unit_range(images: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ def read_torch_file(path: Path) -> Any:
         UserError: the file is damaged, not of this kind, or asks for a function.
     """
     try:
+        if not path.stat().st_size:
+            raise pickle.UnpicklingError("it is empty")
         return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
     except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
         said = "".join(filter(str.isprintable, str(error).partition("\n")[0]))[:200].rstrip(".")
@@ -47,7 +49,7 @@ def read_torch_file(path: Path) -> Any:
         reason = f"it is damaged ({type(error).__name__})"
     except _NO_PICKLE:
         reason = "it is no file of torch.save, or is damaged"
-    raise UserError(f"{path} cannot be read as a checkpoint: {reason}.")
+    raise UserError(f"{path} cannot be read as a checkpoint: {reason}: give another file.")
 
 
 class _Pickle:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from yolov9_lit.arguments import whole_number, yes_or_no
 from yolov9_lit.errors import UserError
 from yolov9_lit.interop.export.graph import Candidates, DetectionGraph, PaddedDetections
 from yolov9_lit.interop.export.onnx_nms import opaque_suppress, translations
@@ -32,6 +33,12 @@ class OnnxFormat:
     simplify: bool = False
     suffix: ClassVar[str] = ".onnx"
 
+    def __post_init__(self) -> None:
+        """Check the options before anything is computed."""
+        yes_or_no("simplify", self.simplify)
+        if whole_number("opset", self.opset) < 18:
+            raise UserError(f"opset={self.opset} cannot be written: choose 18 or a later one.")
+
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
         """Export a graph; the record becomes metadata."""
         model = self.model(graph, record)
@@ -46,8 +53,8 @@ class OnnxFormat:
         """A graph as an `onnx.ModelProto`."""
         runtime("onnx")
         operators = getattr(runtime("onnxscript"), f"opset{self.opset}", None)
-        if operators is None or self.opset < 18:
-            raise UserError(f"opset={self.opset} cannot be written: choose 18 or a later one.")
+        if operators is None:
+            raise UserError(f"opset={self.opset} is not known to onnxscript here: choose 18.")
         if isinstance(graph, DetectionGraph):
             graph = DetectionGraph(graph.candidates, graph.settings, opaque_suppress)
         outputs = PaddedDetections if record.nms else Candidates
@@ -70,7 +77,9 @@ class OnnxFormat:
         try:
             session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception class for each status
-            raise UserError(f"{path} cannot be read as ONNX: {reason(error)}.") from error
+            raise UserError(
+                f"{path} cannot be read as ONNX ({reason(error)}): export it again."
+            ) from error
         properties = session.get_modelmeta().custom_metadata_map
         record = ExportRecord.from_json(properties.get(KEY), path)
 

@@ -34,13 +34,19 @@ class OpenVinoFormat:
     def read(path: Path) -> Exported:
         """Open a file; it computes in float32 also where the processor could do with less."""
         openvino = runtime("openvino")
+        with path.open("rb") as file:
+            head = file.read(1000)
+        if b"<net" not in head:  # else OpenVINO tries all formats it knows
+            raise UserError(f"{path} cannot be read as OpenVINO's (no network): export it again.")
         if not (weights := path.with_suffix(".bin")).is_file():
             raise UserError(f"{path} lacks its weights: put {weights.name} beside it.")
         try:
             model = openvino.Core().read_model(path)
             compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            raise UserError(f"{path} cannot be read as OpenVINO's: {reason(error)}.") from error
+            raise UserError(
+                f"{path} cannot be read as OpenVINO's ({reason(error)}): export it again."
+            ) from error
         text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         record = ExportRecord.from_json(text, path)
 

@@ -35,7 +35,9 @@ class TorchExportFormat:
             _look_inside(path)
             program = torch.export.load(path, extra_files=extra)
         except (RuntimeError, ValueError, OSError, BadZipFile) as error:
-            raise UserError(f"{path} cannot be read as torch.export's: {reason(error)}.") from error
+            raise UserError(
+                f"{path} cannot be read as torch.export's ({reason(error)}): export it again."
+            ) from error
         record = ExportRecord.from_json(extra[KEY], path)
         least = STRIDE if record.shape.picture else LEAST_OPEN_SIDE
         return Exported(record, program.module(), least)

@@ -37,5 +37,7 @@ class TorchScriptFormat:
                 warnings.simplefilter("ignore")
                 script = torch.jit.load(path, map_location="cpu", _extra_files=extra)
         except RuntimeError as error:
-            raise UserError(f"{path} cannot be read as TorchScript: {reason(error)}.") from error
+            raise UserError(
+                f"{path} cannot be read as TorchScript ({reason(error)}): export it again."
+            ) from error
         return Exported(ExportRecord.from_json(extra[KEY], path), script)

@@ -64,8 +64,8 @@ def export(
 def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder on the same disk for the drafts, also the proof that `out` can be written."""
     try:
-        if out.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if out.exists() and not out.is_file():
+            raise OSError(errno.EINVAL, "it is no file")
         out.parent.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-")
     except OSError as error:
