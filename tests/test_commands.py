@@ -130,7 +130,7 @@ MISTAKES = {
         "error: There is no checkpoint none.ckpt: give the path of a .ckpt file.",
     ),
     "not a checkpoint": (
-        ["predict", "ckpt=shapes/annotations/instances_val2017.json", "source=shapes"],
+        ["predict", "ckpt=shapes/annotations/instances_val2017.json", "source=shapes/val2017"],
         "cannot be read as a checkpoint",
     ),
     "depth": (["train", *TINY, "data.root=shapes", "model.elan_depth=0"], "it must be at least 1"),

@@ -223,7 +223,7 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
         ({"image_size": 100}, "multiple of 32"),
         ({"batch": 0}, "batch=0"),
         ({"batch": 1.5}, r"batch=1\.5"),
-        ({"image_size": "large"}, "height=large"),
+        ({"image_size": "large"}, "image_size=large"),
         ({"half": "maybe"}, "half=maybe"),
         ({"nms": True, "iou": -1}, "iou=-1"),
         ({"out": "tiny.ckpt/x.onnx"}, "cannot be written"),
