@@ -24,11 +24,11 @@ def main(cfg):
     folder = Path(cfg.run_dir)
     with Path("starts").open("a") as file:
         file.write(folder.name + "\\n")
+    if Path("slow").exists():
+        time.sleep(60)
     depth = cfg.model.elan_depth
     if depth == 2:
         raise RuntimeError("no memory")
-    if Path("slow").exists():
-        time.sleep(60)
     assert list(cfg.objectives) == ["val/AP", "gflops"]
     assert cfg.callbacks.pruner.directory == cfg.run_dir
     return depth + cfg.loss.aux_weight, float(depth)
