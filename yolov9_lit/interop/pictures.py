@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 """A path, an array (H, W, 3) or (H, W) uint8 RGB, or a PIL image."""
 
 
-class PicturePredictor(nn.Module):
+class PicturePredictor(nn.Module, ABC):
     """A detector with its classes and preprocessing; a subclass says how it computes.
 
     Attributes:
@@ -62,6 +63,7 @@ class PicturePredictor(nn.Module):
             )
         return whole_number("image_size", wanted)
 
+    @abstractmethod
     def find(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs.
 
@@ -72,7 +74,6 @@ class PicturePredictor(nn.Module):
         Returns:
             One entry an image, boxes in input pixels.
         """
-        raise NotImplementedError
 
     @torch.inference_mode()
     def predict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning as L
@@ -14,7 +15,7 @@ from yolov9_lit.interop.pictures import PicturePredictor
 from yolov9_lit.structures import Batch, Detections
 
 
-class EvaluationModule(L.LightningModule):
+class EvaluationModule(L.LightningModule, ABC):
     """Measures what a subclass's `find` finds in a data set."""
 
     def __init__(self, nms: NMSSettings, test_metric: CocoMetric) -> None:
@@ -34,9 +35,9 @@ class EvaluationModule(L.LightningModule):
         self.figures: dict[str, float] = {}
         self.found: list[dict[str, Any]] = []
 
+    @abstractmethod
     def find(self, images: Tensor) -> list[Detections]:
         """Detections in images (B, C, H, W) uint8 or float, in input pixels."""
-        raise NotImplementedError
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
         """Detect and measure; callbacks find the "detections" in the outputs."""
