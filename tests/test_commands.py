@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.prepare.shapes import make_shapes
 
 TINY = [
     "trainer=cpu",
@@ -75,7 +75,7 @@ def test_train_leaves_a_run_and_tells_where(trained):
 
 def test_predict_from_the_checkpoint_alone(trained, folder):
     run_dir, _ = trained
-    (folder / "shapes" / "val2017" / "broken.jpg").write_bytes(b"no picture")
+    (folder / "shapes" / "val2017" / "broken.jpg").write_bytes(b"no image")
     done = run(
         folder,
         "predict",
@@ -89,7 +89,7 @@ def test_predict_from_the_checkpoint_alone(trained, folder):
     rows = json.loads((folder / "seen" / "detections.json").read_text())
     assert rows
     assert {"file", "category", "category_id", "bbox", "score"} <= set(rows[0])
-    assert "1 pictures could not be read and were skipped" in done.stderr
+    assert "1 images could not be read and were skipped" in done.stderr
     (folder / "shapes" / "val2017" / "broken.jpg").unlink()
 
 

@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from yolov9_lit.configs import CONFIG_DIR
-from yolov9_lit.research.cost import count_parameters
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.models.cost import count_parameters
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.prepare.shapes import make_shapes
 
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),

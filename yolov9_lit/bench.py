@@ -8,8 +8,8 @@ import sys
 from omegaconf import DictConfig
 from rich.console import Console
 
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
 
 
 @command("bench")

@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from yolov9_lit.arguments import path_argument, yes_or_no
-from yolov9_lit.cli import command
+from yolov9_lit.app.arguments import path_argument
+from yolov9_lit.app.cli import command
+from yolov9_lit.checks import yes_or_no
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import whole
-from yolov9_lit.interop.card import PREFIX, ModelCard
-from yolov9_lit.interop.checkpoints import load_detector, read_checkpoint
-from yolov9_lit.interop.deployed import SUFFIX, write_deployed
-from yolov9_lit.interop.exported import is_exported
+from yolov9_lit.files import atomic_write
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.weights.card import PREFIX, ModelCard
+from yolov9_lit.weights.checkpoints import is_exported, load_detector, read_checkpoint
+from yolov9_lit.weights.deployed import SUFFIX, write_deployed
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) ->
         write_deployed(out, detector, card)
         return
     state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
-    with whole(out) as part, part.open("wb") as file:
+    with atomic_write(out) as part, part.open("wb") as file:
         torch.save({"card": card.to_dict(), "state_dict": state}, file)
 
 

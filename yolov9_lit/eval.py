@@ -7,28 +7,29 @@ import logging
 import lightning as L
 from omegaconf import DictConfig
 
-from yolov9_lit.arguments import folder_argument, path_argument, whole_number, yes_or_no
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
+from yolov9_lit.app.arguments import folder_argument, path_argument
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
+from yolov9_lit.checks import whole_number, yes_or_no
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.exported import ExportedPredictor
-from yolov9_lit.interop.predictor import Predictor, load
-from yolov9_lit.training.callbacks.pictures import PredictionPictures
-from yolov9_lit.training.callbacks.results import ResultsWriter
-from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
+from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.runs.results import ResultsWriter
+from yolov9_lit.training.callbacks.images import PredictionImages
+from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.evaluation import PredictorEvaluation
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Measure a checkpoint; leaves results.json, detections.json and pictures.
+    """Measure a checkpoint; leaves results.json, detections.json and images.
 
     Raises:
         UserError: checkpoint and data do not fit.
     """
     ckpt, deploy = path_argument("ckpt", cfg.ckpt), yes_or_no("deploy", cfg.deploy)
-    pictures = whole_number("pictures", cfg.pictures, least=0)
+    images = whole_number("pictures", cfg.pictures, least=0)
     run_dir = folder_argument("run_dir", cfg.run_dir)
     predictor = load(ckpt)
     card = predictor.card
@@ -48,11 +49,11 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     )
     measured = _measured_form(predictor, deploy, cfg.second_head)
     module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
-    skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
+    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
         skipped,
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
-        PredictionPictures(run_dir / "predictions", count=pictures),
+        PredictionImages(run_dir / "predictions", count=images),
     ]
     trainer: L.Trainer = build(cfg.trainer, callbacks=callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)

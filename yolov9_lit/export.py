@@ -9,22 +9,23 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from yolov9_lit.arguments import path_argument, whole_number, yes_or_no
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
-from yolov9_lit.data.images import PICTURE_ENDINGS, read_image
+from yolov9_lit.app.arguments import path_argument
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
+from yolov9_lit.checks import whole_number, yes_or_no
+from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
 from yolov9_lit.data.letterbox import STRIDE
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.interop.export.check import Agreement
-from yolov9_lit.interop.export.record import ExportFormat, ExportRecord, InputShape
-from yolov9_lit.interop.export.write import export as write
-from yolov9_lit.interop.predictor import Predictor, load
+from yolov9_lit.inference.export.check import Agreement
+from yolov9_lit.inference.export.record import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.inference.export.write import export as write
+from yolov9_lit.inference.predictor import Predictor, load
 
 log = logging.getLogger(__name__)
 
-MOST_PICTURES = 6
+MOST_IMAGES = 6
 """As many as a comparison takes."""
 
 
@@ -56,8 +57,8 @@ def export(cfg: DictConfig) -> Agreement:
         half=half,
         nms=settings if nms else None,
     )
-    pictures = _pictures(cfg.pictures, predictor.card.image_size)
-    agreement = write(predictor.detector, record, form, out, pictures, settings)
+    images = _images(cfg.pictures, predictor.card.image_size)
+    agreement = write(predictor.detector, record, form, out, images, settings)
     _tell(out, agreement)
     return agreement
 
@@ -73,23 +74,23 @@ def _shape(cfg: DictConfig) -> InputShape:
     return shape
 
 
-def _pictures(given: str | None, size: int) -> list[np.ndarray]:
-    """The first pictures of a folder; rendered ones where there is none."""
+def _images(given: str | None, size: int) -> list[np.ndarray]:
+    """The first images of a folder; rendered ones where there is none."""
     if given is None:
         with tempfile.TemporaryDirectory() as root:
-            shapes = make_shapes(Path(root), train=0, val=MOST_PICTURES, image_size=size)
+            shapes = make_shapes(Path(root), train=0, val=MOST_IMAGES, image_size=size)
             return _read(shapes / "val2017")
     folder = path_argument("pictures", given)
     if not folder.is_dir():
-        raise UserError(f"pictures={folder} is no folder: give one with pictures in it.")
+        raise UserError(f"pictures={folder} is no folder: give one with images in it.")
     if not (found := _read(folder)):
-        raise UserError(f"There is no picture in {folder}: give a folder with pictures in it.")
+        raise UserError(f"There is no image in {folder}: give a folder with images in it.")
     return found
 
 
 def _read(folder: Path) -> list[np.ndarray]:
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS)
-    return [read_image(path) for path in paths[:MOST_PICTURES]]
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
+    return [read_image(path) for path in paths[:MOST_IMAGES]]
 
 
 def _tell(out: Path, agreement: Agreement) -> None:
@@ -104,7 +105,7 @@ def _tell(out: Path, agreement: Agreement) -> None:
         agreement.detections,
     )
     if not agreement.detections:
-        log.warning("nothing was detected on these pictures: compare on others by pictures=FOLDER")
+        log.warning("nothing was detected on these images: compare on others by pictures=FOLDER")
 
 
 @command("export")

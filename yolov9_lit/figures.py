@@ -1,4 +1,4 @@
-"""Command: pictures of the models and of what they compute."""
+"""Command: images of the models and of what they compute."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a path beside the file's to write to; what is there then takes the file's place.
 
     An earlier file stays until the new one is whole, also where writing it fails. Processes that
@@ -29,7 +29,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path, names: str = "*") -> None:
-    """Remove what killed processes left in a folder that were writing files by `whole`.
+    """Remove what killed processes left in a folder that were writing files by `atomic_write`.
 
     Args:
         folder: of the files; nobody may be writing them.
@@ -40,7 +40,7 @@ def remove_parts(folder: Path, names: str = "*") -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside the named one to fill, which then takes its name.
 
     Raises:
@@ -58,5 +58,5 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
     """Write JSON, whole or not at all, making the folder where needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")

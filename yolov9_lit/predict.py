@@ -1,4 +1,4 @@
-"""Command: detect objects in pictures and videos."""
+"""Command: detect objects in images and videos."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import torch
 from omegaconf import DictConfig
 from rich.progress import track
 
-from yolov9_lit.arguments import folder_argument, path_argument, whole_number, yes_or_no
-from yolov9_lit.cli import command
-from yolov9_lit.data.sources import AnnotatedWriter, Frame, open_source
+from yolov9_lit.app.arguments import folder_argument, path_argument
+from yolov9_lit.app.cli import command
+from yolov9_lit.checks import whole_number, yes_or_no
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.draw import draw_detections
-from yolov9_lit.interop.exported import ExportedPredictor
-from yolov9_lit.interop.pictures import PicturePredictor
-from yolov9_lit.interop.predictor import load
+from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.inference.images import ImagePredictor
+from yolov9_lit.inference.media import AnnotatedWriter, Frame, open_source
+from yolov9_lit.inference.predictor import load
+from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
 
 log = logging.getLogger(__name__)
@@ -48,18 +49,18 @@ def predict(cfg: DictConfig) -> Path:
                 frames += 1
                 rows += _rows(frame, detections, predictor)
                 if save_pictures:
-                    picture = draw_detections(frame.image, detections, predictor.class_names)
-                    writer.write(frame, picture)
+                    image = draw_detections(frame.image, detections, predictor.class_names)
+                    writer.write(frame, image)
     if not frames:
-        raise UserError(f"Nothing at source={cfg.source} can be read: give pictures or videos.")
+        raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
     (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
-    log.info("%d objects in %d pictures; everything is in %s", len(rows), frames, run_dir)
+    log.info("%d objects in %d images; everything is in %s", len(rows), frames, run_dir)
     if source.unreadable:
-        log.warning("%d pictures could not be read and were skipped", len(source.unreadable))
+        log.warning("%d images could not be read and were skipped", len(source.unreadable))
     return run_dir
 
 
-def _detect(predictor: PicturePredictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
+def _detect(predictor: ImagePredictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
     return predictor.predict(
         [frame.image for frame in frames],
         confidence=cfg.confidence,
@@ -71,7 +72,7 @@ def _detect(predictor: PicturePredictor, frames: list[Frame], cfg: DictConfig) -
 
 
 def _rows(
-    frame: Frame, detections: Detections, predictor: PicturePredictor
+    frame: Frame, detections: Detections, predictor: ImagePredictor
 ) -> Iterator[dict[str, Any]]:
     """COCO results entries, with the file instead of an image id, and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections)
@@ -94,7 +95,7 @@ def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield chunk
 
 
-def _on_device(predictor: PicturePredictor, name: str) -> PicturePredictor:
+def _on_device(predictor: ImagePredictor, name: str) -> ImagePredictor:
     if not isinstance(predictor, ExportedPredictor):
         return predictor.to(_device(name))
     if name not in ("auto", "cpu"):

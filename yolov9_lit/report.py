@@ -8,9 +8,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from yolov9_lit.cli import command
+from yolov9_lit.app.cli import command
 from yolov9_lit.errors import UserError
-from yolov9_lit.research.report.render import terminal
+from yolov9_lit.reporting.render import terminal
 from yolov9_lit.research.report.tables import BRIEF
 from yolov9_lit.research.report.write import write_report
 

@@ -26,9 +26,9 @@ class Targets(NamedTuple):
 
 
 class ImageInfo(NamedTuple):
-    """Where an input picture came from and how to map its pixels back.
+    """Where an input image came from and how to map its pixels back.
 
-    A point of the original picture at (x, y) lies at (x * scale_x + left, y * scale_y + top) of the
+    A point of the original image at (x, y) lies at (x * scale_x + left, y * scale_y + top) of the
     network's input. Training samples have no such mapping; theirs is the identity.
     """
 
@@ -42,16 +42,16 @@ class ImageInfo(NamedTuple):
     top: float = 0.0
 
 
-class SkippedPicture(NamedTuple):
-    """A picture that was asked for and could not be used.
+class SkippedImage(NamedTuple):
+    """An image that was asked for and could not be used.
 
     Attributes:
-        picture: its index in the data set.
+        image: its index in the data set.
         name: its path.
         fault: what is wrong, in a few words: "is damaged".
     """
 
-    picture: int
+    image: int
     name: str
     fault: str
 
@@ -63,13 +63,13 @@ class Batch(NamedTuple):
         images: (B, 3, H, W) RGB, uint8 in 0..255 or float in 0..1.
         targets: the boxes to find.
         infos: one entry an image.
-        skipped: pictures that could not be used for it; they are not among the images.
+        skipped: images that could not be used for it; they are not among the images.
     """
 
     images: Tensor
     targets: Targets
     infos: tuple[ImageInfo, ...]
-    skipped: tuple[SkippedPicture, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
 
 
 class HeadOutput(NamedTuple):

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.transfer import adopt_structure
-from yolov9_lit.research.cost import detector_cost
+from yolov9_lit.models.cost import cost_table, detector_cost
 from yolov9_lit.research.rows import row_costs, row_names
-from yolov9_lit.research.tables import cost_table, print_table, rows_table
+from yolov9_lit.research.tables import print_table, rows_table
+from yolov9_lit.weights.transfer import adopt_structure
 
 
 def summarise_model(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:

@@ -12,21 +12,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from yolov9_lit.arguments import path_argument
-from yolov9_lit.cli import command
-from yolov9_lit.configs import build
+from yolov9_lit.app.arguments import path_argument
+from yolov9_lit.app.cli import command
+from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.interop.card import ModelCard
-from yolov9_lit.interop.checkpoints import build_detector
-from yolov9_lit.interop.transfer import adopt_structure, take_weights
-from yolov9_lit.search.trial import objective_values
+from yolov9_lit.runs.resume import Outcome, recorded
+from yolov9_lit.runs.search.trial import objective_values
+from yolov9_lit.runs.sweeps import run_apart
 from yolov9_lit.training.callbacks.epoch_cost import EpochCost
-from yolov9_lit.training.callbacks.skipped import SkippedPictures, log_used
+from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.training.runs import Outcome, recorded
-from yolov9_lit.training.sweeps import run_apart
+from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.weights.checkpoints import build_detector
+from yolov9_lit.weights.transfer import adopt_structure, take_weights
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def train(cfg: DictConfig) -> Outcome:
         card=card.to_dict(),
     )
     cost = EpochCost()
-    skipped = SkippedPictures(str(datamodule.root), strict=datamodule.strict)
+    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
     trainer: L.Trainer = build(
         cfg.trainer,
         callbacks=[*filter(None, build(cfg.callbacks).values()), cost, skipped],

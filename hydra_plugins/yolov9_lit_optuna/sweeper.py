@@ -1,4 +1,4 @@
-"""The Hydra sweeper behind `hparams_search=optuna`; `yolov9_lit.search` does the work.
+"""The Hydra sweeper behind `hparams_search=optuna`; `yolov9_lit.runs.search` does the work.
 
 Why not hydra-optuna-sweeper: its last release for Hydra 1.3 (1.3.0) wants optuna<3, whose SQLite
 storage fails with SQLAlchemy 2.1; started again it runs all its trials anew, in the folders of the
@@ -26,7 +26,7 @@ class OptunaSweeper(Sweeper):
     """Searches for the best trade between several objectives."""
 
     def __init__(self, **settings: Any) -> None:
-        """Take the fields of `yolov9_lit.search.start.SearchSettings`."""
+        """Take the fields of `yolov9_lit.runs.search.start.SearchSettings`."""
         self.settings = settings
 
     def setup(
@@ -53,7 +53,7 @@ class OptunaSweeper(Sweeper):
         from yolov9_lit.errors import UserError
 
         try:
-            from yolov9_lit.search.start import SearchSettings, run_search
+            from yolov9_lit.runs.search.start import SearchSettings, run_search
         except ModuleNotFoundError as error:
             if error.name != "optuna":
                 raise

@@ -15,7 +15,7 @@ COLOURS = np.array(
 """By label. No blend of two of them, of black or of grey comes near another one."""
 
 SHAPES = [(SIZE, SIZE), (48, 64), (64, 40), (90, 130), (1, 70), (80, 1), (6, 300), (1, 1)]
-"""Heights and widths of pictures: usual ones, thin ones, very wide ones."""
+"""Heights and widths of images: usual ones, thin ones, very wide ones."""
 
 
 def make_sample(image, boxes, labels, outlined):
@@ -97,7 +97,7 @@ def assert_pixels_agree(sample, tolerance, *, cut_tight=True):
     Args:
         sample: transformed from `drawn_sample`.
         tolerance: in pixels.
-        cut_tight: whether boxes at the picture's edge have no margin either.
+        cut_tight: whether boxes at the image's edge have no margin either.
 
     Returns:
         How many boxes were looked at.

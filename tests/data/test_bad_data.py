@@ -1,4 +1,4 @@
-"""Broken annotations and pictures: told by kind and count, never in the way of a run."""
+"""Broken annotations and images: told by kind and count, never in the way of a run."""
 
 import io
 import json
@@ -19,29 +19,29 @@ from hypothesis import strategies as st
 from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
-from yolov9_lit.data.coco import read_coco
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.data.formats.convert import FORMATS, convert
-from yolov9_lit.data.images import UnreadablePicture, decode_image
-from yolov9_lit.data.problems import Problems
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.images import UnreadableImage, decode_image
+from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
+from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.ground_truth import read_ground_truth
-from yolov9_lit.training.callbacks.skipped import SkippedPictures
+from yolov9_lit.training.callbacks.skipped import SkippedImages
 
 NAN = float("nan")
 
 
-def encoded(picture, kind, **options):
+def encoded(image, kind, **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def picture_bytes(kind="JPEG", size=(40, 30), mode="RGB", **options):
+def image_bytes(kind="JPEG", size=(40, 30), mode="RGB", **options):
     pixels = np.random.default_rng(0).integers(0, 255, (4, 5, 3)).astype(np.uint8)
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
-    return encoded(picture, kind, **options)
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    return encoded(image, kind, **options)
 
 
 def enormous_png(side=60_000):
@@ -57,26 +57,26 @@ GREY16 = Image.fromarray(np.linspace(0, 65535, 1200).reshape(30, 40).astype(np.u
 FRAMES = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime")]
 
 USABLE = {
-    "plain.jpg": picture_bytes(),
-    "a png named so.jpg": picture_bytes("PNG"),
-    "größe 大.jpg": picture_bytes(),
+    "plain.jpg": image_bytes(),
+    "a png named so.jpg": image_bytes("PNG"),
+    "größe 大.jpg": image_bytes(),
     "sixteen.png": encoded(GREY16, "PNG"),
     "sixteen.tif": encoded(GREY16, "TIFF"),
-    "cmyk.jpg": picture_bytes(mode="CMYK"),
+    "cmyk.jpg": image_bytes(mode="CMYK"),
     "moving.gif": encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
     "moving.webp": encoded(
         FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], lossless=True
     ),
-    "palette.png": picture_bytes("PNG", mode="P"),
-    "sub/folder.bmp": picture_bytes("BMP"),
+    "palette.png": image_bytes("PNG", mode="P"),
+    "sub/folder.bmp": image_bytes("BMP"),
 }
 UNUSABLE = {
-    "cut.jpg": (picture_bytes(size=(400, 300))[:3000], "is damaged"),
-    "cut.png": (picture_bytes("PNG", size=(400, 300))[:3000], "is damaged"),
-    "text.jpg": (b"<html>404</html>", "is no picture"),
+    "cut.jpg": (image_bytes(size=(400, 300))[:3000], "is damaged"),
+    "cut.png": (image_bytes("PNG", size=(400, 300))[:3000], "is damaged"),
+    "text.jpg": (b"<html>404</html>", "is no image"),
     "enormous.png": (enormous_png(), "has too many pixels"),
     "float.tif": (encoded(Image.fromarray(np.zeros((30, 40), np.float32)), "TIFF"), "16 bits"),
-    "turned.jpg": (picture_bytes(size=(30, 40)), "another height and width"),
+    "turned.jpg": (image_bytes(size=(30, 40)), "another height and width"),
 }
 ABSENT = {"empty.jpg": b"", "missing.jpg": None}
 
@@ -136,15 +136,15 @@ def write_hostile(root, split):
 
 IN_THE_FILE = {
     **{words: len(entries) for words, entries in FAULTY_ANNOTATIONS.items()},
-    "pictures are missing": 1,
-    "pictures are empty files": 1,
+    "images are missing": 1,
+    "images are empty files": 1,
     "exact copies": 1,
     "share an id with a different one": 1,
     "lack height or width": 1,
-    "pictures repeat another": 1,
-    "ids are those of several pictures": 1,
-    "pictures without a whole-number id": 1,
-    "pictures without a file_name": 1,
+    "images repeat another": 1,
+    "ids are those of several images": 1,
+    "images without a whole-number id": 1,
+    "images without a file_name": 1,
     "categories repeat an id": 1,
     "categories without a whole-number id": 1,
 }
@@ -168,7 +168,7 @@ def test_each_kind_is_told_once_with_its_count(hostile, caplog):
         assert f".json: {count} " in message, message
     notes = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
     assert any("1 objects have RLE masks" in note for note in notes)
-    assert any("2 boxes are left out with their pictures" in note for note in notes)
+    assert any("2 boxes are left out with their images" in note for note in notes)
     kept = sum(len(FAULTY_ANNOTATIONS[k]) for k in FAULTY_ANNOTATIONS if k.startswith(KEPT))
     assert len(ours) == len(USABLE) + len(UNUSABLE)
     assert len(ours.boxes) == len(ours) + kept + 2
@@ -209,7 +209,7 @@ def test_hostile_data_is_converted_as_it_is_trained_on(hostile, tmp_path):
     assert [len(p) for p in done.data.splits.values()] == [len(USABLE) + len(UNUSABLE)] * 2
 
 
-def test_pictures_none_of_which_is_there_are_an_error(tmp_path):
+def test_images_none_of_which_is_there_are_an_error(tmp_path):
     file, folder = write_hostile(tmp_path, "train")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -257,7 +257,7 @@ def test_any_json_is_read_or_answered_in_a_sentence(
 
 
 @pytest.mark.parametrize("name", USABLE)
-def test_odd_but_whole_pictures_are_read(name):
+def test_odd_but_whole_images_are_read(name):
     pixels = decode_image(USABLE[name], name)
     assert pixels.shape == (30, 40, 3)
     if name.startswith("moving"):
@@ -272,9 +272,9 @@ def test_odd_but_whole_pictures_are_read(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(UNUSABLE) - {"turned.jpg"}))
-def test_the_fault_of_a_picture_is_said(name):
+def test_the_fault_of_a_image_is_said(name):
     content, fault = UNUSABLE[name]
-    with pytest.raises(UnreadablePicture, match=fault):
+    with pytest.raises(UnreadableImage, match=fault):
         decode_image(content, name)
 
 
@@ -292,14 +292,14 @@ def test_the_fault_of_a_picture_is_said(name):
         ("TIFF", {"compression": "tiff_lzw"}),
     ],
 )
-def test_a_picture_cut_short_is_never_taken_for_another(kind, options):
-    whole = picture_bytes(kind, size=(320, 240), **options)
+def test_a_image_cut_short_is_never_taken_for_another(kind, options):
+    whole = image_bytes(kind, size=(320, 240), **options)
     pixels = decode_image(whole, "whole")
     rng = np.random.default_rng(0)
     for length in {*rng.integers(1, len(whole), 30).tolist(), len(whole) - 1, len(whole) - 2}:
         try:
             cut = decode_image(whole[:length], "cut")
-        except UnreadablePicture:
+        except UnreadableImage:
             continue
         np.testing.assert_array_equal(cut, pixels)
 
@@ -320,7 +320,7 @@ def datamodule(root, **options):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_samples_and_skipped_pictures_do_not_depend_on_workers(hostile, split):
+def test_samples_and_skipped_images_do_not_depend_on_workers(hostile, split):
     batches = []
     for workers in (0, 2):
         module = datamodule(hostile, num_workers=workers)
@@ -335,12 +335,12 @@ def test_samples_and_skipped_pictures_do_not_depend_on_workers(hostile, split):
     assert count == len(USABLE) + (len(UNUSABLE) if split == "train" else 0)
 
 
-def test_when_no_picture_can_be_used_the_loader_says_so(hostile, tmp_path):
+def test_when_no_image_can_be_used_the_loader_says_so(hostile, tmp_path):
     for split in ("train", "val"):
         _, folder = write_hostile(tmp_path, split)
         for name in USABLE:
             (folder / name).write_bytes(b"junk")
-    with pytest.raises(UserError, match="100 pictures in a row"):
+    with pytest.raises(UserError, match="100 images in a row"):
         list(datamodule(tmp_path, num_workers=0).train_dataloader())
 
 
@@ -363,17 +363,17 @@ def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers)
     for words in {*IN_THE_FILE, *faults}:
         assert words in output, words
     usable = len(USABLE)
-    assert f"Trained on {usable} pictures with {usable + 8} boxes" in output
+    assert f"Trained on {usable} images with {usable + 8} boxes" in output
     data = json.loads((tmp_path / "run.json").read_text())["data"]
     assert data["train"]["pictures"] == data["val"]["pictures"] == usable
-    in_pictures = len(UNUSABLE)
-    assert sum(data["train"]["faults"].values()) == sum(IN_THE_FILE.values()) + 3 + in_pictures
+    in_images = len(UNUSABLE)
+    assert sum(data["train"]["faults"].values()) == sum(IN_THE_FILE.values()) + 3 + in_images
     assert json.loads((tmp_path / "results.json").read_text())["num_images"] == usable
 
 
 @pytest.fixture
 def cut_short(tmp_path):
-    """A data set, and the two of its pictures that are cut short."""
+    """A data set, and the two of its images that are cut short."""
     root = make_shapes(tmp_path / "data", train=6, val=3, image_size=64)
     broken = [next((root / split).iterdir()) for split in ("train2017", "val2017")]
     for path in broken:
@@ -381,7 +381,7 @@ def cut_short(tmp_path):
     return root, broken
 
 
-def test_a_strict_training_lists_unreadable_pictures_before_it_begins(cut_short, tmp_path):
+def test_a_strict_training_lists_unreadable_images_before_it_begins(cut_short, tmp_path):
     root, broken = cut_short
     code, output = train(root, tmp_path / "run", "data=shapes", "~data.prepare", "data.strict=true")
     assert code == 2, output[-3000:]
@@ -391,19 +391,19 @@ def test_a_strict_training_lists_unreadable_pictures_before_it_begins(cut_short,
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_strict_set_up_reads_every_picture_and_draws_no_random_number(cut_short, workers):
+def test_a_strict_set_up_reads_every_image_and_draws_no_random_number(cut_short, workers):
     root, broken = cut_short
     names = [f"{split}2017" for split in ("train", "val")]
     paths = [text for n in names for text in (n, f"annotations/instances_{n}.json")]
     state = torch.random.get_rng_state()
     with pytest.raises(UserError, match="2 faults") as error:
         DetectionDataModule(root, *paths, strict=True, num_workers=workers).setup("fit")
-    assert all(f"{path}: pictures cannot be used, each" in str(error.value) for path in broken)
+    assert all(f"{path}: images cannot be used, each" in str(error.value) for path in broken)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_what_becomes_unreadable_during_a_strict_training_is_an_error_too(hostile):
-    skipped = SkippedPictures("data", strict=True)
+    skipped = SkippedImages("data", strict=True)
     for batch in datamodule(hostile, num_workers=0).train_dataloader():
         skipped.on_train_batch_end(None, None, None, batch, 0)
     with pytest.raises(UserError, match=f"{len(UNUSABLE)} faults"):
@@ -412,7 +412,7 @@ def test_what_becomes_unreadable_during_a_strict_training_is_an_error_too(hostil
 
 def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(hostile, caplog):
     module = datamodule(hostile, num_workers=0)
-    skipped = SkippedPictures("data")
+    skipped = SkippedImages("data")
     fitting = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))
     for batch in module.train_dataloader():
         skipped.on_train_batch_end(fitting, None, None, batch, 0)
@@ -424,7 +424,7 @@ def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(ho
     buffer.seek(0)
     checkpoint = torch.load(buffer, weights_only=True)
     caplog.clear()
-    resumed, testing = SkippedPictures("data"), SkippedPictures("data")
+    resumed, testing = SkippedImages("data"), SkippedImages("data")
     resumed.on_load_checkpoint(fitting, None, checkpoint)
     resumed.on_train_epoch_end(fitting, None)
     assert not caplog.records, "told before the resume"
@@ -441,7 +441,7 @@ def test_problems_are_told_by_kind(caplog):
     problems = Problems("data")
     for i in range(1200):
         problems.add("boxes are odd", f"annotation {i}")
-    problems.settle(strict=False)
+    problems.raise_or_warn(strict=False)
     (record,) = caplog.records
     assert record.getMessage() == (
         "data: 1,200 boxes are odd (annotation 0, annotation 1, annotation 2, ...)"

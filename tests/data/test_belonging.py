@@ -1,6 +1,6 @@
-"""Pictures and labels belong together, told from the pixels, for all workers, ranks and epochs.
+"""Images and labels belong together, told from the pixels, for all workers, ranks and epochs.
 
-A picture is all one colour, its image id's; so what is drawn where a box lies tells the picture
+An image is all one colour, its image id's; so what is drawn where a box lies tells the image
 that the box must come from, whatever the pipeline says.
 """
 
@@ -45,7 +45,7 @@ def width_over_height(image_id):
     return 0.5 + 0.1 * (image_id - IDS[0])
 
 
-def write_pictures(root):
+def write_images(root):
     images, annotations = [], []
     for split in ("train", "val"):
         (root / split).mkdir(parents=True)
@@ -84,7 +84,7 @@ def datamodule(root, workers, seed=0):
 
 
 def assert_belongs(batch, *, closed):
-    """Boxes lie on their own pictures; once mosaic has closed, on the one that `infos` names."""
+    """Boxes lie on their own images; once mosaic has closed, on the one that `infos` names."""
     for image, boxes, labels, valid, info in zip(
         batch.images, *batch.targets, batch.infos, strict=True
     ):
@@ -102,19 +102,19 @@ def assert_belongs(batch, *, closed):
 
 
 def shown_id(image, box):
-    """The id of the picture at a box's centre."""
+    """The id of the image at a box's centre."""
     x, y = ((box[:2] + box[2:]) / 2).long().tolist()
     pixel = image[:, y, x].numpy().astype(int)
     distance = {i: np.abs(pixel - colour(i)).max() for i in IDS}
     nearest = min(distance, key=distance.__getitem__)
-    assert distance[nearest] <= 2, f"{pixel} is no picture's colour"
+    assert distance[nearest] <= 2, f"{pixel} is no image's colour"
     return nearest
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("pictures")
-    write_pictures(root)
+    write_images(root)
     return root
 
 
@@ -148,14 +148,14 @@ def ids(batches):
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2, 4])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_labels_belong_to_their_pictures(root, workers, world):
+def test_labels_belong_to_their_images(root, workers, world):
     ranks = [training(root, workers, world, rank) for rank in range(world)]
     for number in range(EPOCHS):
         batches = [batch for epochs in ranks for batch in epochs[number]]
         closed = number >= EPOCHS - CLOSED
         for batch in batches:
             assert_belongs(batch, closed=closed)
-        assert sorted(ids(batches)) == list(IDS), "each picture once an epoch"
+        assert sorted(ids(batches)) == list(IDS), "each image once an epoch"
         assert closed or max(batch.targets.valid.sum(dim=1).max() for batch in batches) > 1
 
 

@@ -14,21 +14,22 @@ import psutil
 import pytest
 import torch
 
-from yolov9_lit.configs import build, compose
-from yolov9_lit.data.coco import read_coco
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
+from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.disk_cache import open_disk_cache
-from yolov9_lit.data.images import UnreadablePicture
+from yolov9_lit.data.images import UnreadableImage
+from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import TrainSampler
-from yolov9_lit.data.scaled import ScaledPictures
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.scaled import ScaledImages
 from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError
 
 SIZE = 96
 COUNT = 20
-PICTURE_GB = SIZE * SIZE * 3 / 2**30
+IMAGE_GB = SIZE * SIZE * 3 / 2**30
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def annotations(root):
 
 @pytest.fixture
 def read(annotations):
-    return ScaledPictures(annotations.pictures, annotations.sizes, SIZE)
+    return ScaledImages(annotations.images, annotations.sizes, SIZE)
 
 
 def refuse(index):
@@ -73,7 +74,7 @@ def loader(root, **settings):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     ("cache", "gigabytes"),
-    [("ram", 1.0), ("ram", 5 * PICTURE_GB), ("disk", 1.0), ("disk", 5 * PICTURE_GB)],
+    [("ram", 1.0), ("ram", 5 * IMAGE_GB), ("disk", 1.0), ("disk", 5 * IMAGE_GB)],
 )
 def test_same_batches_with_and_without(root, cache, gigabytes, workers):
     plain = loader(root, cache=None)
@@ -86,29 +87,29 @@ def test_same_batches_with_and_without(root, cache, gigabytes, workers):
             assert torch.equal(one.targets.boxes, other.targets.boxes)
 
 
-def test_pictures_of_a_pool_are_decoded_once(annotations, read):
-    """Each pool is a fifth of the pictures; a cache of a pool and what is read ahead suffices."""
+def test_images_of_a_pool_are_decoded_once(annotations, read):
+    """Each pool is a fifth of the images; a cache of a pool and what is read ahead suffices."""
     seen = []
-    cache = RamCache(lambda i: (seen.append(i), read(i))[1], COUNT, SIZE, 8 * PICTURE_GB)
+    cache = RamCache(lambda i: (seen.append(i), read(i))[1], COUNT, SIZE, 8 * IMAGE_GB)
     for key in TrainSampler(COUNT, seed=0, pool=4):
-        for index in (key.picture, *key.partners):
+        for index in (key.image, *key.partners):
             cache(index)
     assert sorted(seen) == list(range(COUNT))
 
 
 def test_pools_cover_the_epoch():
     keys = list(TrainSampler(22, seed=3, rank=1, world_size=2, pool=4))
-    share = [key.picture for key in keys]
+    share = [key.image for key in keys]
     for position, key in enumerate(keys):
         assert len(key.partners) == 4
-        assert key.picture in key.partners
+        assert key.image in key.partners
         assert set(key.partners) <= set(share)
         assert key.partners == keys[position - position % 4].partners
     assert all(len(key.partners) == 11 for key in TrainSampler(11, seed=0, pool=64))
 
 
 def test_memory_of_the_cache_is_limited(read):
-    cache = RamCache(read, COUNT, SIZE, 3.5 * PICTURE_GB)
+    cache = RamCache(read, COUNT, SIZE, 3.5 * IMAGE_GB)
     for index in range(COUNT):
         assert np.array_equal(cache(index).image, read(index).image)
     cache.read = refuse
@@ -116,8 +117,8 @@ def test_memory_of_the_cache_is_limited(read):
         cache(index)
     with pytest.raises(AssertionError):
         cache(COUNT - 4)
-    with pytest.raises(UserError, match=r"data\.cache_gb=.* has no room for a picture of 96"):
-        RamCache(read, COUNT, SIZE, 0.5 * PICTURE_GB)
+    with pytest.raises(UserError, match=r"data\.cache_gb=.* has no room for an image of 96"):
+        RamCache(read, COUNT, SIZE, 0.5 * IMAGE_GB)
 
 
 def test_what_one_process_decodes_is_there_for_the_others(read):
@@ -136,12 +137,12 @@ def disk_cache(read, annotations, folder, gigabytes=1.0, size=SIZE):
 
 
 def test_the_disk_cache_is_found_again_and_keeps_its_limit(read, annotations, tmp_path):
-    limit = 4.5 * PICTURE_GB
+    limit = 4.5 * IMAGE_GB
     first = disk_cache(read, annotations, tmp_path / "cache", limit)
     for index in range(COUNT):
         first(index)
     written = [p.stat().st_size for p in (tmp_path / "cache").rglob("*") if p.is_file()]
-    assert 3 * PICTURE_GB < sum(written) / 2**30 <= limit
+    assert 3 * IMAGE_GB < sum(written) / 2**30 <= limit
     again = disk_cache(refuse, annotations, tmp_path / "cache", limit)
     for index in range(len(written)):
         assert np.array_equal(again(index).image, read(index).image)
@@ -149,13 +150,13 @@ def test_the_disk_cache_is_found_again_and_keeps_its_limit(read, annotations, tm
         again(COUNT - 1)
 
 
-def test_a_cache_of_other_pictures_is_not_used(read, annotations, tmp_path, caplog):
+def test_a_cache_of_other_images_is_not_used(read, annotations, tmp_path, caplog):
     caplog.set_level("INFO")
     disk_cache(read, annotations, tmp_path)(0)
-    path = annotations.pictures.folder / str(annotations.pictures.names[0])
+    path = annotations.images.folder / str(annotations.images.names[0])
     cv2.imwrite(str(path), np.zeros((120, 120, 3), np.uint8))
     assert disk_cache(read, annotations, tmp_path)(0).image.max() == 0
-    assert "was made of other pictures: deleted" in caplog.text
+    assert "was made of other images: deleted" in caplog.text
     assert len(list(tmp_path.glob("instances_*"))) == 1
     disk_cache(read, annotations, tmp_path, size=SIZE // 2)
     assert len(list(tmp_path.glob("instances_*"))) == 2, "another size has its own"
@@ -179,32 +180,32 @@ def test_mistakes(read, annotations, root):
         loader(root, cache="rom")
 
 
-def test_large_pictures_are_decoded_smaller(tmp_path):
+def test_large_images_are_decoded_smaller(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    picture = cv2.resize(noise, (401, 301), interpolation=cv2.INTER_CUBIC)
+    noisy = cv2.resize(noise, (401, 301), interpolation=cv2.INTER_CUBIC)
 
-    class Pictures:
+    class Images:
         def name(self, index):
-            return "picture"
+            return "image"
 
         def encoded(self, index):
-            return cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes()
+            return cv2.imencode(".jpg", noisy[..., ::-1])[1].tobytes()
 
     def scaled(size, said=(301, 401)):
-        return ScaledPictures(Pictures(), np.array([said]), size)(0)
+        return ScaledImages(Images(), np.array([said]), size)(0)
 
     for size in (401, 200, 100, 50, 30):
         image, height, width = scaled(size)
         assert (height, width) == (301, 401)
         assert max(image.shape) == size
-        expected = cv2.resize(picture, image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(noisy, image.shape[1::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(image.astype(int) - expected).mean() < 8
-    with pytest.raises(UnreadablePicture, match="has another height and width"):
+    with pytest.raises(UnreadableImage, match="has another height and width"):
         scaled(50, said=(3010, 4010))
 
 
 def own_memory(folder, count, workers, epochs):
-    """MB that all workers have for themselves after each epoch of that many pictures."""
+    """MB that all workers have for themselves after each epoch of that many images."""
     root = make_shapes(folder / f"shapes{count}", train=count, val=2, image_size=160)
     module = DetectionDataModule(
         root, *files(root, "train"), *files(root, "val"), image_size=640, num_workers=workers
@@ -223,7 +224,7 @@ def own_memory(folder, count, workers, epochs):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # more workers than cores
-def test_memory_grows_neither_with_pictures_and_workers_nor_with_epochs(tmp_path):
+def test_memory_grows_neither_with_images_and_workers_nor_with_epochs(tmp_path):
     """The cache fills with 96 MB that are shared: as each worker's own they would be 288.
 
     A process of its own has no memory of earlier tests, of which workers would copy parts.
@@ -241,7 +242,7 @@ def test_data_sets_that_share_a_folder_keep_their_caches(read, annotations, tmp_
     other = read_coco(file, file.parents[1] / "train2017")
     first = disk_cache(read, annotations, tmp_path / "cache")
     first(0)
-    disk_cache(ScaledPictures(other.pictures, other.sizes, SIZE), other, tmp_path / "cache")(0)
+    disk_cache(ScaledImages(other.images, other.sizes, SIZE), other, tmp_path / "cache")(0)
     disk_cache(refuse, annotations, tmp_path / "cache")(0)
 
 
@@ -252,7 +253,7 @@ def test_a_cache_that_cannot_be_written_is_told_once_and_read_past(
     shutil.rmtree(tmp_path / "cache")
     assert all((cache(i).image == read(i).image).all() for i in range(3))
     assert [r.levelname for r in caplog.records].count("WARNING") == 1
-    assert "keeps no more pictures (No such file or directory)" in caplog.text
+    assert "keeps no more images (No such file or directory)" in caplog.text
 
 
 def test_a_cache_in_memory_without_room_keeps_what_it_has(read, annotations, caplog, monkeypatch):
@@ -272,7 +273,7 @@ def test_a_cache_in_memory_without_room_keeps_what_it_has(read, annotations, cap
     with pytest.raises(AssertionError):
         cache(2)
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
-        "the cache in memory keeps no more pictures (No space left on device)"
+        "the cache in memory keeps no more images (No space left on device)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reading annotations against pycocotools, and pictures against what was written."""
+"""Reading annotations against pycocotools, and images against what was written."""
 
 import contextlib
 import io
@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from yolov9_lit.data.coco import read_coco
-from yolov9_lit.data.images import picture_size, read_image
-from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data.images import image_size, load_image, read_image
 from yolov9_lit.data.polygons import pack_polygons
 from yolov9_lit.errors import UserError
 
 
 def write_set(folder, **changes):
-    """A set of two pictures and one object; returns what read_coco takes."""
+    """A set of two images and one object; returns what read_coco takes."""
     content = {
         "images": [
             {"id": 9, "file_name": "ä.png", "height": 20, "width": 30},
@@ -57,7 +56,7 @@ def test_coco_equals_pycocotools(shared, split):
     assert [category.id for category in ours.categories] == sorted(oracle.getCatIds())
     for i, image_id in enumerate(ours.image_ids):
         image = oracle.loadImgs(int(image_id))[0]
-        assert read_picture(ours.pictures, i).shape == (*ours.sizes[i], 3)
+        assert load_image(ours.images, i).shape == (*ours.sizes[i], 3)
         assert tuple(ours.sizes[i]) == (image["height"], image["width"])
         theirs = oracle.imgToAnns[int(image_id)]
         objects = ours.objects(i)
@@ -74,7 +73,7 @@ def test_coco_equals_pycocotools(shared, split):
                 np.testing.assert_allclose(polygon.ravel(), numbers, rtol=1e-6)
 
 
-def test_labels_are_contiguous_and_empty_pictures_stay(tmp_path):
+def test_labels_are_contiguous_and_empty_images_stay(tmp_path):
     ours = read_coco(*write_set(tmp_path))
     assert ours.class_names == ("dog", "cat")
     assert len(ours.objects(0).boxes) == 0
@@ -99,9 +98,9 @@ def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
     assert len(ours.objects(1).polygons) == 2
     told = [record.getMessage().split("set.json: ")[1] for record in caplog.records]
     assert told == [
-        "2 boxes reach beyond their picture's edge and are clipped (annotation 0, annotation 4)",
+        "2 boxes reach beyond their image's edge and are clipped (annotation 0, annotation 4)",
         "1 boxes have no area and are left out (annotation 1)",
-        "1 boxes lie outside their picture and are left out (annotation 2)",
+        "1 boxes lie outside their image and are left out (annotation 2)",
         "1 annotations have a bbox that is not finite and are left out (annotation 3)",
     ]
 
@@ -153,13 +152,13 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     path = tmp_path / f"bild_ö.{'tif' if mode == 'CMYK' else 'png'}"
     grey = Image.new("L", (30, 20), 255)
     grey.paste(0, (15, 0, 30, 20))
-    picture = grey.convert(mode)
+    image = grey.convert(mode)
     if mode == "I;16":
-        picture = Image.fromarray(np.asarray(grey, dtype=np.uint16) * 257)
-    picture.save(path)
+        image = Image.fromarray(np.asarray(grey, dtype=np.uint16) * 257)
+    image.save(path)
     pixels = read_image(path)
     assert pixels.dtype == np.uint8
-    assert picture_size(path) == (20, 30)
+    assert image_size(path) == (20, 30)
     np.testing.assert_array_equal(pixels, np.asarray(grey.convert("RGB")))
 
 
@@ -176,18 +175,18 @@ def test_exif_rotation_is_applied(tmp_path, orientation):
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = Image.new("RGB", (32, 16), "black")
-    picture.paste((255, 0, 0), (0, 0, 8, 8))
-    picture.save(path, exif=exif, quality=95, subsampling=0)
+    image = Image.new("RGB", (32, 16), "black")
+    image.paste((255, 0, 0), (0, 0, 8, 8))
+    image.save(path, exif=exif, quality=95, subsampling=0)
     pixels = read_image(path)
-    assert picture_size(path) == pixels.shape[:2] == ((16, 32) if orientation < 5 else (32, 16))
+    assert image_size(path) == pixels.shape[:2] == ((16, 32) if orientation < 5 else (32, 16))
     bottom, right = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     red = pixels[-4 if bottom else 4, -4 if right else 4]
     assert red[0] > 200
     assert red[1] < 50
 
 
-def test_unreadable_pictures_are_named(tmp_path):
+def test_unreadable_images_are_named(tmp_path):
     path = tmp_path / "broken.jpg"
     with pytest.raises(UserError, match="broken"):
         read_image(path)
@@ -202,6 +201,6 @@ def test_unreadable_pictures_are_named(tmp_path):
 
 
 def test_pillow_reads_what_opencv_does_not(tmp_path):
-    path = tmp_path / "picture.pcx"
+    path = tmp_path / "image.pcx"
     Image.new("RGB", (8, 4), (10, 20, 30)).save(path)
     np.testing.assert_array_equal(read_image(path), np.full((4, 8, 3), (10, 20, 30), np.uint8))

@@ -11,10 +11,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
-from yolov9_lit.data.shapes import make_shapes
 from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
@@ -23,7 +23,7 @@ COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]
 
 
 def write_split(root, split, count, categories=((4, "r"), (9, "g"), (90, "b"))):
-    """Each picture is all one colour, the colour of its one object's class."""
+    """Each image is all one colour, the colour of its one object's class."""
     images, annotations = [], []
     (root / split).mkdir(parents=True)
     rng = np.random.default_rng(len(split))
@@ -74,7 +74,7 @@ def augmentation(name, size=64):
 
 
 def shows_its_class(batch):
-    """Where a target's centre lies, the picture has the colour of its class."""
+    """Where a target's centre lies, the image has the colour of its class."""
     for image, boxes, labels, valid in zip(batch.images, *batch.targets, strict=True):
         for box, label in zip(boxes[valid], labels[valid], strict=True):
             x, y = ((box[:2] + box[2:]) / 2).long().tolist()
@@ -114,7 +114,7 @@ def test_epochs_and_seeds_differ(folder):
 
 
 @pytest.mark.parametrize("name", ["none", "light"])
-def test_labels_belong_to_their_pictures(folder, name):
+def test_labels_belong_to_their_images(folder, name):
     module = datamodule(folder, augmentation=augmentation(name))
     for number in range(3):
         for batch in epoch(module, number):
@@ -126,7 +126,7 @@ def test_labels_belong_to_their_pictures(folder, name):
 
 
 def test_mosaic_closes_in_persistent_workers(folder):
-    """A mosaic shows up to four objects; without it a picture shows its one."""
+    """A mosaic shows up to four objects; without it an image shows its one."""
 
     class FakeTrainer:
         max_epochs, global_rank, world_size = 6, 0, 1
@@ -154,7 +154,7 @@ def test_training_no_longer_than_the_closing_never_closes(folder):
 
 
 class Recorder(L.LightningModule):
-    """Keeps the pictures that each epoch trains on."""
+    """Keeps the images that each epoch trains on."""
 
     def __init__(self):
         super().__init__()
@@ -174,7 +174,7 @@ class Recorder(L.LightningModule):
 
 @pytest.mark.parametrize("after_training", [True, False])
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_resumed_run_trains_on_the_same_pictures(folder, tmp_path_factory, after_training):
+def test_a_resumed_run_trains_on_the_same_images(folder, tmp_path_factory, after_training):
     """With a worker, which fetches ahead; epoch 2 is the first that closes."""
     checkpoints = tmp_path_factory.mktemp("checkpoints")
 
@@ -208,7 +208,7 @@ def test_a_resumed_run_trains_on_the_same_pictures(folder, tmp_path_factory, aft
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_an_epoch(world):
     samplers = [TrainSampler(13, 0, rank=rank, world_size=world) for rank in range(world)]
-    shares = [[key.picture for key in sampler] for sampler in samplers]
+    shares = [[key.image for key in sampler] for sampler in samplers]
     assert len({len(share) for share in shares}) == 1
     assert {index for share in shares for index in share} == set(range(13))
     assert sum(map(len, shares)) - 13 < world
@@ -218,10 +218,10 @@ def test_ranks_share_an_epoch(world):
         for rank in range(world)
         for batch in AspectRatioBatchSampler(sizes, 4, 640, rank=rank, world_size=world)
     ]
-    assert sorted(key.picture for batch in batches for key in batch) == list(range(21))
+    assert sorted(key.image for batch in batches for key in batch) == list(range(21))
     for batch in batches:
         assert len({(key.height, key.width) for key in batch}) == 1
-        ratios = [sizes[key.picture][0] / sizes[key.picture][1] for key in batch]
+        ratios = [sizes[key.image][0] / sizes[key.image][1] for key in batch]
         assert batch[0].height >= min(ratios) * batch[0].width * 0.9
 
 

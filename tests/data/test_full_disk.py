@@ -3,7 +3,7 @@
 import pytest
 
 from yolov9_lit.data.__main__ import main
-from yolov9_lit.data.shapes import make_shapes
+from yolov9_lit.data.prepare.shapes import make_shapes
 
 
 @pytest.mark.parametrize("command", ["shard", "convert"])

@@ -32,7 +32,7 @@ def test_boxes_come_back(height, width, size):
     np.testing.assert_allclose(restored, boxes, atol=1e-3 * max(height, width))
 
 
-def test_picture_lies_where_the_placement_says():
+def test_image_lies_where_the_placement_says():
     image = np.full((100, 200, 3), 255, dtype=np.uint8)
     boxed, placement = evaluation_letterbox(image, evaluation_shape([(100, 200)], 320), 320)
     x1, y1, x2, y2 = place_boxes(np.array([[0, 0, 200, 100]]), placement)[0].astype(int)
@@ -63,7 +63,7 @@ def test_padding_is_centred_and_never_cuts():
         pad_centred(np.zeros((7, 4, 3), np.uint8), (6, 8))
 
 
-def test_restored_boxes_are_clipped_to_the_picture():
+def test_restored_boxes_are_clipped_to_the_image():
     info = ImageInfo(1, "", 50, 80, 2.0, 2.0, 8.0, 4.0)
     boxes = restore_boxes(torch.tensor([[-9.0, 0.0, 900.0, 900.0]]), info)
     assert boxes.tolist() == [[0.0, 0.0, 80.0, 50.0]]

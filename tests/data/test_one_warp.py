@@ -16,7 +16,7 @@ SIZE = 160
 
 
 def smooth_sample(rng, objects=8):
-    """A picture of slow gradients, on which a shift by half a pixel changes little."""
+    """An image of slow gradients, on which a shift by half a pixel changes little."""
     height, width = rng.integers(SIZE // 2, SIZE, 2)
     noise = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     image = cv2.resize(noise, (int(width), int(height)), interpolation=cv2.INTER_CUBIC)

@@ -20,7 +20,8 @@ from drawn_samples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolov9_lit.configs import build, compose
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
 from yolov9_lit.data.transforms.affine import RandomAffine
 from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.color import RandomHSV

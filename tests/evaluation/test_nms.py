@@ -59,7 +59,7 @@ def test_equals_brute_force(seed, multi_label, limit):
     assert torch.equal(found.boxes, boxes[[a for _, a, _ in expected]].view(-1, 4))
 
 
-def test_classes_stay_apart_where_boxes_leave_the_picture():
+def test_classes_stay_apart_where_boxes_leave_the_image():
     boxes = torch.tensor([[[0.0, 0, 640, 640], [-630, -630, 10, 10]]])
     scores = torch.tensor([[[0.9, 0.0], [0.0, 0.8]]])
     (found,) = non_max_suppression(boxes, scores, NMSSettings())

@@ -5,7 +5,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR
 
 
 @pytest.fixture(scope="session")

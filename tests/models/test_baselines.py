@@ -6,9 +6,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.models.cost import count_parameters, detector_cost
 from yolov9_lit.models.yolov7 import SPPCSP, yolov7_detector
-from yolov9_lit.research.cost import count_parameters, detector_cost
 from yolov9_lit.structures import Targets
 
 DEEP = ("plainnet", "resnet", "cspnet")

@@ -7,14 +7,14 @@ import torch
 from hydra.utils import instantiate
 from torch.utils.flop_counter import FlopCounterMode
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.models.attention import (
     AttentionBlock,
     EfficientAttention,
     WindowAttention,
     head_count,
 )
-from yolov9_lit.research.cost import count_parameters
+from yolov9_lit.models.cost import count_parameters
 
 BLOCKS = sorted(path.stem for path in (CONFIG_DIR / "block").glob("*.yaml"))
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from yolov9_lit.configs import CONFIG_DIR
-from yolov9_lit.research.cost import count_parameters
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.models.cost import count_parameters
 from yolov9_lit.structures import Targets
 
 VARIANTS = sorted(path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml"))

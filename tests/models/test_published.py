@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from yolov9_lit import load
-from yolov9_lit.configs import CONFIG_DIR
-from yolov9_lit.research.cost import count_parameters, detector_cost
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.models.cost import count_parameters, detector_cost
 
 DFL_PROJECTION = 16  # the published heads count DFL's fixed projection as parameters
 PUBLISHED = [f"{family}_{size}" for family in ("gelan", "yolov9") for size in "tsmce"]

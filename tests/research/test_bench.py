@@ -1,4 +1,4 @@
-"""`bench`: every loader gets the same pictures and labels, and its figures come as JSON."""
+"""`bench`: every loader gets the same images and labels, and its figures come as JSON."""
 
 import json
 import subprocess
@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
-from yolov9_lit.data.coco import read_coco
-from yolov9_lit.data.shapes import make_shapes
-from yolov9_lit.research.bench.layout import lay_out
+from benchmarks.layout import lay_out
+from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data.prepare.shapes import make_shapes
 
 
 def test_both_formats_tell_the_same_objects(tmp_path):
@@ -21,7 +21,7 @@ def test_both_formats_tell_the_same_objects(tmp_path):
     assert len(annotations) == 6
     assert layout.class_names == annotations.class_names
     for index in range(6):
-        name = annotations.pictures.names[index].replace(".jpg", ".txt")
+        name = annotations.images.names[index].replace(".jpg", ".txt")
         rows = (layout.root / "labels" / name).read_text().splitlines()
         objects = annotations.objects(index)
         assert [int(row.split()[0]) for row in rows] == objects.labels.tolist()

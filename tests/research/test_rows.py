@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
-from yolov9_lit.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.research.rows import row_costs
 
 ROWS = sorted(path.stem for path in (CONFIG_DIR / "row").glob("*.yaml"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import yolov9_lit
-from yolov9_lit.cli import NO_ROOM
+from yolov9_lit.app.cli import NO_ROOM
 from yolov9_lit.errors import UserError
 from yolov9_lit.eval import evaluate
 from yolov9_lit.train import train

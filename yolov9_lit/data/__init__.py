@@ -1,1 +1,1 @@
-"""Data: reading annotations, converting formats, augmenting pictures and batching them."""
+"""Data: reading annotations, converting formats, augmenting images and batching them."""

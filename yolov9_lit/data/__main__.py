@@ -41,20 +41,20 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "download": Command(
         "download a data set; run again after an interruption, it goes on where it was",
-        "yolov9_lit.data.download.command:run",
+        "yolov9_lit.data.prepare.download.command:run",
         {"name": "coco", "root": "DIR"},
         {"splits": "val,annotations", "url": "MIRROR", "keep": "true"},
     ),
     "convert": Command(
         "convert a data set to COCO format, or from it",
-        "yolov9_lit.data.formats.convert:run",
+        "yolov9_lit.data.prepare.formats.convert:run",
         {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
         {"to": "coco|voc|yolo", "strict": "true"},
     ),
     "check": Command(
         "read a data set in COCO format whole and report its faults; exit code 1 where there are "
         "some",
-        "yolov9_lit.research.data_check:run",
+        "yolov9_lit.data.prepare.check_report:run",
         {"root": "DIR"},
         {"page": "FILE.html", "annotations": "FILE", "images": "DIR", "workers": "NUMBER"},
     ),
@@ -71,8 +71,8 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "preview": Command(
-        "draw training pictures as the training with these overrides sees them",
-        "yolov9_lit.data.preview:run",
+        "draw training images as the training with these overrides sees them",
+        "yolov9_lit.data.prepare.preview:run",
         {"out": "FILE.png"},
         {"count": "16"},
         "data=coco data.root=DIR augment=paper seed=0 ...",

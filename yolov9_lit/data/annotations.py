@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.pictures import PictureSource
+from yolov9_lit.data.images import ImageSource
 from yolov9_lit.data.polygons import FlatPolygons
 
 
@@ -25,10 +25,10 @@ class Category(NamedTuple):
 
 
 class ImageObjects(NamedTuple):
-    """The annotated objects of one picture; copies, free to change.
+    """The annotated objects of one image; copies, free to change.
 
     Attributes:
-        boxes: (K, 4) float32, xyxy in pixels of the picture.
+        boxes: (K, 4) float32, xyxy in pixels of the image.
         labels: (K,) int64, contiguous class indices.
         crowd: (K,) bool, True for a region of many objects.
         polygons: outlines of the K objects; none for crowds and RLE masks.
@@ -42,24 +42,24 @@ class ImageObjects(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """N pictures and their M objects, in flat arrays.
+    """N images and their M objects, in flat arrays.
 
     Attributes:
         path: the COCO-format file they come from.
-        pictures: the N pictures, in the file's order.
+        images: the N images, in the file's order.
         categories: sorted by id; a contiguous label is a position in it.
         image_ids: (N,) int64.
         sizes: (N, 2) int32, height and width in pixels as the file states them.
-        boxes: (M, 4) float32, xyxy in pixels inside the picture, grouped by picture.
+        boxes: (M, 4) float32, xyxy in pixels inside the image, grouped by image.
         labels: (M,) int64, contiguous class indices.
         crowd: (M,) bool.
-        offsets: (N + 1,) int64; picture i has the objects offsets[i]:offsets[i + 1].
+        offsets: (N + 1,) int64; image i has the objects offsets[i]:offsets[i + 1].
         polygons: outlines of the M objects.
         faults: how many faults of each kind were found and left out, clipped or mended.
     """
 
     path: Path
-    pictures: PictureSource
+    images: ImageSource
     categories: tuple[Category, ...]
     image_ids: np.ndarray
     sizes: np.ndarray
@@ -71,7 +71,7 @@ class Annotations:
     faults: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Number of pictures, those without objects included."""
+        """Number of images, those without objects included."""
         return len(self.image_ids)
 
     @property
@@ -85,7 +85,7 @@ class Annotations:
         return tuple(category.name for category in self.categories)
 
     def objects(self, index: int) -> ImageObjects:
-        """Objects of picture `index`, in the file's order."""
+        """Objects of image `index`, in the file's order."""
         start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
         span = slice(start, stop)
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]

@@ -1,4 +1,4 @@
-"""How the pictures of a data set become batches: the loaders of training and evaluation."""
+"""How the images of a data set become batches: the loaders of training and evaluation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
-from yolov9_lit.arguments import whole_number
+from yolov9_lit.checks import whole_number
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.disk_cache import open_disk_cache
 from yolov9_lit.data.loader import AHEAD, TrainLoader, require_memory, single_threaded
 from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import AspectRatioBatchSampler, EpochSampler
-from yolov9_lit.data.scaled import ReadScaled, ScaledPictures
+from yolov9_lit.data.scaled import ReadScaled, ScaledImages
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 
@@ -27,15 +27,15 @@ class Batches:
 
     Attributes:
         cache_dir: folder of a cache on disk.
-        image_size: training pictures are squares of it, evaluation's longest sides are.
-        batch_size: pictures of a training batch on one device.
-        eval_batch_size: pictures of an evaluation batch; twice the training's by default.
-        eval_shape: (height, width) of every evaluation input, filled as far as each picture can;
-            by default each batch has the shape of its pictures.
+        image_size: training images are squares of it, evaluation's longest sides are.
+        batch_size: images of a training batch on one device.
+        eval_batch_size: images of an evaluation batch; twice the training's by default.
+        eval_shape: (height, width) of every evaluation input, filled as far as each image can;
+            by default each batch has the shape of its images.
         num_workers: processes that read and augment; 0 for none.
         augmentation: of training; letterbox alone by default.
-        partner_pool: number of training pictures that are mixed with each other; None for all.
-        cache: of training pictures scaled to `image_size`: in memory shared by the workers, on
+        partner_pool: number of training images that are mixed with each other; None for all.
+        cache: of training images scaled to `image_size`: in memory shared by the workers, on
             disk, or none.
         cache_gb: its limit, of one device in memory.
         seed: of all randomness in the data.
@@ -89,7 +89,7 @@ class Batches:
         return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 
     def _scaled(self, annotations: Annotations) -> ReadScaled:
-        read = ScaledPictures(annotations.pictures, annotations.sizes, self.image_size)
+        read = ScaledImages(annotations.images, annotations.sizes, self.image_size)
         limits = (self.image_size, self.cache_gb)
         if self.cache == "ram":
             spare = AHEAD * self.num_workers * self._batch_bytes()

@@ -13,19 +13,19 @@ from torch.utils.data import DataLoader
 
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.batches import Batches
-from yolov9_lit.data.coco import read_coco
-from yolov9_lit.data.pictures import read_picture
+from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data.coco.used import used_data
+from yolov9_lit.data.images import load_image
+from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
-from yolov9_lit.data.scan import require_usable
-from yolov9_lit.data.used import used_data
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import SkippedPicture
+from yolov9_lit.structures import SkippedImage
 
 log = logging.getLogger(__name__)
 
 
 class DetectionDataModule(L.LightningDataModule):
-    """Pictures and annotations of training, validation and test in COCO format."""
+    """Images and annotations of training, validation and test in COCO format."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class DetectionDataModule(L.LightningDataModule):
 
         Args:
             root: folder that the following paths start from.
-            train_images: folder of the training pictures.
+            train_images: folder of the training images.
             train_annotations: their COCO-format file.
-            val_images: folder of the validation pictures.
+            val_images: folder of the validation images.
             val_annotations: their COCO-format file.
-            test_images: folder of the test pictures; the validation's by default.
+            test_images: folder of the test images; the validation's by default.
             test_annotations: their COCO-format file; the validation's by default.
             strict: make faults in the data an error that lists them, before a training begins;
                 otherwise what is faulty is left out or clipped, with a warning that counts it.
@@ -114,7 +114,7 @@ class DetectionDataModule(L.LightningDataModule):
 
         Raises:
             UserError: a file or folder is missing or broken, or the splits' classes differ; or
-                `strict`, and there are faults: before a training those of the pictures too.
+                `strict`, and there are faults: before a training those of the images too.
         """
         self.prepare_data()  # Lightning does it in one process of each machine only.
         wanted = {
@@ -133,21 +133,21 @@ class DetectionDataModule(L.LightningDataModule):
         if self.strict and stage == "fit":
             self._require_usable(new)
 
-    def test_picture(self, image_id: int) -> np.ndarray:
-        """A picture of the test as it is in its file: (H, W, 3) uint8 RGB.
+    def test_image(self, image_id: int) -> np.ndarray:
+        """An image of the test as it is in its file: (H, W, 3) uint8 RGB.
 
         Raises:
-            UnreadablePicture: it cannot be read.
+            UnreadableImage: it cannot be read.
         """
         annotations = self._splits["test"]
         index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
-        return read_picture(annotations.pictures, index)
+        return load_image(annotations.images, index)
 
-    def used(self, skipped: Mapping[str, Mapping[int, SkippedPicture]]) -> dict[str, Any]:
+    def used(self, skipped: Mapping[str, Mapping[int, SkippedImage]]) -> dict[str, Any]:
         """What a run's record tells of its data.
 
         Args:
-            skipped: by split and index, the pictures that could not be used.
+            skipped: by split and index, the images that could not be used.
 
         Returns:
             For each split that was read the numbers of "pictures" and "boxes" (crowds not counted)
@@ -176,7 +176,7 @@ class DetectionDataModule(L.LightningDataModule):
             return self._splits["val"]
         annotations = self._open(split)
         log.info(
-            "%s: %d pictures with %d boxes of %d classes in %s",
+            "%s: %d images with %d boxes of %d classes in %s",
             split,
             len(annotations),
             int((~annotations.crowd).sum()),

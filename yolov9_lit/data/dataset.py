@@ -16,36 +16,35 @@ import torch
 from torch.utils.data import Dataset
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.images import UnreadablePicture
+from yolov9_lit.data.images import UnreadableImage, check_size, load_image
 from yolov9_lit.data.letterbox import evaluation_letterbox, fitted_size, place_boxes
-from yolov9_lit.data.pictures import check_size, read_picture
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.scaled import ReadScaled
 from yolov9_lit.data.transforms.pipeline import Augmentation, scaled_objects
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import Batch, ImageInfo, SkippedPicture, Targets
+from yolov9_lit.structures import Batch, ImageInfo, SkippedImage, Targets
 
 
 class TrainKey(NamedTuple):
     """Which training sample.
 
     Attributes:
-        picture: its index.
+        image: its index.
         epoch: in which it is used.
         closing: whether mosaic has closed.
-        partners: indices of the pictures that it may be mixed with.
+        partners: indices of the images that it may be mixed with.
     """
 
-    picture: int
+    image: int
     epoch: int
     closing: bool
     partners: Sequence[int]
 
 
 class EvalKey(NamedTuple):
-    """Which evaluation sample: index of the picture, and its batch's input shape in pixels."""
+    """Which evaluation sample: index of the image, and its batch's input shape in pixels."""
 
-    picture: int
+    image: int
     height: int
     width: int
 
@@ -53,23 +52,23 @@ class EvalKey(NamedTuple):
 class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
-    `skipped` has the pictures that others stand in for.
+    `skipped` has the images that others stand in for.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     info: ImageInfo
-    skipped: tuple[SkippedPicture, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
 
 
 MOST_TRIES = 100
 
 
 class TrainDataset(Dataset[Item]):
-    """Augmented square pictures; regions of crowds are not trained on.
+    """Augmented square images; regions of crowds are not trained on.
 
-    For a picture that cannot be used another one stands in, drawn from the sample's own rng.
+    For an image that cannot be used another one stands in, drawn from the sample's own rng.
     """
 
     def __init__(
@@ -83,8 +82,8 @@ class TrainDataset(Dataset[Item]):
         """Set the parts.
 
         Args:
-            annotations: of the training pictures.
-            read: gives the pictures scaled to `image_size`.
+            annotations: of the training images.
+            read: gives the images scaled to `image_size`.
             augmentation: applied to each.
             image_size: side of the square inputs in pixels.
             seed: of all randomness.
@@ -96,45 +95,45 @@ class TrainDataset(Dataset[Item]):
         self.seed = seed
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.annotations)
 
     def __getitem__(self, key: TrainKey) -> Item:
         """Make the input of a key; see `sample`."""
         sample, skipped = self.sample(key)
         info = ImageInfo(
-            image_id=int(self.annotations.image_ids[key.picture]),
-            path=self.annotations.pictures.name(key.picture),
+            image_id=int(self.annotations.image_ids[key.image]),
+            path=self.annotations.images.name(key.image),
             height=self.image_size,
             width=self.image_size,
         )
         return Item(sample.image, sample.boxes, sample.labels, info, skipped)
 
-    def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedPicture, ...]]:
-        """Make the sample of a key, and tell the pictures that others stand in for.
+    def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...]]:
+        """Make the sample of a key, and tell the images that others stand in for.
 
         Raises:
-            UserError: picture after picture cannot be used.
+            UserError: image after image cannot be used.
         """
-        rng = np.random.default_rng((self.seed, key.epoch, key.picture))
-        skipped: list[SkippedPicture] = []
+        rng = np.random.default_rng((self.seed, key.epoch, key.image))
+        skipped: list[SkippedImage] = []
 
         def draw(index: int) -> Sample:
             for _ in range(MOST_TRIES):
                 try:
                     return self._read(index)
-                except UnreadablePicture as error:
-                    skipped.append(SkippedPicture(index, error.name, error.fault))
+                except UnreadableImage as error:
+                    skipped.append(SkippedImage(index, error.name, error.fault))
                     index = key.partners[int(rng.integers(len(key.partners)))]
             raise UserError(
-                f"{MOST_TRIES} pictures in a row of {self.annotations.path} cannot be used, the "
+                f"{MOST_TRIES} images in a row of {self.annotations.path} cannot be used, the "
                 f"last one, {skipped[-1].name}, because it {skipped[-1].fault}; look at the data "
                 "with `python -m yolov9_lit.data check`"
             )
 
         sample = self.augmentation(
             draw,
-            key.picture,
+            key.image,
             key.partners,
             image_size=self.image_size,
             rng=rng,
@@ -149,52 +148,52 @@ class TrainDataset(Dataset[Item]):
         return scaled_objects(sample, height, width).keep(~objects.crowd)
 
 
-class EvalDataset(Dataset[Item | SkippedPicture]):
-    """Letterboxed pictures; crowds are no targets of the loss (the metric has its own truth)."""
+class EvalDataset(Dataset[Item | SkippedImage]):
+    """Letterboxed images; crowds are no targets of the loss (the metric has its own truth)."""
 
     def __init__(self, annotations: Annotations, image_size: int | None) -> None:
         """Set the parts.
 
         Args:
-            annotations: of the pictures.
-            image_size: longest side of a picture in pixels; None for as long as the input has
+            annotations: of the images.
+            image_size: longest side of an image in pixels; None for as long as the input has
                 room for.
         """
         self.annotations = annotations
         self.image_size = image_size
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.annotations)
 
-    def __getitem__(self, key: EvalKey) -> Item | SkippedPicture:
-        """Read and letterbox the picture of a key; gives what is wrong where that cannot be."""
-        path = self.annotations.pictures.name(key.picture)
+    def __getitem__(self, key: EvalKey) -> Item | SkippedImage:
+        """Read and letterbox the image of a key; gives what is wrong where that cannot be."""
+        path = self.annotations.images.name(key.image)
         try:
-            picture = read_picture(self.annotations.pictures, key.picture)
-            check_size(picture, self.annotations.sizes[key.picture], path)
-        except UnreadablePicture as error:
-            return SkippedPicture(key.picture, error.name, error.fault)
-        height, width = picture.shape[:2]
+            original = load_image(self.annotations.images, key.image)
+            check_size(original, self.annotations.sizes[key.image], path)
+        except UnreadableImage as error:
+            return SkippedImage(key.image, error.name, error.fault)
+        height, width = original.shape[:2]
         shape = (key.height, key.width)
         longest = self.image_size or fitted_size((height, width), shape)
-        image, placement = evaluation_letterbox(picture, shape, longest)
-        objects = self.annotations.objects(key.picture)
+        image, placement = evaluation_letterbox(original, shape, longest)
+        objects = self.annotations.objects(key.image)
         single = ~objects.crowd
-        image_id = int(self.annotations.image_ids[key.picture])
+        image_id = int(self.annotations.image_ids[key.image])
         info = ImageInfo(image_id, path, height, width, *placement)
         boxes = place_boxes(objects.boxes[single], placement)
         return Item(image, boxes, objects.labels[single], info)
 
 
-def collate(entries: Sequence[Item | SkippedPicture]) -> Batch:
+def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
     """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image.
 
-    Pictures that were skipped are left out: there may be no image at all.
+    Images that were skipped are left out: there may be no image at all.
     """
     items = [entry for entry in entries if isinstance(entry, Item)]
-    skipped = [entry for entry in entries if isinstance(entry, SkippedPicture)]
-    skipped += [picture for item in items for picture in item.skipped]
+    skipped = [entry for entry in entries if isinstance(entry, SkippedImage)]
+    skipped += [image for item in items for image in item.skipped]
     height, width = items[0].image.shape[:2] if items else (0, 0)
     images = np.empty((len(items), 3, height, width), dtype=np.uint8)
     for item, planes in zip(items, images, strict=True):

@@ -1,9 +1,11 @@
-"""Pictures read as 8-bit RGB, whatever their file holds."""
+"""Images: where a data set's encoded ones come from, and how they become 8-bit RGB."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from yolov9_lit.errors import UserError
 
 _EXIF_ORIENTATION = 0x0112
-_SIDES_SWAPPED = 5  # Orientations from this one on turn the picture by 90 degrees.
+_SIDES_SWAPPED = 5  # Orientations from this one on turn the image by 90 degrees.
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 _MODES = {
     1: cv2.IMREAD_COLOR,
@@ -21,15 +23,15 @@ _MODES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
-"""What the names of pictures end in, in small letters; their content may be of another kind."""
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+"""What the names of images end in, in small letters; their content may be of another kind."""
 
 REDUCTIONS = (2, 4, 8)
-"""By what a picture can be made smaller while it is decoded."""
+"""By what an image can be made smaller while it is decoded."""
 
 
-class UnreadablePicture(UserError):
-    """A picture that is not there or cannot be decoded.
+class UnreadableImage(UserError):
+    """An image that is not there or cannot be decoded.
 
     Attributes:
         name: its path.
@@ -37,39 +39,39 @@ class UnreadablePicture(UserError):
     """
 
     def __init__(self, name: str, fault: str, remedy: str) -> None:
-        super().__init__(f"picture {name} {fault}; {remedy}")
+        super().__init__(f"image {name} {fault}; {remedy}")
         self.name = name
         self.fault = fault
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Reads a picture file; see `decode_image`.
+    """Reads an image file; see `decode_image`.
 
     Raises:
-        UnreadablePicture: the file is missing or no readable picture.
+        UnreadableImage: the file is missing or no readable image.
     """
     return decode_image(read_encoded(path), str(path))
 
 
 def read_encoded(path: Path) -> bytes:
-    """The content of a picture file.
+    """The content of an image file.
 
     Raises:
-        UnreadablePicture: the file is missing or cannot be read.
+        UnreadableImage: the file is missing or cannot be read.
     """
     try:
         return path.read_bytes()
     except OSError as error:
         fault = f"cannot be read ({error.strerror})"
-        raise UnreadablePicture(str(path), fault, "check the path") from error
+        raise UnreadableImage(str(path), fault, "check the path") from error
 
 
 def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
-    """Decodes a picture upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
+    """Decodes an image upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
 
-    Grey, palette and CMYK pictures become RGB, transparency is dropped (not blended), of 16 bits
+    Grey, palette and CMYK images become RGB, transparency is dropped (not blended), of 16 bits
     the upper 8 are kept, of an animation the first frame. What OpenCV cannot decode is left to
-    Pillow. From memory, unlike from a file, OpenCV refuses pictures that are cut short.
+    Pillow. From memory, unlike from a file, OpenCV refuses images that are cut short.
 
     Args:
         encoded: the file's content.
@@ -77,7 +79,7 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
         reduction: 1, or one of `REDUCTIONS`: give (H / reduction, W / reduction), rounded up.
 
     Raises:
-        UnreadablePicture: it is no readable picture.
+        UnreadableImage: it is no readable image.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
@@ -88,12 +90,12 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def picture_size(path: Path) -> tuple[int, int] | None:
+def image_size(path: Path) -> tuple[int, int] | None:
     """Height and width that `read_image` would give, from the header; None where it has none."""
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_EXIF_ORIENTATION, 1) >= _SIDES_SWAPPED
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _SIDES_SWAPPED
     except _BROKEN:
         return None
     return (width, height) if turned else (height, width)
@@ -102,15 +104,15 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 def _decode_with_pillow(encoded: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(encoded)) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I;16"):
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            if picture.mode in ("I", "F"):
-                raise UnreadablePicture(name, "has samples of over 16 bits", "save it with 8 bits")
-            return np.array(picture.convert("RGB"))
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                raise UnreadableImage(name, "has samples of over 16 bits", "save it with 8 bits")
+            return np.array(image.convert("RGB"))
     except _BROKEN as error:
         fault = _fault(encoded, error)
-        raise UnreadablePicture(name, fault, "replace it or leave it out") from error
+        raise UnreadableImage(name, fault, "replace it or leave it out") from error
 
 
 def _fault(encoded: bytes, error: Exception) -> str:
@@ -118,4 +120,66 @@ def _fault(encoded: bytes, error: Exception) -> str:
         return "is empty"
     if isinstance(error, Image.DecompressionBombError):
         return "has too many pixels"
-    return "is no picture" if isinstance(error, UnidentifiedImageError) else "is damaged"
+    return "is no image" if isinstance(error, UnidentifiedImageError) else "is damaged"
+
+
+class ImageSource(Protocol):
+    """Encoded images by index; the same from every worker."""
+
+    def name(self, index: int) -> str:
+        """Where the image lies, for messages and records."""
+        ...
+
+    def encoded(self, index: int) -> bytes:
+        """The file's content.
+
+        Raises:
+            UnreadableImage: it is not there or cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Images in a folder.
+
+    Attributes:
+        folder: that the names start from.
+        names: (N,) str.
+    """
+
+    folder: Path
+    names: np.ndarray
+
+    def name(self, index: int) -> str:
+        """The file's path."""
+        return str(self.folder / str(self.names[index]))
+
+    def encoded(self, index: int) -> bytes:
+        """The file's content; see `ImageSource`."""
+        return read_encoded(Path(self.name(index)))
+
+
+def load_image(images: ImageSource, index: int) -> np.ndarray:
+    """Reads and decodes an image: (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        UnreadableImage: it is not there or no readable image.
+    """
+    return decode_image(images.encoded(index), images.name(index))
+
+
+def check_size(image: np.ndarray, size: np.ndarray, name: str) -> None:
+    """Refuses an image that its boxes were not drawn for.
+
+    Args:
+        image: (H, W, 3).
+        size: (2,), the height and width that its annotations say.
+        name: of the image.
+
+    Raises:
+        UnreadableImage: it has another size.
+    """
+    if image.shape[:2] != tuple(size):
+        fault = "has another height and width than its annotations say"
+        raise UnreadableImage(name, fault, "correct them")

@@ -17,7 +17,7 @@ STRIDE = 32
 
 
 class Placement(NamedTuple):
-    """Where a picture lies in the network's input: x * scale_x + left, y * scale_y + top."""
+    """Where an image lies in the network's input: x * scale_x + left, y * scale_y + top."""
 
     scale_x: float
     scale_y: float
@@ -26,7 +26,7 @@ class Placement(NamedTuple):
 
 
 def resize_longest(image: np.ndarray, image_size: int, *, smooth: bool) -> np.ndarray:
-    """Scale a picture, up or down, so that its longest side is `image_size` pixels.
+    """Scale an image, up or down, so that its longest side is `image_size` pixels.
 
     Args:
         image: (H, W, 3) uint8.
@@ -46,17 +46,17 @@ def resize_longest(image: np.ndarray, image_size: int, *, smooth: bool) -> np.nd
 
 
 def pad_centred(image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, int, int]:
-    """Pad a picture with grey to (height, width).
+    """Pad an image with grey to (height, width).
 
     Returns:
-        The padded picture, and the pixels added on the left and on top.
+        The padded image, and the pixels added on the left and on top.
 
     Raises:
-        ValueError: the picture is larger than the shape.
+        ValueError: the image is larger than the shape.
     """
     extra_y, extra_x = shape[0] - image.shape[0], shape[1] - image.shape[1]
     if extra_x < 0 or extra_y < 0:
-        raise ValueError(f"a picture of {image.shape[:2]} does not fit into {shape}")
+        raise ValueError(f"an image of {image.shape[:2]} does not fit into {shape}")
     left, top = round(extra_x / 2 - 0.1), round(extra_y / 2 - 0.1)
     padded = cv2.copyMakeBorder(
         image, top, extra_y - top, left, extra_x - left, cv2.BORDER_CONSTANT, value=(GREY,) * 3
@@ -81,14 +81,14 @@ def evaluation_letterbox(
 
 
 def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[int, int]:
-    """Shape of a batch of pictures of similar aspect ratio.
+    """Shape of a batch of images of similar aspect ratio.
 
     The longest side is `image_size`; both are rounded up to a multiple of 32 with half of 32 to
     spare.
 
     Args:
-        sizes: (height, width) of each picture in pixels.
-        image_size: longest side of the scaled pictures.
+        sizes: (height, width) of each image in pixels.
+        image_size: longest side of the scaled images.
 
     Returns:
         (height, width) in pixels.
@@ -104,10 +104,10 @@ def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[i
 
 
 def fitted_size(size: tuple[int, int], shape: tuple[int, int]) -> int:
-    """Longest side that a picture may have, scaled, to fit into a shape.
+    """Longest side that an image may have, scaled, to fit into a shape.
 
     Args:
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
         shape: (height, width) of the input.
     """
     longest = max(size)
@@ -115,14 +115,14 @@ def fitted_size(size: tuple[int, int], shape: tuple[int, int]) -> int:
 
 
 def place_boxes(boxes: np.ndarray, placement: Placement) -> np.ndarray:
-    """Map boxes (K, 4) xyxy from the picture's pixels to the input's."""
+    """Map boxes (K, 4) xyxy from the image's pixels to the input's."""
     scale = np.array([placement.scale_x, placement.scale_y] * 2, dtype=np.float32)
     offset = np.array([placement.left, placement.top] * 2, dtype=np.float32)
     return boxes * scale + offset
 
 
 def restore_boxes(boxes: Tensor, info: ImageInfo) -> Tensor:
-    """Map boxes (N, 4) xyxy from the input's pixels to the picture's, clipped to it."""
+    """Map boxes (N, 4) xyxy from the input's pixels to the image's, clipped to it."""
     offset = boxes.new_tensor([info.left, info.top] * 2)
     scale = boxes.new_tensor([info.scale_x, info.scale_y] * 2)
     limit = boxes.new_tensor([info.width, info.height] * 2)

@@ -53,9 +53,10 @@ class TrainLoader(DataLoader):
         for name, here in self._layout().items():
             before = state.get(name)
             if self._left_out and before != here:
+                words = name.replace("pictures", "images")  # As the key was called once.
                 raise UserError(
-                    f"The checkpoint was made in the middle of an epoch with {before} {name}, this "
-                    f"run has {here}: give it {before}, or a checkpoint of the end of an epoch."
+                    f"The checkpoint was made in the middle of an epoch with {before} {words}, "
+                    f"this run has {here}: give it {before}, or a checkpoint of the end of an epoch."
                 )
 
     def _layout(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A cache of scaled pictures in memory that all workers of a process share."""
+"""A cache of scaled images in memory that all workers of a process share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from multiprocessing import Lock
 
 import numpy as np
 
-from yolov9_lit.data.problems import warn_once
-from yolov9_lit.data.scaled import ReadScaled, ScaledPicture
+from yolov9_lit.data.coco.problems import warn_once
+from yolov9_lit.data.scaled import ReadScaled, ScaledImage
 from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError
 
@@ -16,9 +16,9 @@ _LOCKS = 16
 
 
 class RamCache:
-    """Keeps pictures in one piece of memory for all workers, whoever decoded them.
+    """Keeps images in one piece of memory for all workers, whoever decoded them.
 
-    Where not all have room, a new picture takes the place of the oldest one. Memory is taken as it
+    Where not all have room, a new image takes the place of the oldest one. Memory is taken as it
     fills; where the machine has no more, it keeps what it has.
     """
 
@@ -29,25 +29,25 @@ class RamCache:
 
         Args:
             read: gives what is not there.
-            count: number of pictures.
-            image_size: longest side of the scaled pictures in pixels.
+            count: number of images.
+            image_size: longest side of the scaled images in pixels.
             gigabytes: limit.
             spare: bytes of shared memory to leave to others.
 
         Raises:
-            UserError: the limit is smaller than a picture.
+            UserError: the limit is smaller than an image.
         """
         size = image_size * image_size * 3
         slots = min(int(gigabytes * _GB) // size, count)
         if not slots:
             raise UserError(
-                f"data.cache_gb={gigabytes} has no room for a picture of {image_size} pixels; "
+                f"data.cache_gb={gigabytes} has no room for an image of {image_size} pixels; "
                 "raise it or give data.cache=null"
             )
         self.read = read
         self._holds_all = slots == count
         self._pixels = SharedArray((slots, size), np.uint8, spare)
-        self._entries = SharedArray((slots, 5), np.int32)  # picture and its sizes
+        self._entries = SharedArray((slots, 5), np.int32)  # image and its sizes
         self._slots = SharedArray((count,), np.int32)
         self._next = SharedArray((1,), np.int64)
         for array in (self._entries, self._slots, self._next):
@@ -56,14 +56,14 @@ class RamCache:
         self._turn = Lock()
         self._locks = [Lock() for _ in range(min(_LOCKS, slots))]
 
-    def __call__(self, index: int) -> ScaledPicture:
-        """The picture, not to be changed; decoded and kept where it is not there."""
+    def __call__(self, index: int) -> ScaledImage:
+        """The image, not to be changed; decoded and kept where it is not there."""
         slot = int(self._slots.array[index])
         if slot >= 0 and (found := self._get(slot, index)):
             return found
-        picture = self.read(index)
-        self._put(self._next_slot(index), index, picture)
-        return picture
+        scaled = self.read(index)
+        self._put(self._next_slot(index), index, scaled)
+        return scaled
 
     def _next_slot(self, index: int) -> int:
         if self._holds_all:
@@ -73,30 +73,30 @@ class RamCache:
             self._next.array[0] += 1
         return slot
 
-    def _get(self, slot: int, index: int) -> ScaledPicture | None:
+    def _get(self, slot: int, index: int) -> ScaledImage | None:
         with self._locks[slot % len(self._locks)]:
-            picture, h, w, height, width = self._entries.array[slot].tolist()
-            if picture != index:
+            owner, h, w, height, width = self._entries.array[slot].tolist()
+            if owner != index:
                 return None
             image = self._pixels.array[slot, : h * w * 3].reshape(h, w, 3)
             if not self._holds_all:
                 image = image.copy()  # Another worker may overwrite it.
             image.flags.writeable = False
-            return ScaledPicture(image, height, width)
+            return ScaledImage(image, height, width)
 
-    def _put(self, slot: int, index: int, picture: ScaledPicture) -> None:
+    def _put(self, slot: int, index: int, scaled: ScaledImage) -> None:
         with self._locks[slot % len(self._locks)]:
             if self._entries.array[slot, 0] < 0 and not self._reserved(slot):
                 return
-            image = picture.image
+            image = scaled.image
             self._pixels.array[slot, : image.size] = image.ravel()
-            self._entries.array[slot] = (index, *image.shape[:2], picture.height, picture.width)
+            self._entries.array[slot] = (index, *image.shape[:2], scaled.height, scaled.width)
             self._slots.array[index] = slot
 
     def _reserved(self, slot: int) -> bool:
         try:
             self._pixels.reserve(slot)
         except OSError as error:
-            warn_once(f"the cache in memory keeps no more pictures ({error.strerror})")
+            warn_once(f"the cache in memory keeps no more images ({error.strerror})")
             return False
         return True

@@ -1,4 +1,4 @@
-"""One training picture with its objects."""
+"""One training image with its objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolov9_lit.data.polygons import FlatPolygons
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and its K objects.
+    """An image and its K objects.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -39,11 +39,11 @@ class Sample:
         return self.with_objects(self.boxes[mask], self.labels[mask], self.polygons.take(mask))
 
     def with_objects(self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons) -> Sample:
-        """This picture with other objects."""
+        """This image with other objects."""
         return Sample(self.image, boxes, labels, polygons)
 
     def with_objects_of(self, others: Sequence[Sample]) -> Sample:
-        """This picture with the other samples' objects added, their coordinates unchanged."""
+        """This image with the other samples' objects added, their coordinates unchanged."""
         samples = (self, *others)
         return self.with_objects(
             np.concatenate([s.boxes for s in samples]),

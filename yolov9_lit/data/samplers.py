@@ -16,8 +16,8 @@ from yolov9_lit.data.letterbox import evaluation_shape
 class EpochSampler(Sampler[TrainKey], ABC):
     """A shuffled epoch of training keys, an equal share for each rank, from any point of it on.
 
-    Every picture comes once an epoch; where the ranks' shares would differ by one, some come
-    twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools: pictures that
+    Every image comes once an epoch; where the ranks' shares would differ by one, some come
+    twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools: images that
     follow each other are mixed with each other alone, so that a cache of a pool's size spares
     decoding them again.
     """
@@ -34,12 +34,12 @@ class EpochSampler(Sampler[TrainKey], ABC):
         """Set the shares.
 
         Args:
-            count: number of pictures.
+            count: number of images.
             seed: of the shuffling.
             closing_from_epoch: first epoch without the transforms that close; None for never.
             rank: whose share.
             world_size: number of ranks.
-            pool: number of pictures that are mixed with each other; None for all that are shuffled
+            pool: number of images that are mixed with each other; None for all that are shuffled
                 together.
         """
         self.count = count
@@ -72,12 +72,12 @@ class EpochSampler(Sampler[TrainKey], ABC):
             for start in range(0, len(stretch), self.pool):
                 pool = stretch[start : start + self.pool]
                 partners = stretch[min(start, last_whole) :][: self.pool]
-                for picture in pool[skipped:]:
-                    yield TrainKey(picture, epoch, closing, partners)
+                for image in pool[skipped:]:
+                    yield TrainKey(image, epoch, closing, partners)
                 skipped = max(skipped - len(pool), 0)
 
     def layout(self) -> dict[str, int]:
-        """What decides which pictures come first, in words for a message."""
+        """What decides which images come first, in words for a message."""
         return {
             "pictures": self.count,
             "ranks": self.world_size,
@@ -86,14 +86,14 @@ class EpochSampler(Sampler[TrainKey], ABC):
 
     @abstractmethod
     def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
-        """This rank's pictures in their order, cut where those end that are shuffled together.
+        """This rank's images in their order, cut where those end that are shuffled together.
 
         `skipped` says how many of the first will not be read.
         """
 
 
 class TrainSampler(EpochSampler):
-    """Shuffles all pictures; the ranks take turns."""
+    """Shuffles all images; the ranks take turns."""
 
     def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
@@ -102,10 +102,10 @@ class TrainSampler(EpochSampler):
 
 
 class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
-    """Batches of pictures of similar aspect ratio, each picture once over all ranks.
+    """Batches of images of similar aspect ratio, each image once over all ranks.
 
     Where there are fewer batches than ranks, the ranks left over repeat the first one, since
-    Lightning wants work for each; `CocoMetric` counts a picture once.
+    Lightning wants work for each; `CocoMetric` counts an image once.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
         """Set the batches.
 
         Args:
-            sizes: (N, 2) height and width of each picture.
-            batch_size: most pictures of a batch.
-            image_size: longest side of a picture in pixels.
+            sizes: (N, 2) height and width of each image.
+            batch_size: most images of a batch.
+            image_size: longest side of an image in pixels.
             rank: whose batches.
             world_size: number of ranks; they take turns batch by batch.
-            shape: (height, width) of every input; by default that of the batch's pictures.
+            shape: (height, width) of every input; by default that of the batch's images.
         """
         order = np.argsort(sizes[:, 0] / sizes[:, 1], kind="stable")
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

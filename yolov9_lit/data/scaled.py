@@ -1,4 +1,4 @@
-"""Pictures decoded and scaled to the training size."""
+"""Images decoded and scaled to the training size."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.images import REDUCTIONS, decode_image
+from yolov9_lit.data.images import REDUCTIONS, ImageSource, check_size, decode_image
 from yolov9_lit.data.letterbox import resize_longest
-from yolov9_lit.data.pictures import PictureSource, check_size
 
 
-class ScaledPicture(NamedTuple):
-    """A picture scaled to the training size.
+class ScaledImage(NamedTuple):
+    """An image scaled to the training size.
 
     Attributes:
         image: (h, w, 3) uint8 RGB, its longest side the training size.
-        height: of the picture itself, in pixels.
-        width: of the picture itself, in pixels.
+        height: of the image itself, in pixels.
+        width: of the image itself, in pixels.
     """
 
     image: np.ndarray
@@ -27,35 +26,35 @@ class ScaledPicture(NamedTuple):
     width: int
 
 
-ReadScaled = Callable[[int], ScaledPicture]
-"""Gives the scaled picture of an index."""
+ReadScaled = Callable[[int], ScaledImage]
+"""Gives the scaled image of an index."""
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledPictures:
+class ScaledImages:
     """Decodes and scales on each call.
 
-    Pictures at least twice as large as needed are decoded at half, a quarter or an eighth of their
+    Images at least twice as large as needed are decoded at half, a quarter or an eighth of their
     size, which JPEG files allow in a fraction of the time.
 
     Attributes:
-        pictures: of a data set.
+        images: of a data set.
         sizes: (N, 2), their heights and widths as the annotations say.
         image_size: longest side of the result in pixels.
     """
 
-    pictures: PictureSource
+    images: ImageSource
     sizes: np.ndarray
     image_size: int
 
-    def __call__(self, index: int) -> ScaledPicture:
-        """Read a picture.
+    def __call__(self, index: int) -> ScaledImage:
+        """Read an image.
 
         Raises:
-            UnreadablePicture: it is not there, is no readable picture, or has another size than
+            UnreadableImage: it is not there, is no readable image, or has another size than
                 its annotations say.
         """
-        encoded, name = self.pictures.encoded(index), self.pictures.name(index)
+        encoded, name = self.images.encoded(index), self.images.name(index)
         height, width = (int(side) for side in self.sizes[index])
         fits = [r for r in REDUCTIONS if max(height, width) >= r * self.image_size]
         reduction = max(fits, default=1)
@@ -65,4 +64,4 @@ class ScaledPictures:
             image = decode_image(encoded, name)
         if reduction == 1:
             check_size(image, self.sizes[index], name)
-        return ScaledPicture(resize_longest(image, self.image_size, smooth=False), height, width)
+        return ScaledImage(resize_longest(image, self.image_size, smooth=False), height, width)

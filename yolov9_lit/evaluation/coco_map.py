@@ -135,7 +135,7 @@ class CocoMetric(Metric):
         """Add images.
 
         Args:
-            detections: one entry an image, boxes in the original picture's pixels.
+            detections: one entry an image, boxes in the original image's pixels.
             image_ids: the data set's own.
         """
         counts = [len(d.scores) for d in detections]

@@ -6,14 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from yolov9_lit.data.coco_checks import (
+from yolov9_lit.data.coco.checks import (
     is_id,
     is_number,
     usable_annotations,
     usable_categories,
 )
-from yolov9_lit.data.coco_file import load_coco
-from yolov9_lit.data.problems import Problems
+from yolov9_lit.data.coco.file import load_coco
+from yolov9_lit.data.coco.problems import Problems
 
 
 def read_ground_truth(annotation_file: Path) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def read_ground_truth(annotation_file: Path) -> dict[str, Any]:
     content, problems = load_coco(annotation_file), Problems(annotation_file)
     images = [entry for entry in content.images if is_id(entry.get("id"))]
     names = usable_categories(content.categories, problems)
-    pictures = {entry["id"]: entry for entry in images}
-    annotations, _ = usable_annotations(content.annotations, pictures, (), names, problems)
+    by_id = {entry["id"]: entry for entry in images}
+    annotations, _ = usable_annotations(content.annotations, by_id, (), names, problems)
     for i, annotation in enumerate(annotations, start=1):
         annotation["id"] = i
         annotation["iscrowd"] = int(bool(annotation.get("iscrowd")))

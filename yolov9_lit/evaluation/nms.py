@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from yolov9_lit.arguments import whole_number
+from yolov9_lit.checks import whole_number
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Detections
 

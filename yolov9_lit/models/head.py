@@ -65,7 +65,7 @@ class Head(nn.Module):
         return Conv(in_channels, out_channels, 3)
 
     def _init_biases(self) -> None:
-        """Start from about five objects in a picture of 640 x 640."""
+        """Start from about five objects in an image of 640 x 640."""
         for box, cls, stride in zip(self.box, self.cls, STRIDES, strict=True):
             objects = 5 / self.num_classes / (640 / stride) ** 2
             nn.init.constant_(box.get_parameter("2.bias"), 1.0)

@@ -1,6 +1,6 @@
 """PlainNet, ResNet and CSPNet backbones of chosen depth (YOLOv9 paper, section 5.5, figure 6).
 
-The paper sends a picture through each of them with random weights, 50 to 200 layers deep, and shows
+The paper sends an image through each of them with random weights, 50 to 200 layers deep, and shows
 what is left of it. They have GELAN's levels and widths, so they also fit every neck and PGI branch:
 a detector with one of them differs from GELAN in its backbone alone.
 

@@ -1,1 +1,1 @@
-"""What turns models and runs into tables and pictures."""
+"""What turns models and runs into tables and images."""

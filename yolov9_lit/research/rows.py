@@ -11,9 +11,9 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from yolov9_lit.configs import build
+from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.research.cost import DetectorCost, detector_cost
+from yolov9_lit.models.cost import DetectorCost, detector_cost
 
 
 class RowCost(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import whole
+from yolov9_lit.files import atomic_write
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -26,7 +26,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            with whole(path) as part, part.open("wb") as file:
+            with atomic_write(path) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
         except RuntimeError as error:  # Torch's own, of what the disk has answered.
             if isinstance(error.__context__, OSError):

@@ -11,12 +11,12 @@ from torch import Tensor
 from yolov9_lit.data.letterbox import restore_boxes
 from yolov9_lit.evaluation.coco_map import CocoMetric, CocoResult
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.interop.pictures import PicturePredictor
+from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
 
 
 class EvaluationModule(L.LightningModule, ABC):
-    """Measures what a subclass's `find` finds in a data set."""
+    """Measures what a subclass's `detect` finds in a data set."""
 
     def __init__(self, nms: NMSSettings, test_metric: CocoMetric) -> None:
         """Join the parts.
@@ -36,14 +36,14 @@ class EvaluationModule(L.LightningModule, ABC):
         self.found: list[dict[str, Any]] = []
 
     @abstractmethod
-    def find(self, images: Tensor) -> list[Detections]:
+    def detect(self, images: Tensor) -> list[Detections]:
         """Detections in images (B, C, H, W) uint8 or float, in input pixels."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
         """Detect and measure; callbacks find the "detections" in the outputs."""
-        if not batch.infos:  # None of its pictures could be read.
+        if not batch.infos:  # None of its images could be read.
             return {"detections": []}
-        detections = restored(self.find(batch.images), batch)
+        detections = restored(self.detect(batch.images), batch)
         self.test_metric.update(detections, [info.image_id for info in batch.infos])
         return {"detections": detections}
 
@@ -68,19 +68,19 @@ class PredictorEvaluation(EvaluationModule):
     """Measures a checkpoint's detector, or an exported file."""
 
     def __init__(
-        self, predictor: PicturePredictor, nms: NMSSettings, test_metric: CocoMetric
+        self, predictor: ImagePredictor, nms: NMSSettings, test_metric: CocoMetric
     ) -> None:
         """Join the parts; see `EvaluationModule`."""
         super().__init__(nms, test_metric)
         self.predictor = predictor
 
-    def find(self, images: Tensor) -> list[Detections]:
+    def detect(self, images: Tensor) -> list[Detections]:
         """Detect."""
-        return self.predictor.find(images, self.nms)
+        return self.predictor.detect(images, self.nms)
 
 
 def restored(found: list[Detections], batch: Batch) -> list[Detections]:
-    """Detections of a batch in the original pictures' pixels."""
+    """Detections of a batch in the original images' pixels."""
     return [
         detections._replace(boxes=restore_boxes(detections.boxes, info))
         for detections, info in zip(found, batch.infos, strict=True)

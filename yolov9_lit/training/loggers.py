@@ -15,7 +15,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from yolov9_lit.files import whole
+from yolov9_lit.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class _ContinuingWriter(ExperimentWriter):
 
     def _write_whole(self, rows: list[dict[str, Any]], fieldnames: list[str]) -> None:
         """Replace the file; a kill leaves the old or the new one."""
-        with whole(self.metrics_file_path) as part, part.open("w", newline="") as file:
+        with atomic_write(self.metrics_file_path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
@@ -99,7 +99,7 @@ def _run_id(folder: Path) -> str:
     path = folder / "wandb_id.txt"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(uuid4().hex[:16])
     return path.read_text()
 

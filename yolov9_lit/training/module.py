@@ -16,10 +16,10 @@ from torch.optim import Optimizer
 
 from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
-from yolov9_lit.interop.pictures import unit_range
+from yolov9_lit.inference.images import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
+from yolov9_lit.models.cost import DetectorCost, detector_cost
 from yolov9_lit.models.detector import Detector
-from yolov9_lit.research.cost import DetectorCost, detector_cost
 from yolov9_lit.structures import Batch, Detections, Prediction
 from yolov9_lit.training.evaluation import EvaluationModule, restored
 from yolov9_lit.training.means import EpochMeans
@@ -53,7 +53,7 @@ class DetectionModule(EvaluationModule):
             nms: of the evaluation.
             val_metric: measures validation.
             test_metric: measures the test.
-            card: what a checkpoint tells of itself, to be built again; see `interop.card`.
+            card: what a checkpoint tells of itself, to be built again; see `weights.card`.
         """
         super().__init__(nms, test_metric)
         self.detector = detector
@@ -77,7 +77,7 @@ class DetectionModule(EvaluationModule):
         """Raw outputs of all branches for uint8 (0..255) or float (0..1) images (B, C, H, W)."""
         return self.detector(unit_range(images))
 
-    def find(self, images: Tensor) -> list[Detections]:
+    def detect(self, images: Tensor) -> list[Detections]:
         """Detections of the main branch, one an image, in input pixels."""
         return self._suppressed(self(images))
 
@@ -111,7 +111,7 @@ class DetectionModule(EvaluationModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Losses of all branches and the main branch's detections."""
-        if not batch.infos:  # None of its pictures could be read.
+        if not batch.infos:  # None of its images could be read.
             return
         prediction = self(batch.images)
         losses = self._named("val", self.loss(prediction, batch.targets))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from yolov9_lit.research.report.labels import spread
+from yolov9_lit.reporting.labels import spread
 from yolov9_lit.research.report.write import write_report
 
 PAPER = {"table": "table2", "params": 6.2, "gflops": 23.5, "ap": 44.8}

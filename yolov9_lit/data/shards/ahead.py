@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from yolov9_lit.data.shards.pictures import ShardPictures
+from yolov9_lit.data.shards.images import ShardImages
 
 _THREADS = 2
 
@@ -16,9 +16,9 @@ class FetchAhead:
     What cannot be fetched is left to the process that reads it, which tells the user.
     """
 
-    def __init__(self, pictures: ShardPictures) -> None:
+    def __init__(self, images: ShardImages) -> None:
         """Set the shards; threads begin with the first announcement."""
-        self.pictures = pictures
+        self.images = images
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch-ahead")
         self._pending: list[Future] = []
 
@@ -26,5 +26,5 @@ class FetchAhead:
         """Fetch shards; those announced before and not yet begun are given up."""
         for future in self._pending:
             future.cancel()
-        names = [self.pictures.shards[s] for s in shards]
-        self._pending = [self._threads.submit(self.pictures.files.local, name) for name in names]
+        names = [self.images.shards[s] for s in shards]
+        self._pending = [self._threads.submit(self.images.files.local, name) for name in names]

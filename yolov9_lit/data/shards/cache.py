@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from yolov9_lit.files import remove_parts, whole
+from yolov9_lit.files import atomic_write, remove_parts
 
 _RESERVED = ".reserved"  # Its content is the size of a shard that is being fetched.
 _LOCK = ".lock"
@@ -46,7 +46,7 @@ class ShardCache:
             if not _touched(target):
                 reserved = self._reserve(target, size)
                 try:
-                    with whole(target) as part:
+                    with atomic_write(target) as part:
                         fetch(part)
                 finally:
                     reserved.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from yolov9_lit.data.coco_layout import find_splits
+from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError
 
@@ -20,7 +20,7 @@ def run(values: Mapping[str, str]) -> None:
 
     Args:
         values: "out", and either "root" or "annotations" and "images"; optionally "shard_mb", the
-            size of a shard in megabytes, and "seed" of the pictures' order.
+            size of a shard in megabytes, and "seed" of the images' order.
 
     Raises:
         UserError: the data set cannot be read, or the shards cannot be written.
@@ -29,13 +29,13 @@ def run(values: Mapping[str, str]) -> None:
     table = Table("shards of", "pictures", "boxes", "shards", "MB", "left out")
     for (file, images), out in _splits(values).items():
         report = write_shards(file, images, out, shard_bytes=megabytes * 10**6, seed=seed)
-        counts = (report.pictures, report.boxes, report.shards, report.bytes // 10**6)
+        counts = (report.images, report.boxes, report.shards, report.bytes // 10**6)
         table.add_row(str(out), *(f"{count:,}" for count in (*counts, report.left_out)))
     Console().print(table)
 
 
 def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
-    """The output folder of each annotation file with its folder of pictures."""
+    """The output folder of each annotation file with its folder of images."""
     out = Path(values["out"]).expanduser()
     if {"root", "annotations", "images"} & set(values) == {"annotations", "images"}:
         return {(Path(values["annotations"]), Path(values["images"])): out}

@@ -1,7 +1,7 @@
 """The annotations of a folder of shards as arrays that are mapped into memory.
 
 Only the parts that are used are in memory, and the processes of a machine share them: it makes no
-difference how many pictures there are.
+difference how many images there are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.pictures import PictureSource
+from yolov9_lit.data.images import ImageSource
 from yolov9_lit.data.polygons import FlatPolygons
 
 _POLYGONS = tuple(field.name for field in fields(FlatPolygons))
@@ -22,7 +22,7 @@ _OWN = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
 
 
 class Members(NamedTuple):
-    """Where the N pictures lie in their shards.
+    """Where the N images lie in their shards.
 
     Attributes:
         starts: (N,) int64, first byte in the shard.
@@ -57,7 +57,7 @@ def map_index(
     local: Callable[[str], Path],
     path: Path,
     categories: tuple[Category, ...],
-    source: Callable[[Members], PictureSource],
+    source: Callable[[Members], ImageSource],
     faults: Mapping[str, int],
 ) -> Annotations:
     """Maps the arrays into memory.
@@ -66,14 +66,14 @@ def map_index(
         local: gives the local file of a name.
         path: annotation file that they come from.
         categories: sorted by id.
-        source: makes the pictures' source of where they lie.
+        source: makes the images' source of where they lie.
         faults: of the data set that they were made from, by kind.
     """
     arrays = {name: _map(local(file)) for name, file in index_files().items()}
     own: dict[str, Any] = {name: arrays[name] for name in _OWN}
     return Annotations(
         path=path,
-        pictures=source(Members(*(arrays[name] for name in Members._fields))),
+        images=source(Members(*(arrays[name] for name in Members._fields))),
         categories=categories,
         polygons=FlatPolygons(*(arrays[name] for name in _POLYGONS)),
         faults=faults,

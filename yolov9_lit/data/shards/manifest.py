@@ -38,7 +38,7 @@ class Manifest:
     Attributes:
         plan: what the shards were made from and how.
         categories: sorted by id.
-        shards: number of pictures of each shard by its file's name, in the order of the pictures.
+        shards: number of images of each shard by its file's name, in the order of the images.
         files: length and checksum of each file by its name, shards included.
         faults: how many of each kind the data set had that the shards were made from.
     """

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.shards.cache import ShardCache
 from yolov9_lit.data.shards.files import LocalFiles, RemoteFiles, ShardFiles, read_manifest
+from yolov9_lit.data.shards.images import ShardImages
 from yolov9_lit.data.shards.index import map_index
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, Manifest
-from yolov9_lit.data.shards.pictures import ShardPictures
 from yolov9_lit.errors import UserError
 
 
 class Shards(NamedTuple):
-    """A split in shards: its table of contents, its files, and its pictures and objects."""
+    """A split in shards: its table of contents, its files, and its images and objects."""
 
     manifest: Manifest
     files: ShardFiles
@@ -50,7 +50,7 @@ def open_shards(place: str, cache: ShardCache) -> Shards:
         files.local,
         Path(files.where(ANNOTATIONS)),
         manifest.categories,
-        partial(ShardPictures, files, names, counts),
+        partial(ShardImages, files, names, counts),
         manifest.faults,
     )
     return Shards(manifest, files, annotations)

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolov9_lit.data.shards.index import Members
-from yolov9_lit.files import whole
+from yolov9_lit.files import atomic_write
 
 
 class Member(NamedTuple):
-    """A picture to write.
+    """An image to write.
 
     Attributes:
         key: name of its two members, without ending.
-        ending: of the picture's file, ".jpg".
+        ending: of the image's file, ".jpg".
         encoded: the file's content.
         record: its COCO entries, for the JSON member.
     """
@@ -34,14 +34,14 @@ class Member(NamedTuple):
 
 def write_shard(path: Path, members: Iterable[Member]) -> None:
     """Writes a shard, whole or not at all."""
-    with whole(path) as part, tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
+    with atomic_write(path) as part, tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
         for member in members:
             _add(tar, member.key + member.ending, member.encoded)
             _add(tar, f"{member.key}.json", json.dumps(member.record).encode())
 
 
 def read_members(path: Path) -> Members:
-    """Finds the pictures of a shard and reads them for their checksums."""
+    """Finds the images of a shard and reads them for their checksums."""
     places, checksums = [], []
     with tarfile.open(path) as tar, path.open("rb") as file:
         for entry in tar:

@@ -1,4 +1,4 @@
-"""Shuffling shards: a few at a time are read, whatever the number of pictures."""
+"""Shuffling shards: a few at a time are read, whatever the number of images."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Window(NamedTuple):
 
     Attributes:
         shards: their numbers.
-        pictures: all pictures in them.
-        share: positions of `pictures` that this rank trains on.
+        images: all images in them.
+        share: positions of `images` that this rank trains on.
     """
 
     shards: Sequence[int]
-    pictures: Spans
+    images: Spans
     share: range
 
 
 class WindowSampler(EpochSampler):
-    """Shuffles the shards, then the pictures within a window of some shards.
+    """Shuffles the shards, then the images within a window of some shards.
 
     Each rank has an equal stretch of the shuffled shards, so it reads its share of the data and,
-    at the stretch's ends, two shards that it has in common with its neighbours. Pictures are mixed
+    at the stretch's ends, two shards that it has in common with its neighbours. Images are mixed
     with others of their window alone.
     """
 
@@ -67,13 +67,13 @@ class WindowSampler(EpochSampler):
         """Set the shares.
 
         Args:
-            firsts: (S + 1,) index of each shard's first picture, and the number of pictures.
+            firsts: (S + 1,) index of each shard's first image, and the number of images.
             window: most shards of a window.
             seed: of the shuffling.
             closing_from_epoch: first epoch without the transforms that close; None for never.
             rank: whose share.
             world_size: number of ranks.
-            pool: number of pictures that are mixed with each other; None for all of a window.
+            pool: number of images that are mixed with each other; None for all of a window.
             announce: is told the shards of a window when the one before it begins.
         """
         super().__init__(int(firsts[-1]), seed, closing_from_epoch, rank, world_size, pool)
@@ -92,7 +92,7 @@ class WindowSampler(EpochSampler):
             order = rng.permutation(window.share)
             if skipped < len(order) and self.announce and number + 1 < len(windows):
                 self.announce(windows[number + 1].shards)
-            yield [window.pictures[position] for position in order.tolist()]
+            yield [window.images[position] for position in order.tolist()]
             skipped = max(skipped - len(order), 0)
 
     def _windows(self, shards: np.ndarray) -> list[Window]:
@@ -105,8 +105,8 @@ class WindowSampler(EpochSampler):
         windows = []
         for part in np.array_split(own, math.ceil(len(own) / self.window)):
             numbers = [int(shards[k]) for k in part]
-            pictures = Spans(range(*map(int, self.firsts[s : s + 2])) for s in numbers)
-            before = int(ends[part[-1]]) - len(pictures)
-            share = range(max(begin - before, 0), min(end - before, len(pictures)))
-            windows.append(Window(numbers, pictures, share))
+            images = Spans(range(*map(int, self.firsts[s : s + 2])) for s in numbers)
+            before = int(ends[part[-1]]) - len(images)
+            share = range(max(begin - before, 0), min(end - before, len(images)))
+            windows.append(Window(numbers, images, share))
         return windows

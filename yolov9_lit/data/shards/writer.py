@@ -14,13 +14,13 @@ import numpy as np
 from rich.progress import track
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco import flat_annotations
-from yolov9_lit.data.coco_file import CocoContent, Entry, load_coco
-from yolov9_lit.data.coco_usable import usable_content
-from yolov9_lit.data.problems import Problems
+from yolov9_lit.data.coco.file import CocoContent, Entry, load_coco
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.reader import flat_annotations
+from yolov9_lit.data.coco.usable import usable_content
+from yolov9_lit.data.shards.images import member_key
 from yolov9_lit.data.shards.index import Members, write_index
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
-from yolov9_lit.data.shards.pictures import member_key
 from yolov9_lit.data.shards.tar import Member, read_members, write_shard
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
@@ -29,9 +29,9 @@ _PLAN = "plan.json"
 
 
 class ShardReport(NamedTuple):
-    """What is in a folder of shards, crowds not counted; `left_out` are pictures of no use."""
+    """What is in a folder of shards, crowds not counted; `left_out` are images of no use."""
 
-    pictures: int
+    images: int
     boxes: int
     shards: int
     bytes: int
@@ -51,7 +51,7 @@ def write_shards(
         annotation_file: in COCO format.
         image_dir: folder that its names start from.
         out: folder to make.
-        shard_bytes: least size of the pictures of a shard, the last one excepted.
+        shard_bytes: least size of the images of a shard, the last one excepted.
         seed: of the order.
 
     Raises:
@@ -116,15 +116,15 @@ def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, A
 def _shuffled(
     content: CocoContent, path: Path, image_dir: Path, seed: int
 ) -> tuple[dict[str, list[Entry]], Annotations]:
-    """What is usable of a COCO-format file, its pictures in random order; warns of the rest."""
+    """What is usable of a COCO-format file, its images in random order; warns of the rest."""
     order = np.random.default_rng(seed).permutation(len(content.images))
     content = content._replace(images=[content.images[i] for i in order])
     problems = Problems(path)
     usable = usable_content(content, path, image_dir, problems)
     annotations = flat_annotations(usable, path, image_dir, problems)
-    problems.settle(strict=False)
+    problems.raise_or_warn(strict=False)
     categories = [{"id": i, "name": name} for i, name in usable.names.items()]
-    lists = {"images": [*usable.pictures.values()], "annotations": usable.entries}
+    lists = {"images": [*usable.images.values()], "annotations": usable.entries}
     return {**lists, "categories": categories}, annotations
 
 
@@ -136,7 +136,7 @@ def _size(path: Path) -> int:
 
 
 def _records(content: dict[str, list[Entry]]) -> dict[int, dict[str, Any]]:
-    """The JSON member of each picture by its id."""
+    """The JSON member of each image by its id."""
     objects = defaultdict(list)
     for annotation in content["annotations"]:
         objects[annotation["image_id"]].append(annotation)
@@ -147,9 +147,9 @@ def _records(content: dict[str, list[Entry]]) -> dict[int, dict[str, Any]]:
 
 
 def _spans(annotations: Annotations, shard_bytes: int) -> list[range]:
-    """The pictures of each shard."""
+    """The images of each shard."""
     count = len(annotations)
-    sizes = [_size(Path(annotations.pictures.name(i))) for i in range(count)]
+    sizes = [_size(Path(annotations.images.name(i))) for i in range(count)]
     before = np.cumsum([0, *sizes[:-1]])
     firsts = np.unique(before // shard_bytes, return_index=True)[1]
     return [range(a, b) for a, b in zip(firsts, [*firsts[1:], count], strict=True)]
@@ -159,15 +159,15 @@ def _members(
     annotations: Annotations, span: range, records: dict[int, dict[str, Any]]
 ) -> Iterator[Member]:
     for index in span:
-        ending = Path(annotations.pictures.name(index)).suffix.lower() or ".jpg"
+        ending = Path(annotations.images.name(index)).suffix.lower() or ".jpg"
         record = records[int(annotations.image_ids[index])]
-        yield Member(member_key(index), ending, annotations.pictures.encoded(index), record)
+        yield Member(member_key(index), ending, annotations.images.encoded(index), record)
 
 
 def _report(out: Path) -> ShardReport:
     manifest = Manifest.parse((out / MANIFEST).read_bytes(), str(out))
     return ShardReport(
-        pictures=sum(manifest.shards.values()),
+        images=sum(manifest.shards.values()),
         boxes=int((~np.load(out / "index" / "crowd.npy")).sum()),
         shards=len(manifest.shards),
         bytes=sum(manifest.files[name].bytes for name in manifest.shards),

@@ -13,9 +13,9 @@ from yolov9_lit.data.sample import Sample, clipped
 
 
 class RandomAffine:
-    """Warps a picture of any size into a square of the training size.
+    """Warps an image of any size into a square of the training size.
 
-    The picture's centre goes to a random place near the square's. Objects that lose most of their
+    The image's centre goes to a random place near the square's. Objects that lose most of their
     area, or become tiny or thin, are dropped: less than 2 pixels wide or high, less than 10 % of
     the area left (1 % where all objects have outlines), more than 100 times as long as wide.
     """
@@ -46,7 +46,7 @@ class RandomAffine:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """(h, w) picture -> (size, size)."""
+        """(h, w) image -> (size, size)."""
         size = self.image_size
         matrix, factor = self.draw(sample.image.shape[:2], rng)
         image = cv2.warpAffine(
@@ -86,7 +86,7 @@ class RandomAffine:
         return after.with_objects(boxes, after.labels, polygons).keep(keep)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """A warp of a picture (height, width): a (2, 3) matrix in pixels and its scale factor."""
+        """A warp of an image (height, width): a (2, 3) matrix in pixels and its scale factor."""
         height, width = shape
         factor = rng.uniform(1 - self.scale, 1 + self.scale)
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))

@@ -13,7 +13,7 @@ from yolov9_lit.data.sample import Sample
 
 
 class Albumentations:
-    """Applies albumentations transforms to picture and boxes.
+    """Applies albumentations transforms to image and boxes.
 
     Colour transforms leave boxes and outlines as they are. After a spatial one, nested or not,
     objects go on with their boxes alone, so put those behind `CopyPaste` and `RandomAffine`.
@@ -28,7 +28,7 @@ class Albumentations:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """The transforms may change the size; a picture one pixel high or wide stays as it is."""
+        """The transforms may change the size; an image one pixel high or wide stays as it is."""
         if min(sample.image.shape[:2]) == 1:
             return sample  # They take it for one of fewer axes, and lose its channels.
         self.compose.set_random_seed(int(rng.integers(2**31)))

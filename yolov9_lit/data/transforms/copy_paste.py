@@ -1,4 +1,4 @@
-"""Simple copy-paste (arXiv 2012.07177), within one picture, from polygons."""
+"""Simple copy-paste (arXiv 2012.07177), within one image, from polygons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_COVERED = 0.3
 class CopyPaste:
     """Pastes mirrored copies of some objects where they hide little of the others.
 
-    A copy lands at its object's mirror image about the picture's vertical axis, and only if it
+    A copy lands at its object's mirror image about the image's vertical axis, and only if it
     covers less than 30 % of every box that is there. Objects without polygons are not copied.
     """
 
@@ -58,7 +58,7 @@ class CopyPaste:
 
 
 def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
-    """The sample with mirrored copies of the objects `rows` behind its own; same picture."""
+    """The sample with mirrored copies of the objects `rows` behind its own; same image."""
     width = sample.image.shape[1]
     polygons = sample.polygons.take(rows)
     x, y = polygons.points.T

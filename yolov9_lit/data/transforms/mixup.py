@@ -29,7 +29,7 @@ class MixUp:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """Same size; both pictures must have it."""
+        """Same size; both images must have it."""
         if rng.random() >= self.p:
             return sample
         other = another()

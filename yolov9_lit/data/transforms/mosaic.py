@@ -1,4 +1,4 @@
-"""Mosaic: four pictures around a random point (YOLOv4, arXiv 2004.10934)."""
+"""Mosaic: four images around a random point (YOLOv4, arXiv 2004.10934)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yolov9_lit.data.sample import Sample, clipped, moved
 
 
 class Tile(NamedTuple):
-    """A piece of a picture on a canvas: (h, w, 3) uint8, its corner at (left, top)."""
+    """A piece of an image on a canvas: (h, w, 3) uint8, its corner at (left, top)."""
 
     image: np.ndarray
     left: int
@@ -24,7 +24,7 @@ class Scene(NamedTuple):
     """A mosaic before it is drawn.
 
     Attributes:
-        tiles: what is seen of the pictures; they lie side by side.
+        tiles: what is seen of the images; they lie side by side.
         objects: K objects on a blank canvas.
         owners: (K,) int64, the tile that shows an object.
     """
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
 class Mosaic:
     """Puts the sample and three others on a canvas of twice the size, grey where nothing lies.
 
-    The pictures meet in a point drawn uniformly from the canvas's middle half. A following
+    The images meet in a point drawn uniformly from the canvas's middle half. A following
     `RandomAffine` cuts the canvas to the training size.
     """
 
@@ -56,7 +56,7 @@ class Mosaic:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """(h, w) picture -> (2 x size, 2 x size) canvas."""
+        """(h, w) image -> (2 x size, 2 x size) canvas."""
         scene = self.arrange(sample, rng, another)
         if scene is None:
             return sample
@@ -68,7 +68,7 @@ class Mosaic:
     def arrange(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Scene | None:
-        """Draw the pictures and their places; None where the sample is to stay alone."""
+        """Draw the images and their places; None where the sample is to stay alone."""
         if rng.random() >= self.p:
             return None
         side = 2 * self.image_size
@@ -92,6 +92,6 @@ class Mosaic:
 
 
 def _visible(image: np.ndarray, left: int, top: int, side: int) -> Tile:
-    """The part of a picture that lies on the canvas, a view."""
+    """The part of an image that lies on the canvas, a view."""
     x, y = max(left, 0), max(top, 0)
     return Tile(image[y - top : max(side - top, 0), x - left : max(side - left, 0)], x, y)

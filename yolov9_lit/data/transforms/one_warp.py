@@ -36,7 +36,7 @@ class OneWarp:
     def __call__(
         self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
     ) -> Sample:
-        """(h, w) picture -> (size, size)."""
+        """(h, w) image -> (size, size)."""
         scene = self.mosaic.arrange(sample, rng, another)
         if scene is None:
             return self.affine(self.copy_paste(sample, rng, another), rng, another)

@@ -1,4 +1,4 @@
-"""Runs the augmentations in order and gives those that mix pictures their partners."""
+"""Runs the augmentations in order and gives those that mix images their partners."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Transform(Protocol):
 
 
 class Augmentation:
-    """A list of transforms on pictures scaled to the training size."""
+    """A list of transforms on images scaled to the training size."""
 
     def __init__(self, transforms: Sequence[Transform] = ()) -> None:
         """Set the order."""
@@ -90,7 +90,7 @@ def resize_sample(sample: Sample, image_size: int) -> Sample:
 
 
 def scaled_objects(sample: Sample, height: int, width: int) -> Sample:
-    """The sample with its objects scaled to its picture from one of (height, width) pixels."""
+    """The sample with its objects scaled to its image from one of (height, width) pixels."""
     h, w = sample.image.shape[:2]
     if (h, w) == (height, width):
         return sample

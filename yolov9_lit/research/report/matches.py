@@ -1,8 +1,8 @@
 """COCO's AP on resampled images: match once, accumulate many times.
 
-Which detection is a true positive depends on its own picture only. So pycocotools matches every
-picture once, and a resample of the pictures (each drawn w times) gives its AP by weighting them:
-the same as evaluating a data set in which each picture is there w times.
+Which detection is a true positive depends on its own image only. So pycocotools matches every
+image once, and a resample of the images (each drawn w times) gives its AP by weighting them:
+the same as evaluating a data set in which each image is there w times.
 """
 
 from __future__ import annotations

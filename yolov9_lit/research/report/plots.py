@@ -13,26 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from yolov9_lit.research.report.labels import FONT, Label, place_labels, spread_labels
+from yolov9_lit.reporting.labels import FONT, Label, place_labels, spread_labels
+from yolov9_lit.reporting.plot import COLORS, Plot
 from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.statistics import Pooled
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#3A3A3A", "#56A0D3", "#A6321F")
-"""After Okabe and Ito: told apart with colour-blind eyes, dark enough for text on white."""
-
 STYLES = ("-", "--", ":", "-.")
-
-
-class Plot(NamedTuple):
-    """A picture that was written.
-
-    Attributes:
-        path: of the PNG.
-        caption: what it shows.
-    """
-
-    path: Path
-    caption: str
 
 
 class Axis(NamedTuple):
@@ -66,7 +52,7 @@ class Point(NamedTuple):
 
     @property
     def reach(self) -> tuple[float, float]:
-        """What the picture must hold: of two seeds (t = 12.7) their spread, not their interval."""
+        """What the image must hold: of two seeds (t = 12.7) their spread, not their interval."""
         if self.ap.n > 2:
             return self.ap.low, self.ap.high
         spread = self.ap.sd if self.ap.n == 2 else 0.0
@@ -81,7 +67,7 @@ COSTS = (
 
 
 def draw_plots(rows: Sequence[Row], folder: Path) -> list[Plot]:
-    """Write what can be drawn: a cost of which nothing is known gives no picture."""
+    """Write what can be drawn: a cost of which nothing is known gives no image."""
     drawn = [draw_cost(rows, axis, folder / f"{axis.file}.png") for axis in COSTS]
     return [plot for plot in (*drawn, draw_curves(rows, folder / "curves.png")) if plot]
 
@@ -116,7 +102,7 @@ def _cost_caption(axis: Axis, points: Sequence[Point]) -> str:
     if any(p.ap.n == 1 for p in points):
         caption += "; hollow: one seed"
     if any(p.ap.n == 2 for p in points):
-        caption += "; bars of two seeds may leave the picture"
+        caption += "; bars of two seeds may leave the image"
     return f"{caption}. Points of one cost stand side by side."
 
 

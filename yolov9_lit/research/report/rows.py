@@ -38,7 +38,7 @@ class Row:
 
     @property
     def short_label(self) -> str:
-        """Shorter, for pictures: words that name themselves stand alone."""
+        """Shorter, for images: words that name themselves stand alone."""
         return short_label(self.settings)
 
     def pooled(self, figure: str) -> Pooled:

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from yolov9_lit.identity import NOT_THE_EXPERIMENT
 from yolov9_lit.research.report.runs import Run
+from yolov9_lit.runs.identity import NOT_THE_EXPERIMENT
 
 NOT_A_SETTING = (
     *NOT_THE_EXPERIMENT,

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolov9_lit.reporting.page import make_page
+from yolov9_lit.reporting.plot import Plot
+from yolov9_lit.reporting.render import latex, markdown
+from yolov9_lit.reporting.table import Table
 from yolov9_lit.research.report.compare import compare
 from yolov9_lit.research.report.frame import result_frame
-from yolov9_lit.research.report.page import make_page
-from yolov9_lit.research.report.plots import Plot, draw_plots
-from yolov9_lit.research.report.render import latex, markdown
+from yolov9_lit.research.report.plots import draw_plots
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
-from yolov9_lit.research.report.tables import Table, figure_table, left_table, result_table
+from yolov9_lit.research.report.tables import figure_table, left_table, result_table
 
 
 @dataclass(frozen=True)
@@ -86,5 +88,5 @@ def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:
 
 
 def _markdown(title: str, subtitle: str, tables: Sequence[Table], plots: Sequence[Plot]) -> str:
-    pictures = [f"![{plot.caption}]({plot.path.name})\n" for plot in plots]
-    return "\n".join([f"# {title}\n", f"{subtitle}\n", *map(markdown, tables), *pictures])
+    images = [f"![{plot.caption}]({plot.path.name})\n" for plot in plots]
+    return "\n".join([f"# {title}\n", f"{subtitle}\n", *map(markdown, tables), *images])

@@ -6,8 +6,7 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from yolov9_lit.research.cost import IMAGE_SIZE
-from yolov9_lit.research.tables import cost_table
+from yolov9_lit.models.cost import IMAGE_SIZE, cost_table
 from yolov9_lit.training.module import DetectionModule
 
 

@@ -1,4 +1,4 @@
-"""Tells of the pictures that workers could not use: they come with the batches to this process."""
+"""Tells of the images that workers could not use: they come with the batches to this process."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import torch.distributed as dist
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from yolov9_lit.data.problems import Problems
-from yolov9_lit.structures import Batch, SkippedPicture
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.structures import Batch, SkippedImage
 
 log = logging.getLogger(__name__)
 
+STATE = "SkippedPictures"
+"""The key of what a checkpoint keeps; images were pictures once."""
 
-class SkippedPictures(L.Callback):
-    """At an epoch's end warns once of each fault's new pictures, or, strict, raises an error.
 
-    Training draws other pictures in their place; evaluation's figures are those of the others.
+class SkippedImages(L.Callback):
+    """At an epoch's end warns once of each fault's new images, or, strict, raises an error.
+
+    Training draws other images in their place; evaluation's figures are those of the others.
     """
 
     def __init__(self, source: str, *, strict: bool = False) -> None:
@@ -28,12 +31,12 @@ class SkippedPictures(L.Callback):
 
         Args:
             source: name of the data set.
-            strict: make any such picture an error, at the end of the epoch: it lists all.
+            strict: make any such image an error, at the end of the epoch: it lists all.
         """
         self.source = source
         self.strict = strict
-        self.by_split: dict[str, dict[int, SkippedPicture]] = {"train": {}, "val": {}, "test": {}}
-        self._told: set[SkippedPicture] = set()
+        self.by_split: dict[str, dict[int, SkippedImage]] = {"train": {}, "val": {}, "test": {}}
+        self._told: set[SkippedImage] = set()
 
     def on_train_batch_end(
         self,
@@ -73,35 +76,35 @@ class SkippedPictures(L.Callback):
         """Keep what was skipped and told, in plain tuples."""
         self._share()
         by_split = {s: [tuple(p) for p in found.values()] for s, found in self.by_split.items()}
-        told = [tuple(picture) for picture in self._told]
-        checkpoint[type(self).__name__] = {"by_split": by_split, "told": told}
+        told = [tuple(image) for image in self._told]
+        checkpoint[STATE] = {"by_split": by_split, "told": told}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Go on with it in a resumed training; an evaluation counts its own."""
-        if trainer.state.fn == TrainerFn.FITTING and (kept := checkpoint.get(type(self).__name__)):
+        if trainer.state.fn == TrainerFn.FITTING and (kept := checkpoint.get(STATE)):
             for split, found in kept["by_split"].items():
-                self.by_split[split].update({p[0]: SkippedPicture(*p) for p in found})
-            self._told.update(SkippedPicture(*p) for p in kept["told"])
+                self.by_split[split].update({p[0]: SkippedImage(*p) for p in found})
+            self._told.update(SkippedImage(*p) for p in kept["told"])
 
     def _note(self, split: str, batch: Batch) -> None:
-        self.by_split[split].update({skipped.picture: skipped for skipped in batch.skipped})
+        self.by_split[split].update({skipped.image: skipped for skipped in batch.skipped})
 
     def _share(self) -> None:
         """A collective operation: every rank learns what the others skipped."""
         for others in _of_all_ranks(self.by_split):
-            for split, pictures in others.items():
-                self.by_split[split].update(pictures)
+            for split, images in others.items():
+                self.by_split[split].update(images)
 
     def _tell(self) -> None:
         self._share()
-        every = {picture for split in self.by_split.values() for picture in split.values()}
+        every = {image for split in self.by_split.values() for image in split.values()}
         problems = Problems(self.source)
-        for picture in sorted(every - self._told):
-            problems.add(f"pictures are skipped, each of which {picture.fault}", picture.name)
+        for image in sorted(every - self._told):
+            problems.add(f"images are skipped, each of which {image.fault}", image.name)
         self._told |= every
-        problems.settle(strict=self.strict)
+        problems.raise_or_warn(strict=self.strict)
 
 
 @rank_zero_only
@@ -110,7 +113,7 @@ def log_used(split: str, used: Mapping[str, Any]) -> None:
     words = {"train": "Trained on", "val": "Validated on", "test": "Tested on"}[split]
     faults = "; ".join(f"{count:,} {kind}" for kind, count in used["faults"].items())
     log.info(
-        "%s %s pictures with %s boxes; %s",
+        "%s %s images with %s boxes; %s",
         words,
         f"{used['pictures']:,}",
         f"{used['boxes']:,}",

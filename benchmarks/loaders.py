@@ -1,0 +1,149 @@
+"""The training loaders that are measured: this project's, Ultralytics', the published one.
+
+All give batches of augmented images in this very process. The others come through their public
+classes, with the paper's augmentation and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from benchmarks.layout import Layout
+from yolov9_lit.building import build
+from yolov9_lit.errors import UserError
+
+PAPER = {
+    "hsv_h": 0.015,
+    "hsv_s": 0.7,
+    "hsv_v": 0.4,
+    "degrees": 0.0,
+    "translate": 0.1,
+    "scale": 0.9,
+    "shear": 0.0,
+    "perspective": 0.0,
+    "flipud": 0.0,
+    "fliplr": 0.5,
+    "mosaic": 1.0,
+    "mixup": 0.15,
+    "copy_paste": 0.3,
+}
+"""The paper's augmentation in the words that the others share; ours is conf/augment/paper.yaml."""
+
+Batches = Iterable[Any]
+
+
+class Loader(NamedTuple):
+    """A training loader.
+
+    Attributes:
+        name: whose, and its version.
+        start: makes it for a data set, with all images in memory or not, and gives its batches.
+    """
+
+    name: str
+    start: Callable[[Layout, bool], Batches]
+
+
+def find_loaders(data: DictConfig, published: str | None) -> list[Loader]:
+    """This project's loader, and the others where they are.
+
+    Args:
+        data: config of this project's data module.
+        published: folder of a clone of the published repository; None to leave it out.
+    """
+    loaders = [Loader("yolov9_lit", partial(ours, data))]
+    if importlib.util.find_spec("ultralytics"):
+        os.environ.setdefault("YOLO_OFFLINE", "true")
+        os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+        version = importlib.import_module("ultralytics").__version__
+        loaders.append(Loader(f"ultralytics {version}", partial(ultralytics, data)))
+    if published is not None:
+        if not (Path(published) / "utils" / "dataloaders.py").is_file():
+            raise UserError(f"published={published} is no clone of the published repository.")
+        sys.path.insert(0, published)
+        loaders.append(Loader("published", partial(published_loader, data)))
+    return loaders
+
+
+def single_threaded() -> None:
+    """One thread for this process, so that its time is that of one core."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def our_loader(layout: Layout, data: DictConfig, **settings: Any) -> DataLoader:
+    """This project's, with its settings or some others."""
+    paths = dict.fromkeys(("train_images", "val_images"), "images")
+    paths |= dict.fromkeys(("train_annotations", "val_annotations"), "train.json")
+    module = build(data, root=str(layout.root), **paths, **settings)
+    module.setup("fit")
+    return module.train_dataloader()
+
+
+def ours(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
+    """This project's, in this process."""
+    if not in_memory:
+        return our_loader(layout, data, num_workers=0)
+    loader = our_loader(layout, data, num_workers=0, cache="ram", cache_gb=16.0)
+    dataset: Any = loader.dataset
+    for index in range(len(dataset)):
+        dataset.read(index)
+    return loader
+
+
+def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
+    """That of Ultralytics."""
+    package = importlib.import_module("ultralytics.data.dataset")
+    settings = importlib.import_module("ultralytics.cfg").get_cfg(overrides=PAPER)
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    dataset = package.YOLODataset(
+        img_path=str(layout.root / "images"),
+        imgsz=data.image_size,
+        batch_size=data.batch_size,
+        augment=True,
+        hyp=settings,
+        cache="ram" if in_memory else None,
+        data={"names": dict(enumerate(layout.class_names)), "nc": len(layout.class_names)},
+    )
+    steps = dataset.transforms.transforms
+    steps[:] = [step for step in steps if type(step).__name__ != "Albumentations"]
+    return _batches(dataset, data.batch_size, dataset.collate_fn)
+
+
+def published_loader(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
+    """That of the published repository."""
+    package = importlib.import_module("utils.dataloaders")
+    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    dataset = package.LoadImagesAndLabels(
+        str(layout.root / "images"),
+        data.image_size,
+        data.batch_size,
+        augment=True,
+        hyp=PAPER,
+        cache_images="ram" if in_memory else False,
+    )
+    dataset.albumentations.transform = None
+    return _batches(dataset, data.batch_size, dataset.collate_fn)
+
+
+def _batches(dataset: Any, batch_size: int, collate: Callable[..., Any]) -> Batches:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    return DataLoader(dataset, batch_size, shuffle=True, collate_fn=collate)

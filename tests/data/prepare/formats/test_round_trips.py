@@ -1,0 +1,233 @@
+"""COCO -> YOLO or VOC -> COCO: what these formats hold comes back as it was."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
+
+NAMES = st.text("abc XYZ019äß語<&'\":#-", min_size=1, max_size=6).filter(lambda s: s == s.strip())
+SIZES = [(40, 60), (33, 21), (7, 500)]
+
+
+@st.composite
+def corners(draw, height, width):
+    """x1, y1, x2, y2 in thousandths of a pixel, inside and with area: of a hundredth at least."""
+    x1, y1 = (draw(st.integers(0, side * 1000 - 20)) for side in (width, height))
+    x2, y2 = draw(st.integers(x1 + 20, width * 1000)), draw(st.integers(y1 + 20, height * 1000))
+    return [v / 1000 for v in (x1, y1, x2, y2)]
+
+
+@st.composite
+def objects(draw, height, width, category_ids, outlined):
+    x1, y1, x2, y2 = draw(corners(height, width))
+    polygons = {"none": 0, "one": 1, "any": draw(st.integers(0, 2))}[outlined]
+    outline = [x1, y1, x2, round((y1 + y2) / 2, 3), x1, y2]
+    return {
+        "category_id": draw(st.sampled_from(category_ids)),
+        "bbox": [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)],
+        "area": 1.0,
+        "iscrowd": int(outlined == "any" and draw(st.booleans())),
+        "segmentation": [outline] * polygons,
+        **({"difficult": 1} if draw(st.booleans()) else {}),
+        **({"truncated": 1} if draw(st.booleans()) else {}),
+    }
+
+
+@st.composite
+def data_sets(draw):
+    """The content of each split's annotation file; image names are unique among all splits."""
+    names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    ids = draw(st.lists(st.integers(0, 99), min_size=len(names), max_size=len(names), unique=True))
+    categories = sorted(
+        ({"id": i, "name": name} for i, name in zip(ids, names, strict=True)),
+        key=lambda category: category["id"],
+    )
+    outlined = draw(st.sampled_from(["none", "one", "any"]))
+    stems = iter(draw(st.permutations(["a", "b/c", "7", "007", "x y", "ü"])))
+    content = {}
+    for split in draw(st.sampled_from([("train",), ("train", "val"), ("val", "test")])):
+        image_ids = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True))
+        images, annotations = [], []
+        for image_id in image_ids:
+            height, width = draw(st.sampled_from(SIZES))
+            name = f"{next(stems)}.png"
+            images.append({"id": image_id, "file_name": name, "height": height, "width": width})
+            found = draw(st.lists(objects(height, width, sorted(ids), outlined), max_size=3))
+            for entry in found:
+                annotations.append({"id": len(annotations) + 1, "image_id": image_id} | entry)
+        content[split] = {"images": images, "annotations": annotations, "categories": categories}
+    return content
+
+
+@pytest.fixture(scope="module")
+def image_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for height, width in SIZES:
+        Image.new("L", (width, height)).save(folder / f"{height}.png")
+    return folder
+
+
+def write(root, content, image_files):
+    (root / "annotations").mkdir(parents=True)
+    for split, own in content.items():
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(own))
+        for image in own["images"]:
+            path = root / split / image["file_name"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(image_files / f"{image['height']}.png", path)
+
+
+def there_and_back(root, kind):
+    steps = [("coco", kind, "start", "there"), (kind, "coco", "there", "back")]
+    done = [
+        convert(root / src, root / out, source=FORMATS[first], target=FORMATS[second], strict=True)
+        for first, second, src, out in steps
+    ]
+    files = sorted((root / "back/annotations").iterdir())
+    return done[0].lost, {
+        file.stem.removeprefix("instances_"): json.loads(file.read_text()) for file in files
+    }
+
+
+def expected(content, kind):
+    """What the format can hold of a data set."""
+    every = [a for own in content.values() for a in own["annotations"] if not a["iscrowd"]]
+    outlined = kind == "yolo" and bool(every) and all(len(a["segmentation"]) == 1 for a in every)
+    lacking = {"yolo": ("difficult", "truncated"), "voc": ()}[kind]
+    rows = {}
+    for split, own in content.items():
+        rank = {image["id"]: i for i, image in enumerate(own["images"])}
+        kept = sorted(
+            (a for a in own["annotations"] if not a["iscrowd"]), key=lambda a: rank[a["image_id"]]
+        )
+        changed = [
+            {k: v for k, v in a.items() if k not in lacking}
+            | {"id": i, "segmentation": a["segmentation"] if outlined else []}
+            | {"area": pytest.approx(a["bbox"][2] * a["bbox"][3] / (2 if outlined else 1))}
+            for i, a in enumerate(kept, start=1)
+        ]
+        rows[split] = own | {"annotations": changed}
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+@settings(deadline=None, max_examples=40)
+@given(content=data_sets())
+def test_boxes_ids_names_and_empty_images_come_back(image_files, kind, content):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write(root / "start", content, image_files)
+        lost, back = there_and_back(root, kind)
+    wanted = expected(content, kind)
+    assert back == wanted
+    crowds = sum(a["iscrowd"] for own in content.values() for a in own["annotations"])
+    told = [sentence for sentence in lost if "crowds" in sentence]
+    assert told == ([f"{crowds} regions of crowds are left out"] if crowds else [])
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_real_coco_comes_back(shared, tmp_path, kind):
+    (tmp_path / "start").symlink_to(shared / "data" / "coco_tiny")
+    lost, back = there_and_back(tmp_path, kind)
+    assert lost[0].startswith("17 regions of crowds")
+    assert lost[1].startswith("1,503 objects are boxes without their outlines")
+    for split in ("train", "val"):
+        file = tmp_path / f"start/annotations/instances_{split}2017.json"
+        start = json.loads(file.read_text())
+        keys = ("id", "file_name", "height", "width")
+        assert back[split]["images"] == [{k: i[k] for k in keys} for i in start["images"]]
+        assert [(c["id"], c["name"]) for c in back[split]["categories"]] == [
+            (c["id"], c["name"]) for c in start["categories"]
+        ]
+        assert boxes(back[split]) == boxes(start)
+
+
+def boxes(content):
+    return sorted(
+        (a["image_id"], a["category_id"], *(round(v, 2) for v in a["bbox"]))
+        for a in content["annotations"]
+        if not a["iscrowd"]
+    )
+
+
+def test_splits_may_share_names_in_voc(image_files, tmp_path):
+    image = {"id": 5, "file_name": "a.png", "height": 40, "width": 60}
+    content = {"images": [image], "annotations": [], "categories": [{"id": 2, "name": "x"}]}
+    write(tmp_path / "start", {"train": content, "val": content}, image_files)
+    _, back = there_and_back(tmp_path, "voc")
+    for split in ("train", "val"):
+        assert back[split] == content | {"images": [image | {"file_name": f"{split}/a.png"}]}
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_names_that_would_share_a_label_file_are_told_apart(image_files, tmp_path, kind):
+    names = ["a.png", "a.jpg", "a_jpg.jpg", "b/a.png"]
+    size = {"height": 40, "width": 60}
+    images = [{"id": i, "file_name": name} | size for i, name in enumerate(names)]
+    annotations = [
+        {"id": i + 1, "image_id": i, "category_id": 1, "bbox": [i, i, 9, 9], "iscrowd": 0}
+        for i in range(len(names))
+    ]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "x"}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    lost, back = there_and_back(tmp_path, kind)
+    assert lost == ("1 names that differ from another in their ending only: a.jpg is a_jpg_.jpg",)
+    new = {image["file_name"]: image["id"] for image in back["train"]["images"]}
+    assert new == {"a.png": 0, "a_jpg_.jpg": 1, "a_jpg.jpg": 2, "b/a.png": 3}
+    boxes = {entry["image_id"]: entry["bbox"][0] for entry in back["train"]["annotations"]}
+    assert boxes == {i: pytest.approx(i, abs=1e-3) for i in range(len(names))}
+
+
+@pytest.mark.parametrize("outline", [[[10, 10, 15, 10, 15, 20]], {"size": [40, 60], "counts": "x"}])
+def test_outlines_that_do_not_span_their_box_are_lost_and_told(image_files, tmp_path, outline):
+    image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
+    entry = {
+        "id": 1,
+        "image_id": 0,
+        "category_id": 1,
+        "bbox": [10, 10, 20, 20],
+        "area": 1,
+        "iscrowd": 0,
+        "segmentation": outline,
+    }
+    content = {"images": [image], "annotations": [entry], "categories": [{"id": 1, "name": "x"}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    lost, back = there_and_back(tmp_path, "yolo")
+    assert back["train"]["annotations"][0]["bbox"] == [10, 10, 20, 20]
+    assert "1 objects are boxes without their outlines" in lost[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"bbox": [1, 2, 3]}, "not four numbers"),
+        ({"bbox": [1, 2, 3, "x"]}, "not four numbers"),
+        ({"bbox": None}, "not four numbers"),
+        ({"category_id": 9}, "unknown category_id"),
+        ({"image_id": 9}, "unknown image_id"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "not finite"),
+        ({"bbox": [1, 2, 0, 4]}, "no area"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "under three corners"),
+        ({"segmentation": [[1, 2, 3, 2, 3, 4, 5]]}, "odd"),
+        ({"segmentation": [[1, 2, 3, 2, float("nan"), 4]]}, "broken"),
+        ({"bbox": [1, 2, 500, 4]}, "reach beyond"),
+    ],
+)
+def test_faulty_annotations_are_told(image_files, tmp_path, change, fault):
+    image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
+    entry = {"id": 7, "image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4]} | change
+    content = {"images": [image], "annotations": [entry], "categories": [{"id": 1, "name": "x"}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    done = convert(
+        tmp_path / "start", tmp_path / "out", source=FORMATS["coco"], target=FORMATS["voc"]
+    )
+    ((kind, where, *_),) = done.problems.found
+    assert fault in kind
+    assert where == "annotation 7"

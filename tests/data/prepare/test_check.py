@@ -1,0 +1,155 @@
+"""`data check`: what it finds in good, broken and leaking data, its exit code and its page."""
+
+import base64
+import io
+import json
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from yolov9_lit.data.__main__ import main
+from yolov9_lit.data.coco.layout import find_splits
+from yolov9_lit.data.prepare.check import check_splits
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_shapes(tmp_path / "data", train=6, val=4, image_size=64)
+
+
+def edit(root, split, change):
+    file = root / "annotations" / f"instances_{split}.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def found(root):
+    """Problems by split and kind: the items."""
+    return {
+        report.split.name: {
+            kind: [problem.where for problem in problems]
+            for kind, problems in report.problems.by_kind().items()
+        }
+        for report in check_splits(find_splits(root), workers=1)
+    }
+
+
+def only(kinds, words):
+    (items,) = [items for kind, items in kinds.items() if words in kind]
+    return items
+
+
+def test_real_data_is_clean(shared, capsys):
+    assert main(["check", f"root={shared / 'data' / 'coco_tiny'}", "workers=2"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "No faults." in words
+    assert re.search(r"train2017 80 0 699 6 228 278 193", words)
+    assert re.search(r"val2017 80 0 804 11 268 291 245", words)
+
+
+def test_converted_data_is_clean(shared, tmp_path, capsys):
+    """The converter leaves BCCD's two boxes without area out, and says so."""
+    src = shared / "data" / "bccd_voc"
+    assert main(["convert", "format=voc", f"src={src}", f"out={tmp_path / 'bccd'}"]) == 0
+    assert main(["check", f"root={tmp_path / 'bccd'}", "workers=2"]) == 0
+    assert "No faults." in capsys.readouterr().out
+
+
+def test_each_fault_is_found_where_it_is(root):
+    def spoil(content):
+        content["annotations"][0]["bbox"][2] = 0
+        content["annotations"][1]["category_id"] = 99
+        content["images"][4]["width"] = 65
+
+    edit(root, "train2017", spoil)
+    names = [f.name for f in sorted((root / "train2017").iterdir())]
+    (root / "train2017" / names[1]).unlink()
+    (root / "train2017" / names[2]).write_bytes(b"")
+    (root / "train2017" / names[3]).write_bytes(b"text")
+    Image.new("RGB", (9, 9)).save(root / "train2017" / "extra.png")
+    shutil.copy(root / "train2017" / names[0], root / "val2017" / names[0])
+    reports = {r.split.name: r for r in check_splits(find_splits(root), workers=1)}
+    assert "images in its folder are named by no annotation file" in (
+        reports["train2017"].problems.notes
+    )
+    kinds = found(root)
+    train = kinds["train2017"]
+    assert only(train, "missing") == [names[1]]
+    assert only(train, "empty") == [names[2]]
+    assert only(train, "is no image") == [names[3]]
+    assert only(train, "another size") == [f"{names[4]}: 64 x 64, not 65 x 64"]
+    assert only(train, "no area") == ["annotation 1"]
+    assert only(train, "unknown category_id") == ["annotation 2"]
+    assert len(train) == 6
+    (leak,) = kinds["val2017"]
+    assert "train2017: a leak" in leak
+
+
+def test_equal_pixels_are_found_under_other_names_and_formats(root):
+    names = sorted(f.name for f in (root / "train2017").iterdir())
+    with Image.open(root / "train2017" / names[0]) as image:
+        image.convert("RGB").save(root / "train2017" / names[5], "PNG")
+    (copies,) = found(root)["train2017"].values()
+    assert copies == [f"{names[5]} = {names[0]}"]
+
+
+def test_splits_of_other_categories_are_told(root):
+    edit(root, "val2017", lambda content: content["categories"][0].update(name="ring"))
+    assert only(found(root)["val2017"], "categories differ") == ["val2017"]
+
+
+@pytest.mark.parametrize("place", ["val", "images/val", "val/images", "images"])
+def test_folders_are_found_by_convention_or_as_told(tmp_path, place, capsys):
+    made = make_shapes(tmp_path / "made", train=2, val=2, image_size=64)
+    root = tmp_path / "other"
+    (root / "annotations").mkdir(parents=True)
+    annotations = made / "annotations" / "instances_val2017.json"
+    shutil.copy(annotations, root / "annotations" / "instances_val.json")
+    shutil.copytree(made / "val2017", root / place)
+    assert [split.images for split in find_splits(root)] == [root / place]
+    told = ["annotations=annotations/instances_val.json", f"images={place}", "workers=1"]
+    assert main(["check", f"root={root}", *told]) == 0
+    assert main(["check", f"root={root}", told[0]]) == 2
+    assert "belong together" in capsys.readouterr().err
+
+
+def test_annotations_without_images_are_passed_over_and_told(root, caplog):
+    shutil.rmtree(root / "train2017")
+    assert [split.name for split in find_splits(root)] == ["val2017"]
+    assert "instances_train2017.json is passed over" in caplog.text
+
+
+def test_nothing_to_check_is_said(tmp_path, capsys):
+    with pytest.raises(UserError, match="instances_"):
+        find_splits(tmp_path)
+    assert main(["check", f"root={tmp_path / 'absent'}"]) == 2
+    assert main(["check", f"root={tmp_path}", "workers=many"]) == 2
+    assert "workers=many" in capsys.readouterr().err
+
+
+def test_the_page_has_the_images_of_each_fault(root, tmp_path, capsys):
+    def spoil(content):
+        content["annotations"][0]["bbox"] = [-20, 10, 60, 30]
+        content["annotations"][0]["id"] = "<script>"
+        content["annotations"][1]["bbox"] = None
+
+    edit(root, "train2017", spoil)
+    page = tmp_path / "pages" / "check.html"
+    assert main(["check", f"root={root}", f"page={page}", "workers=1"]) == 1
+    assert "check.html" in "".join(capsys.readouterr().out.split())
+    text = page.read_text(encoding="utf-8")
+    assert "annotation &lt;script&gt;" in text
+    assert not re.search(r"(src|href)=.(?!data:)", text)
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
+    assert len(captions) == 2 + 3
+    assert "beyond" in captions[0]
+    images = re.findall(r"data:image/png;base64,([^\"]+)", text)
+    with Image.open(io.BytesIO(base64.b64decode(images[0]))) as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 24)}
+    assert (224, 0, 0) in colours
+    assert (0, 158, 115) in colours

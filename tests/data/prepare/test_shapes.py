@@ -1,0 +1,111 @@
+"""The embedded data set: exact boxes, equal for equal seeds, whole or absent."""
+
+import contextlib
+import hashlib
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data.images import load_image
+from yolov9_lit.data.prepare import shapes
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.errors import UserError
+
+SMALL = {"train": 12, "val": 4, "image_size": 96}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp("sets") / "shapes", **SMALL)
+
+
+def annotation_bytes(root):
+    return [path.read_bytes() for path in sorted((root / "annotations").iterdir())]
+
+
+def image_hashes(root):
+    return [hashlib.sha256(path.read_bytes()).digest() for path in sorted(root.rglob("*.jpg"))]
+
+
+def test_layout_and_sizes(root):
+    for split, count in (("train2017", 12), ("val2017", 4)):
+        ours = read_coco(root / "annotations" / f"instances_{split}.json", root / split)
+        assert len(ours) == count
+        assert ours.class_names == ("circle", "triangle", "square", "star")
+        assert set(np.diff(ours.offsets)) <= {1, 2, 3, 4}
+        assert ((ours.boxes[:, 2:] - ours.boxes[:, :2]) >= 0.2 * 96).all()
+        assert all(load_image(ours.images, i).shape == (96, 96, 3) for i in range(count))
+    ids = [category.id for category in ours.categories]
+    assert ids != list(range(1, 1 + len(ids)))
+
+
+def test_boxes_and_areas_fit_the_polygons(root):
+    with contextlib.redirect_stdout(io.StringIO()):
+        oracle = COCO(root / "annotations" / "instances_train2017.json")
+    for entry in oracle.anns.values():
+        mask = oracle.annToMask(entry)
+        rows, columns = np.nonzero(mask)
+        x, y, w, h = entry["bbox"]
+        drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose([x, y, x + w, y + h], drawn, atol=2.5)
+        assert mask.sum() == pytest.approx(entry["area"], rel=0.06)
+        points = np.array(entry["segmentation"][0]).reshape(-1, 2)
+        np.testing.assert_allclose([x, y], points.min(axis=0))
+        np.testing.assert_allclose([x + w, y + h], points.max(axis=0))
+
+
+def test_pixels_lie_where_the_polygons_do():
+    corners = np.array([[10.0, 5.0], [30.5, 5.0], [30.5, 20.25], [10.0, 20.25]])
+    cover = shapes._coverage(corners, 40)
+    assert cover.sum() == pytest.approx(20.5 * 15.25, rel=0.03)
+    assert cover[5:20, 10:30].min() > 0.9
+    outside = cover.copy()
+    outside[5:21, 10:31] = 0
+    assert outside.max() <= 0.3  # OpenCV draws the border of a polygon too.
+
+
+def test_equal_seeds_give_equal_sets(root, tmp_path):
+    again = make_shapes(tmp_path / "again", **SMALL)
+    other = make_shapes(tmp_path / "other", **SMALL, seed=1)
+    assert annotation_bytes(again) == annotation_bytes(root)
+    assert image_hashes(again) == image_hashes(root)
+    assert annotation_bytes(other) != annotation_bytes(root)
+
+
+def test_a_second_call_draws_nothing(root, monkeypatch):
+    monkeypatch.setattr(shapes, "_write_split", pytest.fail)
+    assert make_shapes(root, **SMALL) == root
+
+
+def test_concurrent_first_runs_end_with_one_whole_set(root, tmp_path):
+    target = tmp_path / "shared"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: make_shapes(target, **SMALL), range(4)))
+    assert annotation_bytes(target) == annotation_bytes(root)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make_shapes(tmp_path / "set", **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_folders_are_refused(root, tmp_path):
+    with pytest.raises(UserError, match="other parameters"):
+        make_shapes(root, **SMALL, seed=3)
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(UserError, match="no shapes data set"):
+        make_shapes(tmp_path, **SMALL)
+    with pytest.raises(UserError, match="written"):
+        make_shapes(tmp_path / "thesis.txt" / "set", **SMALL)
+    assert json.loads((root / "shapes.json").read_text())["seed"] == 0

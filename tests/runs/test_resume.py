@@ -1,0 +1,202 @@
+"""A run's folder: begun, passed over, continued, refused, kept from others."""
+
+import csv
+import dataclasses
+import fcntl
+import json
+import threading
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.app.resolvers import job_slug
+from yolov9_lit.errors import UserError
+from yolov9_lit.runs.identity import differences, experiment_config
+from yolov9_lit.runs.record import RunRecord
+from yolov9_lit.runs.resume import Outcome, recorded, refusal_recorded
+from yolov9_lit.training.loggers import ContinuingCSVLogger
+
+OUTCOME = Outcome(
+    {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
+)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Make the config of a job in the same folder, as Hydra hands it to the command."""
+
+    def make(*overrides):
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            cfg = compose("train", [f"run_dir={tmp_path}", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        task_cfg = cfg.copy()
+        OmegaConf.set_readonly(task_cfg, False)
+        OmegaConf.set_struct(task_cfg, False)
+        del task_cfg["hydra"]
+        return task_cfg
+
+    yield make
+    HydraConfig.instance().cfg = None
+
+
+def never(cfg):
+    raise AssertionError("trained again")
+
+
+def test_a_finished_run_is_passed_over(job, tmp_path):
+    def train(cfg):
+        assert RunRecord.read(tmp_path).status == "running"
+        return OUTCOME
+
+    assert recorded(job("seed=3", "block=conv"), train) == OUTCOME
+    assert recorded(job("seed=3", "block=conv"), never) == OUTCOME
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == "done"
+    assert (record["seed"], record["choices"]["block"]) == (3, "conv")
+    assert record["overrides"][1:] == ["seed=3", "block=conv"]
+    assert record["cost"] == OUTCOME.cost
+    assert record["config"]["model"]["block"]["_target_"].endswith("ConvBlock")
+    assert {"python", "torch", "lightning", "yolov9_lit"} <= record["versions"].keys()
+
+
+def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job, tmp_path):
+    def fail(cfg):
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints" / "last.ckpt").touch()
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        recorded(job(), fail)
+    failed = RunRecord.read(tmp_path)
+    assert failed.status == "failed"
+    assert failed.error.strip().endswith("RuntimeError: out of luck")
+
+    seen = []
+    recorded(job(), lambda cfg: seen.append(cfg.ckpt_path) or OUTCOME)
+    assert seen == [str(tmp_path / "checkpoints" / "last.ckpt")]
+    assert RunRecord.read(tmp_path).resumed == 1
+    assert RunRecord.read(tmp_path).error is None
+
+
+def test_a_refused_job_is_recorded_and_may_come_again(job, tmp_path):
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint.")
+    refused = RunRecord.read(tmp_path)
+    assert (refused.status, refused.error) == ("failed", "There is no checkpoint.")
+    assert recorded(job("optimizer.lr=0.5"), lambda cfg: OUTCOME) == OUTCOME
+    with pytest.raises(UserError), refusal_recorded(job()):
+        raise UserError("There is no checkpoint any more.")
+    assert RunRecord.read(tmp_path).status == "done"
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_run_is_not_failed(job, tmp_path, signal):
+    def interrupted(cfg):
+        raise signal
+
+    with pytest.raises(signal):
+        recorded(job(), interrupted)
+    assert RunRecord.read(tmp_path).status == "running"
+
+
+def test_another_experiment_does_not_enter_the_folder(job, tmp_path):
+    recorded(job("seed=1"), lambda cfg: OUTCOME)
+    with pytest.raises(UserError, match=r"another config \(it differs in .*optimizer.lr\)"):
+        recorded(job("seed=1", "optimizer.lr=0.5"), never)
+    recorded(job("seed=1", "data.num_workers=0", "logger=tensorboard"), never)
+    assert RunRecord.read(tmp_path).status == "done"
+
+
+def test_another_process_is_waited_for(job, tmp_path):
+    order = []
+
+    def leave():
+        order.append("other")
+        fcntl.flock(held, fcntl.LOCK_UN)
+
+    with (tmp_path / "run.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(1.0, leave).start()
+        recorded(job(), lambda cfg: order.append("own") or OUTCOME)
+    assert order == ["other", "own"]
+
+
+def test_a_damaged_record_is_told(job, tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json is no record of a run"):
+        recorded(job(), never)
+
+
+def test_fingerprints_tell_experiments_apart(job):
+    records = [
+        RunRecord.begin(cfg := job(*overrides), experiment_config(cfg), overrides=[], choices={})
+        for overrides in (
+            (),
+            ("seed=1",),
+            ("callbacks.ema.decay=0.5",),
+            ("data.num_workers=0", "sweep=x", "logger=wandb", "callbacks.pictures.count=1"),
+        )
+    ]
+    base, seeded, averaged, elsewhere = (record.fingerprint for record in records)
+    assert len({base, seeded, averaged}) == 3
+    assert base == elsewhere
+    assert records[0].config["callbacks"]["results"]["directory"] == "${run_dir}"
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}) == ["a.b", "c", "d"]
+    assert not differences({"callbacks": {"last": {"filename": "last"}}}, {"callbacks": {}})
+    assert dataclasses.replace(records[0], epochs=3).fingerprint == base
+
+
+def test_the_checkpoint_that_a_run_started_from_is_recorded(job, tmp_path):
+    path = tmp_path / "start.pt"
+    path.write_bytes(b"abc")
+
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recorded(job(f"ckpt={path}"), interrupted)
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert RunRecord.read(tmp_path).weights == {"path": str(path), "sha256": sha256}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    path.unlink()
+    recorded(job(f"ckpt={path}"), lambda cfg: OUTCOME)
+    assert RunRecord.read(tmp_path).weights["sha256"] == sha256, "it was begun with that file"
+
+
+def test_slugs_name_jobs_by_their_overrides():
+    slug = job_slug(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
+    assert slug.startswith("csp_depth=2-")
+    assert slug == job_slug(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
+    assert slug != job_slug(["model.csp_depth=2", "data.root=/some/else"])
+    how = ["data.num_workers=2", "logger=wandb", "+logger.wandb.notes=x"]
+    assert slug == job_slug(["model.csp_depth=2", "data.root=/some/where", *how])
+    assert len(job_slug([f"key{i}=value" for i in range(100)])) < 128
+    assert "/" not in job_slug(["x='a b/c'", "y=[1,{z:2}]"])
+
+
+def test_metrics_are_kept_when_a_run_is_continued(tmp_path):
+    first = ContinuingCSVLogger(tmp_path, name="", version="")
+    for step in range(4):
+        first.log_metrics({"loss": 10.0 - step}, step)
+    first.save()
+    first.log_metrics({"loss": 6.0, "val/AP": 0.5}, 4)  # a column more
+    first.save()
+    path = tmp_path / "metrics.csv"
+    path.write_text(path.read_text() + "6.0,0.")  # killed in the middle of a row
+
+    again = ContinuingCSVLogger(tmp_path, name="", version="")
+    again.log_metrics({"loss": 70.0, "lr": 0.1}, 3)  # from the checkpoint made at step 2 on
+    again.save()
+    rows = list(csv.DictReader(path.open()))
+    assert [(r["step"], r["loss"]) for r in rows] == [
+        ("0", "10.0"),
+        ("1", "9.0"),
+        ("2", "8.0"),
+        ("3", "70.0"),
+    ]
+    assert rows[3]["lr"] == "0.1"
+    assert rows[0]["lr"] == ""

@@ -1,0 +1,124 @@
+"""Checkpoints: read without executing anything, loaded whole or not at all."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+
+import yolov9_lit
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.predictor import Predictor
+from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.weights.checkpoints import build_detector, read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def card():
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("summary", overrides=["model=yolov9_t", "model.num_classes=2"])
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    return ModelCard(model, ("cat", "dog"), (7, 3), 96)
+
+
+def save(path, card, detector):
+    weights = {f"detector.{name}": value for name, value in detector.state_dict().items()}
+    torch.save({"card": card.to_dict(), "state_dict": weights}, path)
+    return path
+
+
+def test_there_and_back(tmp_path, card):
+    torch.manual_seed(0)
+    detector = build_detector(card)
+    predictor = yolov9_lit.load(save(tmp_path / "x.ckpt", card, detector))
+    assert predictor.card == card
+    assert not predictor.training
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(predictor(images).main, detector.eval()(images).main, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_weights_of_another_model_are_refused(tmp_path, card):
+    wider = dataclasses.replace(card, model=card.model | {"stem": [24, 32]})
+    path = save(tmp_path / "x.ckpt", card, build_detector(wider))
+    with pytest.raises(UserError, match=r"another model: 0 tensors missing, .* of another shape"):
+        yolov9_lit.load(path)
+    lacking = torch.load(save(path, card, build_detector(card)), weights_only=True)
+    lacking["state_dict"].popitem()
+    torch.save(lacking, path)
+    with pytest.raises(UserError, match="1 tensors missing"):
+        yolov9_lit.load(path)
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "no_such_module.Block"])
+def test_a_card_may_only_name_model_parts(card, target):
+    model = card.model | {"block": {"_target_": target, "_partial_": True}}
+    with pytest.raises(UserError, match=r"refused|cannot be imported"):
+        build_detector(dataclasses.replace(card, model=model))
+
+
+def test_other_files_are_told_apart(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="is no checkpoint of yolov9_lit, nor a published one"):
+        read_checkpoint(tmp_path / "other.ckpt")
+    torch.save({"card": {"format": 1}, "state_dict": {}}, tmp_path / "bare.ckpt")
+    with pytest.raises(UserError, match="a card without 'model'"):
+        read_checkpoint(tmp_path / "bare.ckpt")
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        read_checkpoint(tmp_path / "none.ckpt")
+
+
+def test_predict_takes_paths_arrays_and_images(tmp_path, card):
+    torch.manual_seed(0)
+    predictor = Predictor(build_detector(card), card)
+    torch.nn.init.constant_(predictor.detector.head.cls[0][-1].bias, 0.0)  # find something
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "x.png")
+    tall = rng.integers(0, 255, (120, 40, 3), dtype=np.uint8)
+    images = [tmp_path / "x.png", array, Image.fromarray(array), tall, array[..., 0]]
+    results = predictor.predict(images)
+    assert len(results) == 5
+    for result, image in zip(results, (array, array, array, tall, array), strict=True):
+        assert len(result.scores)
+        height, width = image.shape[:2]
+        assert (result.boxes >= 0).all()
+        assert (result.boxes[:, 2] <= width).all()
+        assert (result.boxes[:, 3] <= height).all()
+        assert (result.scores.diff() <= 0).all()
+    for other in results[1:3]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+    (alone,) = predictor.predict(tall)
+    torch.testing.assert_close(alone.boxes, results[3].boxes)
+    (deployed,) = predictor.deploy().predict(tall)
+    torch.testing.assert_close(deployed.boxes, alone.boxes, rtol=1e-3, atol=1e-2)
+
+
+def test_predict_says_which_value_is_wrong(card):
+    predictor = Predictor(build_detector(card), card)
+    image = np.zeros((60, 90, 3), np.uint8)
+    for values in ({"image_size": 0}, {"image_size": 64.5}, {"batch_size": 0}, {"confidence": 2}):
+        with pytest.raises(UserError, match=f"{next(iter(values))}=.* does not do"):
+            predictor.predict(image, **values)
+    wrong = [image / 255, image.transpose(2, 0, 1), image[:0], torch.zeros(3, 60, 90)]
+    for other in wrong:
+        with pytest.raises(UserError, match=r"An image is .*: give a path"):
+            predictor.predict([other])
+
+
+def test_a_deep_image_is_read_as_its_file(tmp_path, card):
+    """Pillow alone would clip all 16-bit values above 255 to white."""
+    torch.manual_seed(0)
+    predictor = Predictor(build_detector(card), card)
+    torch.nn.init.constant_(predictor.detector.head.cls[0][-1].bias, 0.0)
+    deep = np.random.default_rng(0).integers(0, 2**16, (60, 90)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as image:
+        as_image, as_file = predictor.predict([image, tmp_path / "x.png"])
+    assert len(as_file.scores)
+    assert all(torch.equal(a, b) for a, b in zip(as_image, as_file, strict=True))

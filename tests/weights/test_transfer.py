@@ -1,0 +1,160 @@
+"""Weights into a detector of other classes or parts: what is taken, what is told of the rest."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.building import build
+from yolov9_lit.errors import UserError
+from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
+from yolov9_lit.weights.deployed import write_deployed
+from yolov9_lit.weights.transfer import adopt_structure, take_weights
+
+NAMES = ("cat", "dog", "bird", "cow")
+REASONS = ("not in the file", "of another shape", "left over")
+
+
+def config(*overrides):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def write(path, *overrides, names=NAMES):
+    """Write a checkpoint of random weights, BN statistics included; gives its tensors."""
+    torch.manual_seed(1)
+    model = OmegaConf.to_container(config(*overrides).model, resolve=True)
+    card = ModelCard(model | {"num_classes": len(names)}, names, tuple(range(len(names))), 64)
+    detector = build(card.model)
+    for tensor in detector.state_dict().values():
+        if tensor.is_floating_point():
+            torch.nn.init.normal_(tensor)
+    state = {f"detector.{name}": tensor for name, tensor in detector.state_dict().items()}
+    torch.save({"card": card.to_dict(), "state_dict": state}, path)
+    return detector.state_dict()
+
+
+def adopted(path, classes, *overrides):
+    """A fresh detector of the file's structure."""
+    cfg = config("model=checkpoint", f"ckpt={path}", *overrides)
+    adopt_structure(cfg)
+    torch.manual_seed(2)
+    return build(cfg.model, num_classes=classes)
+
+
+def is_output(name):
+    return ".cls." in name and name.split(".")[-2] == "2"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "small.ckpt"
+    return path, write(path, "model=yolov9_t")
+
+
+@pytest.mark.parametrize("names", [("dog", "fish", "cat"), tuple("abcdefg"), NAMES[::-1]])
+def test_other_classes_leave_all_else_bit_for_bit(small, names):
+    path, file = small
+    fresh = {n: t.clone() for n, t in adopted(path, len(names)).state_dict().items()}
+    detector = adopted(path, len(names))
+    take_weights(detector, path, names)
+    assert fresh.keys() == file.keys()
+    for name, tensor in detector.state_dict().items():
+        if not is_output(name):
+            assert torch.equal(tensor, file[name]), name
+            continue
+        for row, class_name in enumerate(names):
+            known = class_name in NAMES
+            expected = file[name][NAMES.index(class_name)] if known else fresh[name][row]
+            assert torch.equal(tensor[row], expected), (name, class_name)
+
+
+@pytest.mark.parametrize("model", ["yolov9_t", "yolov9_s", "yolov9_m", "yolov9_c", "yolov9_e"])
+@pytest.mark.parametrize("classes", [3, 80, 365])
+def test_only_class_outputs_depend_on_the_number_of_classes(tmp_path, model, classes):
+    names = tuple(f"c{i}" for i in range(80))
+    with torch.device("meta"):
+        card = OmegaConf.to_container(config(f"model={model}").model, resolve=True)
+        published = build(card, num_classes=80).state_dict()
+        # The file's tensors do not matter here, its card does.
+        path = tmp_path / "card.ckpt"
+        content = ModelCard(card | {"num_classes": 80}, names, tuple(range(80)), 640).to_dict()
+        torch.save({"card": content, "state_dict": {}}, path)
+        other = adopted(path, classes).state_dict()
+    assert other.keys() == published.keys()
+    for name, tensor in other.items():
+        same = tensor.shape == published[name].shape
+        assert same == (not is_output(name) or classes == 80), name
+
+
+def told(caplog, detector, path, names=NAMES):
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        take_weights(detector, path, names)
+    assert len(caplog.messages) < 8
+    return "\n".join(caplog.messages)
+
+
+def test_what_does_not_fit_is_told_by_part(small, tmp_path, caplog):
+    path, file = small
+    text = told(caplog, adopted(path, 4), path)
+    total = sum(p.numel() for p in adopted(path, 4).parameters())
+    assert f"{total:,} of {total:,} parameters are the file's" in text
+    assert "4 classes taken, 0 start fresh" in text
+    assert not any(reason in text for reason in REASONS)
+
+    text = told(caplog, adopted(path, 3, "pgi=icn"), path, ("dog", "fish", "cat"))
+    assert "2 classes taken, 1 start fresh (fish)" in text
+    assert "fresh, not in the file: aux_branches.icn (" in text
+    assert "left over in the file: aux_branches.fpn (" in text
+
+    text = told(caplog, adopted(path, 4, "pgi=none"), path)
+    tensors = sum(name.startswith("aux_heads.fpn") for name in file)
+    assert f"aux_heads.fpn ({tensors} tensors)" in text
+
+    ungrouped = build(config("model=yolov9_t", "model.head.box_groups=1").model, num_classes=4)
+    text = told(caplog, ungrouped, path)
+    # The second and third convolution of three levels.
+    assert "of another shape in the file: head.box (6 tensors), aux_heads.fpn (6 tensors)" in text
+
+
+def test_another_size_is_warned_of(small, caplog):
+    path, _ = small
+    text = told(caplog, build(config("model=gelan_s").model, num_classes=4), path)
+    assert "Most weights start fresh; model=checkpoint takes the file's structure" in text
+
+
+def test_mistakes_are_told(small, tmp_path):
+    path, file = small
+    renamed = {f"detector.x.{name}": tensor for name, tensor in file.items()}
+    content = torch.load(path, weights_only=True) | {"state_dict": renamed}
+    torch.save(content, tmp_path / "renamed.ckpt")
+    with pytest.raises(UserError, match=r"Nothing in .*renamed.ckpt fits this model"):
+        take_weights(adopted(path, 4), tmp_path / "renamed.ckpt", NAMES)
+    checkpoint = read_checkpoint(path)
+    fused = tmp_path / "fused.safetensors"
+    write_deployed(fused, load_detector(checkpoint, path), checkpoint.card)
+    with pytest.raises(UserError, match=r"fused.safetensors is deployed"):
+        adopted(fused, 4)
+    with pytest.raises(UserError, match=r"fused.safetensors is deployed"):
+        take_weights(adopted(path, 4), fused, NAMES)
+    with pytest.raises(UserError, match=r"model=checkpoint takes .* give ckpt=FILE"):
+        adopt_structure(config("model=checkpoint"))
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        adopted(tmp_path / "none.pt", 4)
+
+
+def test_an_ultralytics_file_gives_all_but_its_class(shared, caplog):
+    path = shared / "data" / "checkpoints" / "ultralytics-yolov9t-volleyball.pt"
+    text = told(caplog, adopted(path, 3, "pgi=fpn"), path, ("red", "ball", "white"))
+    assert "1 classes taken, 2 start fresh (red, white)" in text
+    assert "not in the file: aux_branches.fpn" in text
+    assert not any(reason in text for reason in REASONS[1:])
+    file = read_checkpoint(path).weights
+    detector = adopted(path, 3, "pgi=fpn")
+    take_weights(detector, path, ("red", "ball", "white"))
+    state = detector.state_dict()
+    assert all(torch.equal(state[n], t) for n, t in file.items() if not is_output(n))
+    assert torch.equal(state["head.cls.1.2.weight"][1], file["head.cls.1.2.weight"][0])

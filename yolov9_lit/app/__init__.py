@@ -1,0 +1,1 @@
+"""The Hydra side of the commands: configs, and how mistakes are answered."""

@@ -1,0 +1,82 @@
+"""What the commands share: their configs, and how mistakes are answered."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.building import config_mistakes
+from yolov9_lit.errors import UserError
+
+log = logging.getLogger(__name__)
+
+HARMLESS = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls what torch is about to rename
+    r".*Experiment logs directory .* exists and is not empty",  # the run's folder: Hydra was there
+    r".*Checkpoint directory .* exists and is not empty",  # a run that is continued
+    r".*Found \d+ module\(s\) in eval mode at the start of training",  # frozen parts
+    r".*The number of training batches .* is smaller than the logging interval",
+)
+"""Warnings of libraries about what is as it should be."""
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system answers where nothing more can be written."""
+
+
+def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Make a function of a config a command; a `UserError` ends it with code 2 and one sentence.
+
+    Args:
+        config_name: the command's YAML in the config folder, without its ending.
+    """
+
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def guarded(cfg: DictConfig) -> Any:
+            logging.raiseExceptions = False  # A full disk is told once, not by each line of a log.
+            for message in HARMLESS:
+                warnings.filterwarnings("ignore", message=message)
+            try:
+                with config_mistakes():
+                    return task(cfg)
+            except UserError as error:
+                return _answer(error)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                return _answer(_no_room(error))
+
+        return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
+            guarded
+        )
+
+    return decorate
+
+
+def _no_room(error: OSError) -> UserError:
+    folder = HydraConfig.get().runtime.output_dir
+    place = error.filename2 or error.filename or folder
+    return UserError(
+        f"{place} cannot be written ({error.strerror}): make room and give the same command again; "
+        f"a training goes on from its last checkpoint with hydra.run.dir={folder}."
+    )
+
+
+def _answer(mistake: UserError) -> NoReturn:
+    """End a single run; in a sweep let Hydra go on, which tells of the first failed job only."""
+    sys.stderr.write(f"error: {mistake}\n")
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise mistake
+    log.debug("cause", exc_info=mistake)
+    raise SystemExit(2)

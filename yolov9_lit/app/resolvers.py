@@ -1,0 +1,47 @@
+"""Functions that the configs call to name the folders of sweeps and their jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from omegaconf import OmegaConf
+
+from yolov9_lit.runs.identity import is_experiment
+
+SLUG_LENGTH = 100
+
+
+def job_slug(overrides: Sequence[str]) -> str:
+    """Folder name of a job: its overrides, readable, and a hash that tells all of them apart.
+
+    The same experiment gets the same name, so that a sweep started again finds its jobs: overrides
+    that only say where and how a job is carried out are left out.
+    """
+    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~")))
+    digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
+    words = [_last_key(override) for override in own if "/" not in override]
+    readable = re.sub(r"[^\w.,=+-]+", "_", ",".join(words))[:SLUG_LENGTH].strip("_,.")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def sweep_name(name: str | None) -> str:
+    """The name given, or the time."""
+    return name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def register() -> None:
+    """Make `${job_slug:...}` and `${sweep_name:...}` known to the configs.
+
+    A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
+    time is the same for all of them.
+    """
+    OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)
+
+
+def _last_key(override: str) -> str:
+    key, equals, value = override.partition("=")
+    return key.rsplit(".", 1)[-1] + equals + value

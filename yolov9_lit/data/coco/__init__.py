@@ -1,0 +1,1 @@
+"""COCO-format annotation files: read, judged and written."""

@@ -1,0 +1,95 @@
+"""Reads a data set whole, every image decoded, and finds what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
+from yolov9_lit.data.coco.layout import Split
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.reader import collect_coco
+from yolov9_lit.data.images import IMAGE_ENDINGS
+from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
+
+
+class SplitReport(NamedTuple):
+    """What was found in a split; `facts` has an entry for each of its images."""
+
+    split: Split
+    annotations: Annotations
+    facts: list[ImageFacts]
+    problems: Problems
+
+
+def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
+    """Checks one split after the other; a report also compares with the splits before it.
+
+    Raises:
+        UserError: a split's file or folder is missing or has no image that can be used.
+    """
+    reports: list[SplitReport] = []
+    owners: dict[bytes, tuple[str, str]] = {}
+    named: set[str] = set()
+    for split in splits:
+        problems = Problems(split.annotations)
+        annotations = _read(split, problems, named)
+        facts = list(scan(annotations, workers))
+        names = [
+            os.path.relpath(annotations.images.name(i), split.images)
+            for i in range(len(annotations))
+        ]
+        note_faults(names, annotations.sizes, facts, problems)
+        _find_copies(split.name, names, facts, owners, problems)
+        if reports and reports[-1].annotations.categories != annotations.categories:
+            problems.add("categories differ from those of the splits before", split.name)
+        if empty := annotations.num_classes - len(set(annotations.labels.tolist())):
+            problems.notes["categories have no box"] = empty
+        reports.append(SplitReport(split, annotations, facts, problems))
+    for report in reports:  # Splits may share a folder: now the images of all are known.
+        if unnamed := len(_images_in(report.split.images) - named):
+            report.problems.notes["images in its folder are named by no annotation file"] = unnamed
+    return reports
+
+
+@no_garbage_collection()
+def _read(split: Split, problems: Problems, named: set[str]) -> Annotations:
+    """The annotations of a split; the paths of all images that its file names go to `named`."""
+    content = load_coco(split.annotations)
+    names = (entry.get("file_name") for entry in content.images)
+    named.update(_path(split.images, name) for name in names if isinstance(name, str))
+    return collect_coco(content, split.annotations, split.images, problems)
+
+
+def _images_in(folder: Path) -> set[str]:
+    return {
+        _path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
+    }
+
+
+def _path(folder: str | Path, name: str) -> str:
+    return os.path.normpath(os.path.join(folder, name))
+
+
+def _find_copies(
+    split: str,
+    names: Sequence[str],
+    facts: Sequence[ImageFacts],
+    owners: dict[bytes, tuple[str, str]],
+    problems: Problems,
+) -> None:
+    """Images with the same pixels as an earlier one; `owners` has the first of each."""
+    for name, image in zip(names, facts, strict=True):
+        if image.fault:
+            continue
+        owner, first = owners.setdefault(image.digest, (split, name))
+        if (owner, first) != (split, name):
+            here = owner == split
+            kind = "of the same split" if here else f"of {owner}: a leak between the splits"
+            problems.add(f"images equal another one {kind}", f"{name} = {first}", name)

@@ -1,0 +1,156 @@
+"""Plots of a data set, and for each kind of fault a sheet of the images that have it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from yolov9_lit.data.coco.problems import Problem
+from yolov9_lit.data.images import UnreadableImage, read_image
+from yolov9_lit.data.prepare.check import SplitReport
+from yolov9_lit.reporting.plot import COLORS, Plot
+
+IMAGES_SHOWN = 8
+COLUMNS = 4
+CLASSES_SHOWN = 40
+_GOOD, _FAULTY = "#009E73", "#E00000"
+_OUTSIDE = 0.5  # Most that is shown beyond an image's edges, as a share of its sides.
+
+
+def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
+    """Draw everything into PNG files of that folder."""
+    plots: list[Plot] = []
+    for report in reports:
+        for kind, found in report.problems.by_kind().items():
+            shown = [problem for problem in found if problem.image][:IMAGES_SHOWN]
+            if shown:
+                path = folder / f"{len(plots)}.png"
+                caption = f"{report.split.name}: {len(found):,} {kind}"
+                plots.append(_sheet(report, shown, path, caption))
+    plots.append(_classes(reports, folder / "classes.png"))
+    plots.append(_image_sizes(reports, folder / "sizes.png"))
+    plots.append(_box_sizes(reports, folder / "boxes.png"))
+    return plots
+
+
+def _sheet(report: SplitReport, problems: Sequence[Problem], path: Path, caption: str) -> Plot:
+    columns = min(max(len(problems), 2), COLUMNS)
+    rows = -(-len(problems) // columns)
+    figure = _figure(columns * 2.6, rows * 2.6)
+    by_name = {report.annotations.images.name(i): i for i in range(len(report.annotations))}
+    for i, problem in enumerate(problems):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        file = report.split.images / problem.image
+        _draw_image(axes, file)
+        if (index := by_name.get(str(file))) is not None:
+            for x1, y1, x2, y2 in report.annotations.objects(index).boxes.tolist():
+                axes.add_patch(_rectangle((x1, y1, x2 - x1, y2 - y1), _GOOD))
+        if problem.box is not None:
+            axes.add_patch(_rectangle(problem.box, _FAULTY))
+            _make_room(axes, problem.box)
+        axes.set_title(f"{problem.where}\n{problem.image}", fontsize=6)
+        axes.axis("off")
+    return _save(figure, path, f"{caption}. Red: the faulty box, as it was given; green: others.")
+
+
+def _draw_image(axes: Axes, file: Path) -> None:
+    try:
+        axes.imshow(read_image(file))
+    except UnreadableImage as error:
+        axes.text(0.5, 0.5, error.fault, ha="center", wrap=True, fontsize=7)
+
+
+def _rectangle(box: Sequence[float], color: str) -> Rectangle:
+    x, y, width, height = box
+    return Rectangle((x, y), width, height, fill=False, edgecolor=color, linewidth=1.2)
+
+
+def _make_room(axes: Axes, box: Sequence[float]) -> None:
+    """Widen the view to a box beyond the image's edges, within bounds."""
+    x, y, width, height = box
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    aside, above = _OUTSIDE * (right - left), _OUTSIDE * (bottom - top)
+    axes.set_xlim(max(min(left, x), left - aside), min(max(right, x + width), right + aside))
+    axes.set_ylim(min(max(bottom, y + height), bottom + above), max(min(top, y), top - above))
+
+
+def _classes(reports: Sequence[SplitReport], path: Path) -> Plot:
+    names = reports[0].annotations.class_names
+    counts = np.array([_boxes_by_class(report, names) for report in reports])
+    order = np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES_SHOWN]
+    figure = _figure(7.2, 1.2 + 0.2 * len(order))
+    axes = figure.add_subplot()
+    height = 0.8 / len(reports)
+    for k, report in enumerate(reports):
+        places = np.arange(len(order)) + k * height
+        axes.barh(places, counts[k, order], height, label=report.split.name, color=_color(k))
+    axes.set_yticks(np.arange(len(order)) + 0.4 - height / 2, [names[i] for i in order], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("boxes")
+    axes.legend()
+    more = f", the {CLASSES_SHOWN} most frequent" if len(names) > CLASSES_SHOWN else ""
+    return _save(figure, path, f"Boxes by class{more}.")
+
+
+def _boxes_by_class(report: SplitReport, names: Sequence[str]) -> list[int]:
+    data = report.annotations
+    counts = np.bincount(data.labels[~data.crowd], minlength=data.num_classes).tolist()
+    by_name = dict(zip(data.class_names, counts, strict=True))
+    return [by_name.get(name, 0) for name in names]
+
+
+def _image_sizes(reports: Sequence[SplitReport], path: Path) -> Plot:
+    figure = _figure(7.2, 4.5)
+    axes = figure.add_subplot()
+    for k, report in enumerate(reports):
+        sizes, counts = np.unique(report.annotations.sizes, axis=0, return_counts=True)
+        area = 12 + 200 * counts / counts.sum()
+        axes.scatter(
+            sizes[:, 1], sizes[:, 0], area, alpha=0.5, label=report.split.name, color=_color(k)
+        )
+    axes.set_xlabel("width (pixels)")
+    axes.set_ylabel("height (pixels)")
+    axes.legend()
+    return _save(figure, path, "Sizes of the images; a larger dot stands for more of them.")
+
+
+def _box_sizes(reports: Sequence[SplitReport], path: Path) -> Plot:
+    figure = _figure(7.2, 4.5)
+    axes = figure.add_subplot()
+    edges = np.geomspace(1, 4096, 49).tolist()
+    for k, report in enumerate(reports):
+        data = report.annotations
+        boxes = data.boxes[~data.crowd]
+        sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+        axes.hist(sides, edges, histtype="step", label=report.split.name, color=_color(k))
+    for side in (32, 96):
+        axes.axvline(side, color="#888888", lw=0.8, ls=":")
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("root of the box's area (pixels)")
+    axes.set_ylabel("boxes")
+    axes.legend()
+    return _save(figure, path, "Sizes of the boxes; dotted: COCO's limits, 32 and 96 pixels.")
+
+
+def _color(k: int) -> str:
+    return COLORS[k % len(COLORS)]
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path, caption: str) -> Plot:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # File names in any script.
+        figure.savefig(path, facecolor="white")
+    return Plot(path, caption)

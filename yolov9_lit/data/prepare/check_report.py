@@ -1,0 +1,163 @@
+"""The report of `python -m yolov9_lit.data check`: tables on the terminal, and a page."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from yolov9_lit.data.coco.layout import Split, find_splits
+from yolov9_lit.data.prepare.check import SplitReport, check_splits
+from yolov9_lit.data.prepare.check_plots import draw_data_plots
+from yolov9_lit.errors import UserError
+from yolov9_lit.reporting.page import make_page
+from yolov9_lit.reporting.render import terminal
+from yolov9_lit.reporting.table import Cell, Table
+
+SMALL, MEDIUM = 32**2, 96**2
+"""Areas in pixels that COCO's figures divide objects at."""
+
+CLASSES_SHOWN = 20
+EXAMPLES = 3
+
+
+def run(values: Mapping[str, str]) -> int:
+    """Check a data set, print what it holds and what is wrong, and write the page where asked to.
+
+    Args:
+        values: "root"; optionally "page", and "annotations" and "images", from the root, of one
+            split in place of all that are found; "workers": processes, all cores by default.
+
+    Returns:
+        1 where there are faults, else 0.
+
+    Raises:
+        UserError: nothing can be read there, or the page cannot be written.
+    """
+    root = Path(values["root"]).expanduser()
+    workers = values.get("workers", str(os.cpu_count() or 1))
+    if not workers.isdecimal() or int(workers) < 1:
+        raise UserError(f"workers={workers} is no number of processes; give 1 or more")
+    reports = list(check_splits(_splits(root, values), workers=int(workers)))
+    classes = class_table(reports)
+    shown = Table(classes.title, classes.columns, classes.rows[:CLASSES_SHOWN])
+    console = Console()
+    for table in (split_table(reports), fault_table(reports), shown):
+        console.print(terminal(table))
+    if len(classes.rows) > CLASSES_SHOWN:
+        console.print(f"... and {len(classes.rows) - CLASSES_SHOWN} classes more")
+    if "page" in values:
+        page = Path(values["page"]).expanduser()
+        _write(page, data_page(str(root), reports))
+        console.print(f"The page is {page}")
+    return int(any(report.problems.found for report in reports))
+
+
+def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
+    if not root.is_dir():
+        raise UserError(f"there is no data folder {root}; check root")
+    if ("annotations" in values) != ("images" in values):
+        raise UserError("annotations and images belong together; give both or none")
+    if "annotations" not in values:
+        return find_splits(root)
+    file = root / values["annotations"]
+    return [Split(file.stem, file, root / values["images"])]
+
+
+def data_page(title: str, reports: Sequence[SplitReport]) -> str:
+    """The page, with plots and the images of each kind of fault inside it."""
+    faults = sum(len(report.problems.found) for report in reports)
+    images = sum(len(report.annotations) for report in reports)
+    with tempfile.TemporaryDirectory() as folder:
+        plots = draw_data_plots(reports, Path(folder))
+        return make_page(
+            f"Data check: {title}",
+            f"{images:,} images, {faults:,} faults.",
+            [split_table(reports), fault_table(reports)],
+            plots,
+            [class_table(reports)],
+        )
+
+
+def split_table(reports: Sequence[SplitReport]) -> Table:
+    """A row a split: what it holds."""
+    by_area = ("small", "medium", "large")
+    columns = ("split", "pictures", "without objects", "boxes", "crowds", *by_area, "sizes")
+    rows = []
+    for report in reports:
+        data = report.annotations
+        areas = np.prod(data.boxes[:, 2:] - data.boxes[:, :2], axis=1)[~data.crowd]
+        counts = (
+            len(data),
+            int((np.diff(data.offsets) == 0).sum()),
+            len(areas),
+            int(data.crowd.sum()),
+            int((areas < SMALL).sum()),
+            int(((areas >= SMALL) & (areas < MEDIUM)).sum()),
+            int((areas >= MEDIUM).sum()),
+        )
+        rows.append((_text(report.split.name), *map(_count, counts), _text(_sizes(data.sizes))))
+    notes = (
+        "Small, medium, large: boxes of under 32 x 32, under 96 x 96 pixels of area, and others, "
+        "before any scaling.",
+    )
+    return Table("What it holds", columns, tuple(rows), notes)
+
+
+def fault_table(reports: Sequence[SplitReport]) -> Table:
+    """A row for each kind of fault of a split, and for each kind of note."""
+    rows = []
+    for report in reports:
+        for kind, found in report.problems.by_kind().items():
+            examples = ", ".join(problem.where for problem in found[:EXAMPLES])
+            more = ", ..." if len(found) > EXAMPLES else ""
+            cells = map(_text, (kind, f"{examples}{more}"))
+            rows.append((_text(report.split.name), _text("fault"), _count(len(found)), *cells))
+        for kind, count in report.problems.notes.items():
+            rows.append(
+                (_text(report.split.name), _text("note"), _count(count), _text(kind), Cell(""))
+            )
+    faults = any(report.problems.found for report in reports)
+    notes = () if faults else ("No faults.",)
+    return Table("What is wrong", ("split", "", "count", "kind", "which"), tuple(rows), notes)
+
+
+def class_table(reports: Sequence[SplitReport]) -> Table:
+    """A row a class, the most frequent first: its boxes in each split, crowds not counted."""
+    counts: dict[str, list[int]] = {}
+    for i, report in enumerate(reports):
+        data = report.annotations
+        boxes = np.bincount(data.labels[~data.crowd], minlength=data.num_classes)
+        for name, count in zip(data.class_names, boxes.tolist(), strict=True):
+            counts.setdefault(name, [0] * len(reports))[i] += count
+    ordered = sorted(counts.items(), key=lambda row: -sum(row[1]))
+    rows = tuple((_text(name), *map(_count, row)) for name, row in ordered)
+    return Table("Boxes by class", ("class", *(r.split.name for r in reports)), rows)
+
+
+def _sizes(sizes: np.ndarray) -> str:
+    """Smallest to largest, each side apart, in pixels."""
+    (low_height, low_width), (height, width) = sizes.min(axis=0), sizes.max(axis=0)
+    if (low_height, low_width) == (height, width):
+        return f"{width} x {height}"
+    return f"{low_width} to {width} x {low_height} to {height}"
+
+
+def _text(text: str) -> Cell:
+    return Cell(text, text)
+
+
+def _count(count: int) -> Cell:
+    return Cell(f"{count:,}", count)
+
+
+def _write(page: Path, content: str) -> None:
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(content, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{page} cannot be written ({error}); choose another page") from error

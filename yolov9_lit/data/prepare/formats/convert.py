@@ -1,0 +1,115 @@
+"""The command `convert`: a data set from one format into another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.writer import write_coco
+from yolov9_lit.data.prepare.formats.coco import CocoFolder
+from yolov9_lit.data.prepare.formats.source import SourceData, SourceFolder
+from yolov9_lit.data.prepare.formats.voc import VocFolder
+from yolov9_lit.data.prepare.formats.voc_writer import write_voc
+from yolov9_lit.data.prepare.formats.yolo import YoloFolder
+from yolov9_lit.data.prepare.formats.yolo_writer import write_yolo
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import atomic_folder
+
+
+class Format(NamedTuple):
+    """How a format is read, and how it is written; the writer tells what it cannot hold."""
+
+    read: Callable[[Path, Problems], SourceFolder]
+    write: Callable[[Path, SourceData], tuple[str, ...]]
+
+
+FORMATS: Mapping[str, Format] = {
+    "coco": Format(CocoFolder, write_coco),
+    "voc": Format(VocFolder, write_voc),
+    "yolo": Format(YoloFolder, write_yolo),
+}
+
+
+class Conversion(NamedTuple):
+    """What came of a conversion.
+
+    Attributes:
+        data: what was read.
+        problems: what is wrong with single items of the source.
+        lost: what the new format cannot hold, in sentences.
+    """
+
+    data: SourceData
+    problems: Problems
+    lost: tuple[str, ...]
+
+
+def convert(
+    src: Path, out: Path, *, source: Format, target: Format, strict: bool = False
+) -> Conversion:
+    """Converts a data set; all is read before anything is written, and `out` appears whole.
+
+    Args:
+        src: the data set's folder.
+        out: the new one's; images are hard links there where the file system allows.
+        source: its format.
+        target: the format to write.
+        strict: refuse a source with faults, which otherwise are left out or clipped.
+
+    Raises:
+        UserError: `src` is no data set of its format or, if `strict`, has faults; `out` is not
+            empty or cannot be written.
+    """
+    if not src.is_dir():
+        raise UserError(f"source folder {src} does not exist; check src")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty; delete it or choose another out")
+    problems = Problems(src)
+    data = source.read(src, problems).read()
+    problems.raise_or_warn(strict=strict)
+    try:
+        with atomic_folder(out) as draft:
+            lost = target.write(draft, data)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error}); choose another out") from error
+    return Conversion(data, problems, lost)
+
+
+def run(values: Mapping[str, str]) -> None:
+    """Converts a data set and prints a row for each split.
+
+    Args:
+        values: "format", "src" and "out"; optionally "to" ("coco" by default) and "strict".
+
+    Raises:
+        UserError: a format is unknown, or the data set cannot be converted.
+    """
+    source, target = values["format"], values.get("to", "coco")
+    for key, name in (("format", source), ("to", target)):
+        if name not in FORMATS:
+            raise UserError(f"{key}={name} is unknown; choose {', '.join(FORMATS)}")
+    if source == target:
+        raise UserError(f"format and to are both {source}; there is nothing to convert")
+    strict = values.get("strict", "false").lower()
+    if strict not in ("true", "false"):
+        raise UserError(f"strict={strict} is unknown; give true or false")
+    conversion = convert(
+        Path(values["src"]),
+        Path(values["out"]),
+        source=FORMATS[source],
+        target=FORMATS[target],
+        strict=strict == "true",
+    )
+    table = Table("split", "images", "boxes", title=values["out"])
+    for split, images in conversion.data.splits.items():
+        boxes = sum(not entry.crowd for image in images for entry in image.objects)
+        table.add_row(split, f"{len(images):,}", f"{boxes:,}")
+    console = Console()
+    console.print(table)
+    for sentence in conversion.lost:
+        console.print(f"{target} cannot hold everything: {sentence}")

@@ -1,0 +1,143 @@
+"""A sheet of training images as the training sees them, with their objects drawn on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build, config_mistakes
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.dataset import TrainDataset
+from yolov9_lit.data.letterbox import resize_longest
+from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import atomic_write
+from yolov9_lit.reporting.draw import draw_objects
+
+_LARGE, _SMALL = 480, 236  # Sides of the images; two small ones stand beside a large one.
+_GAP = _LARGE - 2 * _SMALL
+_MARGIN, _LINE = 24, 24
+_COLUMNS = 4
+_INK, _PAPER = (40, 40, 40), (250, 250, 250)
+
+
+class Entry(NamedTuple):
+    """One training image: as it is augmented, letterboxed alone, and after mosaic has closed."""
+
+    name: str
+    augmented: Sample
+    plain: Sample
+    closed: Sample
+
+
+def run(values: Mapping[str, str], *overrides: str) -> None:
+    """The command `preview`: a sheet of training images as the training sees them.
+
+    Args:
+        values: "out"; optionally "count", 16 by default.
+        overrides: of the training's config.
+
+    Raises:
+        UserError: the config cannot be composed, the data is not there, or a value is wrong.
+    """
+    count = values.get("count", "16")
+    if not count.isdecimal() or int(count) < 1:
+        raise UserError(f"count is {count}; give the number of images, 1 or more")
+    with config_mistakes():
+        datamodule = build(compose("train", overrides).data, num_workers=0)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    out = Path(values["out"])
+    shown = write_preview(datamodule, out, int(count))
+    sys.stdout.write(f"{out}: {shown} training images of {datamodule.root}\n")
+
+
+def write_preview(datamodule: DetectionDataModule, out: Path, count: int) -> int:
+    """Draw the first images of the first epoch, exactly as the training sees them.
+
+    Args:
+        datamodule: set up for training.
+        out: the PNG file; its folder is made when needed.
+        count: most images.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        UserError: `out` is no .png, or an image cannot be read.
+    """
+    if out.suffix.lower() != ".png":
+        raise UserError(f"The preview is a PNG image: give out=FILE.png instead of {out}.")
+    entries = list(islice(_entries(datamodule), count))
+    title = f"{datamodule.root}: seed {datamodule.batches.seed}, first epoch"
+    sheet = draw_sheet(entries, datamodule.class_names, title)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as part:
+        sheet.save(part, format="PNG")
+    return len(entries)
+
+
+def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
+    """The training's samples in its own order."""
+    loader = datamodule.train_dataloader()
+    augmented = loader.dataset
+    assert isinstance(augmented, TrainDataset)
+    plain = TrainDataset(
+        augmented.annotations, augmented.read, Augmentation(), augmented.image_size, seed=0
+    )
+    for key in loader.sampler:
+        yield Entry(
+            Path(augmented.annotations.images.name(key.image)).name,
+            augmented.sample(key)[0],
+            plain.sample(key)[0],
+            augmented.sample(key._replace(closing=True))[0],
+        )
+
+
+def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str) -> Image.Image:
+    """Draw a block for each entry, four in a row, under a title."""
+    columns = min(_COLUMNS, len(entries))
+    rows = -(-len(entries) // columns)
+    width, height = _LARGE + _GAP + _SMALL + _MARGIN, _LARGE + _LINE + _MARGIN
+    size = (columns * width + _MARGIN, rows * height + 2 * _MARGIN + _LINE)
+    sheet = Image.new("RGB", size, _PAPER)
+    legend = "left: as trained on; right: as it is, and in the last epochs, mosaic closed"
+    _write(sheet, (_MARGIN, _MARGIN), f"{title}  ({legend})", size[0] - 2 * _MARGIN)
+    for i, entry in enumerate(entries):
+        left = _MARGIN + i % columns * width
+        top = 2 * _MARGIN + _LINE + i // columns * height
+        objects = len(entry.augmented.labels)
+        caption = f"{entry.name}: {objects} object{'s' * (objects != 1)}"
+        _write(sheet, (left, top), caption, width - _MARGIN)
+        right, top = left + _LARGE + _GAP, top + _LINE
+        sheet.paste(_drawn(entry.augmented, _LARGE, class_names), (left, top))
+        sheet.paste(_drawn(entry.plain, _SMALL, class_names), (right, top))
+        sheet.paste(_drawn(entry.closed, _SMALL, class_names), (right, top + _SMALL + _GAP))
+    return sheet
+
+
+def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image:
+    """Scaled before it is drawn on, so that lines and letters are of one size."""
+    image = resize_longest(sample.image, side, smooth=True)
+    scaled = resize_sample(sample, side)
+    objects = (scaled.boxes, scaled.labels, list(scaled.polygons))
+    return Image.fromarray(draw_objects(image, *objects, class_names))
+
+
+def _write(sheet: Image.Image, corner: tuple[int, int], text: str, width: int) -> None:
+    """Write a line, its beginning cut where it is too long: names differ at their ends."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 15)
+    pen = ImageDraw.Draw(sheet)
+    if pen.textlength(text, font) > width:
+        while pen.textlength(f"…{text}", font) > width:
+            text = text[1:]
+        text = f"…{text}"
+    pen.text(corner, text, _INK, font)

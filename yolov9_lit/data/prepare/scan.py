@@ -1,0 +1,109 @@
+"""Every image of a data set decoded once, to know before a training what it would stumble on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.images import ImageSource, UnreadableImage, load_image
+from yolov9_lit.data.loader import single_threaded
+
+_TOGETHER = 16  # Images whose facts a worker sends at once.
+
+
+class ImageFacts(NamedTuple):
+    """What a decoded image is: its sides in pixels, a hash of them; or what is wrong with it."""
+
+    height: int = 0
+    width: int = 0
+    digest: bytes = b""
+    fault: str = ""
+
+
+class _Decoded(Dataset[ImageFacts]):
+    def __init__(self, images: ImageSource, count: int) -> None:
+        self.images = images
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> ImageFacts:
+        try:
+            pixels = load_image(self.images, index)
+        except UnreadableImage as error:
+            return ImageFacts(fault=error.fault)
+        digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+        digest.update(repr(pixels.shape).encode())
+        return ImageFacts(pixels.shape[0], pixels.shape[1], digest.digest())
+
+
+def scan(annotations: Annotations, workers: int) -> Iterator[ImageFacts]:
+    """Decodes each image, in order, and shows how far it is.
+
+    Headers would be read sixty times as fast, but most of those of cut files are whole.
+
+    Args:
+        annotations: of the images.
+        workers: processes; 0 for none but this one.
+    """
+    loader = DataLoader(
+        _Decoded(annotations.images, len(annotations)),
+        batch_size=_TOGETHER,
+        num_workers=workers,
+        collate_fn=list,
+        worker_init_fn=single_threaded,
+        generator=torch.Generator(),  # The training's random numbers stay as they are.
+    )
+    title, count = f"decoding the images of {annotations.path.name}", len(annotations)
+    yield from track(chain.from_iterable(loader), title, total=count, transient=True)
+
+
+def note_faults(
+    names: Iterable[str], sizes: np.ndarray, facts: Iterable[ImageFacts], problems: Problems
+) -> None:
+    """Adds the images that cannot be used to `problems`.
+
+    Args:
+        names: of N images, for messages.
+        sizes: (N, 2), their heights and widths as the annotations say.
+        facts: what they are.
+        problems: what is wrong is added.
+    """
+    for name, said, (height, width, _, fault) in zip(names, sizes, facts, strict=True):
+        if fault:
+            problems.add(f"images cannot be used, each of which {fault}", name)
+        elif (height, width) != tuple(said):
+            where = f"{name}: {width} x {height}, not {said[1]} x {said[0]}"
+            problems.add("images have another size than their annotations say", where, name)
+
+
+@rank_zero_only
+def require_usable(source: str, splits: Iterable[Annotations], workers: int) -> None:
+    """Refuses images that cannot be decoded or have another size than their annotations say.
+
+    Of all ranks the first does; the others wait for it where they meet.
+
+    Args:
+        source: name of the data set.
+        splits: whose images.
+        workers: processes; 0 for none but this one.
+
+    Raises:
+        UserError: there are such; it lists all of them.
+    """
+    problems = Problems(source)
+    for split in splits:
+        names = map(split.images.name, range(len(split)))
+        note_faults(names, split.sizes, scan(split, workers), problems)
+    problems.raise_or_warn(strict=True)

@@ -1,0 +1,1 @@
+"""Detection on images: predictors, exported files, images and videos to read."""

@@ -1,0 +1,120 @@
+"""What is exported: a deployed detector as a graph of tensors alone, with or without NMS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import nms
+
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.models.detector import Detector
+
+
+class Candidates(NamedTuple):
+    """Output of a file without NMS.
+
+    Attributes:
+        boxes: (B, A, 4) float32, xyxy in input pixels.
+        scores: (B, A, C) float32 probabilities.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+
+
+class PaddedDetections(NamedTuple):
+    """Output of a file with NMS inside: by falling score, padded to N = `max_detections` rows.
+
+    Attributes:
+        boxes: (B, N, 4) float32, xyxy in input pixels; zeros where padded.
+        scores: (B, N) float32, 0..1; zeros where padded.
+        labels: (B, N) int64, class indices; -1 where padded.
+        counts: (B,) int64, how many rows of an image are detections.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    counts: Tensor
+
+
+class CandidateGraph(nn.Module):
+    """Images (B, 3, H, W) float32 in 0..1 -> `Candidates`, as a plain tuple for the exporters.
+
+    With `half` the network's weights and arithmetic are float16; decoding is float32 always, as
+    float16 has no room for the pixels of a large image, nor for small probabilities.
+    """
+
+    def __init__(self, detector: Detector, half: bool = False) -> None:
+        """Deploy a detector; the given one stays as it is."""
+        super().__init__()
+        self.dtype = torch.float16 if half else torch.float32
+        self.detector = detector.deploy().to(self.dtype)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute all candidates."""
+        return self.detector.decode(self.detector(images.to(self.dtype)).main)
+
+
+Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, int, NMSSettings], Tensor]
+"""Boxes (B, A, 4), best scores (B, A), their labels (B, A), C -> scores kept (B, A), else 0."""
+
+
+def suppress(
+    boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, settings: NMSSettings
+) -> Tensor:
+    """Class-aware NMS of a batch in one call of torchvision's operator.
+
+    Every class of every image is moved to a place of its own, in float64, where moving a box
+    does not change its overlaps. torchvision has told torch.export that at least two boxes are
+    kept, so two empty ones of score 0 come last.
+    """
+    image, anchor = (scores > settings.confidence).nonzero(as_tuple=True)
+    kept_scores = scores[image, anchor]
+    place = F.pad(image * num_classes + labels[image, anchor], (0, 2), value=-1)
+    span = (boxes.amax() - boxes.amin() + 1).double()
+    moved = F.pad(boxes[image, anchor], (0, 0, 0, 2)) + (place * span)[:, None]
+    keep = nms(moved, F.pad(kept_scores.double(), (0, 2)), settings.iou)[:-2]
+    return torch.zeros_like(scores).index_put((image[keep], anchor[keep]), kept_scores[keep])
+
+
+class DetectionGraph(nn.Module):
+    """Images (B, 3, H, W) float32 in 0..1 -> `PaddedDetections`, as a plain tuple.
+
+    The same detections as `non_max_suppression` with `multi_label=False`.
+    """
+
+    def __init__(
+        self, candidates: CandidateGraph, settings: NMSSettings, suppress: Suppress = suppress
+    ) -> None:
+        """Append NMS.
+
+        Args:
+            candidates: the network.
+            settings: of NMS.
+            suppress: how a format does it.
+        """
+        super().__init__()
+        self.candidates = candidates
+        self.settings = settings
+        self.suppress = suppress
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Compute the detections."""
+        boxes, scores = self.candidates(images)
+        best, labels = scores.max(dim=-1)
+        kept = self.suppress(boxes, best, labels, scores.shape[-1], self.settings)
+        most = self.settings.max_detections
+        top, index = F.pad(kept, (0, most)).topk(most, dim=1)  # there may be fewer anchors
+        found = top > 0
+        index = index.where(found, 0)
+        return (
+            boxes.gather(1, index[..., None].expand(-1, -1, 4)) * found[..., None],
+            top,
+            labels.gather(1, index).where(found, -1),
+            found.sum(dim=1),
+        )

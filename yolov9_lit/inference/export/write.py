@@ -1,0 +1,109 @@
+"""Export: write a file, hold it against PyTorch, and only then let it take its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.export.check import FLOAT, HALF, Agreement, compare
+from yolov9_lit.inference.export.graph import CandidateGraph, DetectionGraph
+from yolov9_lit.inference.export.record import ExportFormat, ExportRecord
+from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.models.detector import Detector
+
+
+def export(
+    detector: Detector,
+    record: ExportRecord,
+    form: ExportFormat,
+    out: Path,
+    images: Sequence[np.ndarray],
+    settings: NMSSettings,
+) -> Agreement:
+    """Write a detector's deploy form.
+
+    Args:
+        detector: as trained, or deployed.
+        record: how to write it.
+        form: the kind of file.
+        out: path of the file; an earlier one stays unless the new one is good.
+        images: to compare on, each (H, W, 3) uint8 RGB.
+        settings: of the NMS that the comparison uses where none is inside.
+
+    Raises:
+        UserError: the model cannot be written in this form, or the file disagrees with PyTorch.
+    """
+    reference = CandidateGraph(detector)
+    settings = dataclasses.replace(record.nms or settings, multi_label=False)
+    with _folder_beside(out) as folder:
+        draft = Path(folder) / out.name
+        try:
+            form.write(_graph(detector, record), record, draft)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"This model cannot be written to {out.name} ({reason}): "
+                "try a fixed batch, height and width, or another format."
+            ) from error
+        agreement = _checked(form, draft, record, reference, images, settings)
+        others = [path for path in Path(folder).iterdir() if path != draft]
+        for path in (*others, draft):  # the file itself last
+            os.replace(path, out.parent / path.name)
+    return agreement
+
+
+def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder on the same disk for the drafts, also the proof that `out` can be written."""
+    try:
+        if out.exists() and not out.is_file():
+            raise OSError(errno.EINVAL, "it is no file")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-")
+    except OSError as error:
+        raise UserError(f"out={out} cannot be written ({error.strerror}): give another.") from error
+
+
+def _graph(detector: Detector, record: ExportRecord) -> nn.Module:
+    candidates = CandidateGraph(detector, record.half)
+    return (DetectionGraph(candidates, record.nms) if record.nms else candidates).eval()
+
+
+def _checked(
+    form: ExportFormat,
+    draft: Path,
+    record: ExportRecord,
+    reference: CandidateGraph,
+    images: Sequence[np.ndarray],
+    settings: NMSSettings,
+) -> Agreement:
+    file = form.read(draft)
+    if file.record.to_json() != record.to_json():
+        raise UserError(f"{draft.name} lost what it should tell of itself; nothing was written.")
+    limits = HALF if record.half else FLOAT
+    try:
+        agreement = compare(ExportedPredictor(file), reference, images, settings)
+    except UserError as error:
+        raise UserError(f"{draft.name} does not run, nothing was written: {error}") from error
+    if record.nms and not agreement.detections:
+        raise UserError(
+            f"PyTorch finds nothing on these images, so {draft.name} with NMS inside cannot be "
+            "checked; nothing was written: give pictures=FOLDER with objects of the model's "
+            "classes, or a lower confidence."
+        )
+    if not agreement.within(limits):
+        raise UserError(
+            f"{draft.name} is another model than PyTorch's; nothing was written: boxes differ by "
+            f"{agreement.boxes:.3g} pixels (at most {limits.boxes}), scores by "
+            f"{agreement.scores:.3g} (at most {limits.scores}), {agreement.matched:.1%} of the "
+            f"detections agree (at least {limits.matched:.0%})."
+        )
+    return agreement

@@ -1,0 +1,172 @@
+"""What prediction reads and writes: images, folders, globs and videos."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
+from yolov9_lit.errors import UserError
+
+log = logging.getLogger(__name__)
+
+VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
+DEFAULT_FPS = 25.0
+
+
+class Frame(NamedTuple):
+    """An image, or one frame of a video.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        path: of the file.
+        frame_index: from 0; None for an image.
+        fps: frames a second; None for an image.
+    """
+
+    image: np.ndarray
+    path: Path
+    frame_index: int | None = None
+    fps: float | None = None
+
+
+class Source:
+    """Gives frames one by one; files that cannot be read are skipped with a warning each.
+
+    Attributes:
+        paths: the files, in order.
+        unreadable: those skipped so far.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        """Set the files."""
+        self.paths = paths
+        self.unreadable: list[Path] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read."""
+        for path in self.paths:
+            if path.suffix.lower() in VIDEO_ENDINGS:
+                yield from self._video(path)
+                continue
+            try:
+                image = read_image(path)
+            except UserError as error:
+                self._skip(path, str(error))
+                continue
+            yield Frame(image, path)
+
+    def _video(self, path: Path) -> Iterator[Frame]:
+        capture = cv2.VideoCapture(str(path))
+        fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
+        count = 0
+        try:
+            while True:
+                there, image = capture.read()
+                if not there:
+                    break
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), path, count, fps)
+                count += 1
+        finally:
+            capture.release()
+        if not count:
+            self._skip(path, f"{path} holds no frame that can be read.")
+
+    def _skip(self, path: Path, reason: str) -> None:
+        self.unreadable.append(path)
+        log.warning("skipped: %s", reason)
+
+
+def open_source(source: str | Path) -> Source:
+    """Find the files of a source.
+
+    Args:
+        source: an image, a video, a folder of either (not searched deeper), or a glob.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
+        paths = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in endings)
+        if not paths:
+            raise UserError(f"The folder {path} holds no images and no videos.")
+    elif path.is_file():
+        paths = [path]
+    else:
+        paths = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+        if not paths:
+            raise UserError(f"Nothing is at source={source}: give a file, a folder or a glob.")
+    return Source(paths)
+
+
+class AnnotatedWriter:
+    """Writes annotated copies into a folder: images under their names, frames as one video.
+
+    Existing files are kept: a name that is taken gets a number. Use as a context manager: it
+    completes the videos.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Set the folder, made when needed."""
+        self.directory = directory
+        self._targets: dict[Path, Path] = {}
+        self._videos: dict[Path, cv2.VideoWriter] = {}
+
+    def __enter__(self) -> AnnotatedWriter:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the videos."""
+        for video in self._videos.values():
+            video.release()
+
+    def write(self, frame: Frame, drawn: np.ndarray) -> Path:
+        """Write a frame's annotated copy (H, W, 3) uint8 RGB; gives the file's path.
+
+        Raises:
+            UserError: a video of this size and rate cannot be written.
+        """
+        if frame.frame_index is None:
+            ending = ".png" if frame.path.suffix.lower() == ".png" else ".jpg"
+            target = self._target(frame.path, ending)
+            Image.fromarray(drawn).save(target)
+            return target
+        target = self._target(frame.path, ".mp4")
+        if target not in self._videos:
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            size = (drawn.shape[1], drawn.shape[0])
+            video = cv2.VideoWriter(str(target), code, frame.fps or DEFAULT_FPS, size)
+            if not video.isOpened():
+                raise UserError(
+                    f"{target} cannot be written as a video of {frame.fps} frames a second and "
+                    f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common form."
+                )
+            self._videos[target] = video
+        self._videos[target].write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        return target
+
+    def _target(self, path: Path, ending: str) -> Path:
+        if path not in self._targets:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            target, number = self.directory / f"{path.stem}{ending}", 2
+            while target.exists():
+                target = self.directory / f"{path.stem}_{number}{ending}"
+                number += 1
+            self._targets[path] = target
+        return self._targets[path]

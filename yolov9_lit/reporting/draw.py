@@ -1,0 +1,104 @@
+"""Detections and annotated objects drawn on images."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from yolov9_lit.structures import Detections
+
+_TINT = 0.3
+
+
+def draw_detections(
+    image: np.ndarray, detections: Detections, class_names: Sequence[str]
+) -> np.ndarray:
+    """Draw boxes with class and score; the best ones on top.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; left as it is.
+        detections: boxes in the image's pixels, by falling score.
+        class_names: by class index.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    width = _line_width(drawn)
+    rows = zip(*(tensor.tolist() for tensor in detections), strict=True)
+    for box, score, label in reversed(list(rows)):
+        text = f"{class_names[label]} {score:.2f}"
+        _draw_box(drawn, [round(v) for v in box], text, class_colour(label), width)
+    return drawn
+
+
+def draw_objects(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    outlines: Sequence[Sequence[np.ndarray]],
+    class_names: Sequence[str],
+) -> np.ndarray:
+    """Draw annotated objects: outlines, tinted inside, under boxes with the class; small on top.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; left as it is.
+        boxes: (K, 4) xyxy in the image's pixels.
+        labels: (K,) class indices.
+        outlines: for each object its polygons (P, 2) in pixels; none where unknown.
+        class_names: by class index.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    drawn = np.ascontiguousarray(image).copy()
+    width = _line_width(drawn)
+    falling = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")
+    for i in falling:
+        tinted = drawn.copy()
+        polygons = [points.round().astype(np.int32) for points in outlines[i]]
+        cv2.fillPoly(tinted, polygons, class_colour(labels[i]))
+        drawn = cv2.addWeighted(tinted, _TINT, drawn, 1 - _TINT, 0)
+        cv2.polylines(drawn, polygons, True, class_colour(labels[i]), width, cv2.LINE_AA)
+    for i in falling:
+        box = [round(float(v)) for v in boxes[i]]
+        _draw_box(drawn, box, class_names[labels[i]], class_colour(labels[i]), width)
+    return drawn
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """An RGB colour, 0..255; neighbouring classes differ clearly (golden-ratio hues)."""
+    r, g, b = colorsys.hsv_to_rgb((label * 0.618034) % 1.0, 0.85, 0.95)
+    return round(255 * r), round(255 * g), round(255 * b)
+
+
+def _line_width(image: np.ndarray) -> int:
+    return max(round(sum(image.shape[:2]) / 600), 1)
+
+
+def _draw_box(
+    image: np.ndarray, box: list[int], text: str, colour: tuple[int, int, int], width: int
+) -> None:
+    x1, y1, x2, y2 = box
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(width / 4, 0.35)
+    (text_width, text_height), below = cv2.getTextSize(text, font, scale, max(width // 2, 1))
+    # The label stands on the box, or inside it at the image's upper edge.
+    bottom = y1 if y1 > text_height + below else y1 + text_height + below
+    left = max(min(x1, image.shape[1] - text_width), 0)
+    corner = (left + text_width, bottom - text_height - below)
+    cv2.rectangle(image, (left, bottom), corner, colour, cv2.FILLED)
+    dark = sum(colour) > 380
+    cv2.putText(
+        image,
+        text,
+        (left, bottom - below // 2),
+        font,
+        scale,
+        (0, 0, 0) if dark else (255, 255, 255),
+        max(width // 2, 1),
+        cv2.LINE_AA,
+    )

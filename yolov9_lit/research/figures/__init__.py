@@ -1,0 +1,1 @@
+"""The paper's figures, and diagrams of the models."""

@@ -1,0 +1,147 @@
+"""A detector's parts as a Mermaid flowchart, which GitHub draws where it stands in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from yolov9_lit.models.detector import Detector
+from yolov9_lit.models.gelan import DHLC, Column
+from yolov9_lit.models.head import Head
+from yolov9_lit.models.layers import CBLinear
+from yolov9_lit.research.figures.dataflow import IMAGE, Part
+
+STYLES = {
+    "deployed": "fill:#e8f1fb,stroke:#4878a8,color:#102030",
+    "dropped": "fill:#fdf1e3,stroke:#c07a2c,color:#402810,stroke-dasharray:5 4",
+}
+"""Mermaid classes of the parts that the deploy form keeps and of those that it drops."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One box: a part, together with the down-sampling that feeds nothing else.
+
+    Attributes:
+        name: the part's name.
+        group: the boxes around it, from the outside in.
+        lines: what stands in it.
+        deployed: the deploy form keeps it.
+        sources: names of the nodes whose arrows lead here.
+    """
+
+    name: str
+    group: tuple[str, ...]
+    lines: tuple[str, ...]
+    deployed: bool
+    sources: tuple[str, ...]
+
+
+def nodes_of(
+    detector: Detector, parts: Sequence[Part], image_size: int, notes: Mapping[str, str]
+) -> list[Node]:
+    """Make the boxes.
+
+    Args:
+        detector: the one that was traced.
+        parts: what `dataflow.trace` gave.
+        image_size: side of the image it was traced with, in pixels.
+        notes: a further line for parts, by name.
+    """
+    merged = _merged(parts)
+    nodes = []
+    for part in parts:
+        if part.name in merged:
+            continue
+        joined = [p for p in parts if merged.get(p.name) == part.name] + [part]
+        sources = dict.fromkeys(s for p in joined for s in p.sources if merged.get(s) != part.name)
+        lines = [f"<b>{_title(part, image_size)}</b>"]
+        kinds = [type(p.module) for p in joined if not isinstance(p.module, nn.Identity)]
+        lines.append(" + ".join(kind.__name__ for kind in kinds))
+        if part.shape and not isinstance(part.module, CBLinear):
+            lines.append(" × ".join(map(str, part.shape)))  # noqa: RUF001
+        if part.name in notes:
+            lines.append(notes[part.name])
+        group = _group(detector, part.name)
+        nodes.append(Node(part.name, group, tuple(lines), part.deployed, tuple(sources)))
+    return [replace(node, group=_outermost(node.group, nodes)) for node in nodes]
+
+
+def flowchart(nodes: Sequence[Node], guides: Sequence[tuple[str, str, str]] = ()) -> str:
+    """Mermaid source.
+
+    Args:
+        nodes: the boxes in the order of running.
+        guides: further arrows: from, to, what they say.
+    """
+    lines = ["flowchart TB", *(f"  classDef {name} {style}" for name, style in STYLES.items())]
+    lines.append(f"  {IMAGE}([{IMAGE}])")
+    lines += _boxes(nodes, (), "  ")
+    for node in nodes:
+        arrow = "-->" if node.deployed else "-.->"
+        lines += [f"  {_id(source)} {arrow} {_id(node.name)}" for source in node.sources]
+    lines += [f"  {_id(a)} -.->|{text}| {_id(b)}" for a, b, text in guides]
+    return "\n".join(lines) + "\n"
+
+
+def _boxes(nodes: Sequence[Node], group: tuple[str, ...], indent: str) -> Iterator[str]:
+    """The boxes inside a group and the groups inside it."""
+    inner = dict.fromkeys(node.group[: len(group) + 1] for node in nodes if node.group != group)
+    for node in nodes:
+        if node.group == group:
+            style = "deployed" if node.deployed else "dropped"
+            yield f'{indent}{_id(node.name)}["{"<br/>".join(node.lines)}"]:::{style}'
+    for child in inner:
+        members = [node for node in nodes if node.group[: len(child)] == child]
+        yield f'{indent}subgraph {_id("_".join(("group", *child)))}["{child[-1]}"]'
+        yield from _boxes(members, child, indent + "  ")
+        yield f"{indent}end"
+
+
+def _merged(parts: Sequence[Part]) -> dict[str, str]:
+    """Down-samplings that feed one stage only, by the stage they are drawn with."""
+    merged = {}
+    for part in parts:
+        readers = [p for p in parts if part.name in p.sources]
+        if len(readers) != 1 or not part.shape or part.shape[1] >= part.in_size:
+            continue
+        (reader,) = readers
+        if reader.shape and reader.shape[1] == reader.in_size == part.shape[1]:
+            merged[part.name] = reader.name
+    return merged
+
+
+def _title(part: Part, image_size: int) -> str:
+    parent, _, own = part.name.rpartition(".")
+    if isinstance(part.module, Head):
+        return f"{own if parent else 'main'} head"
+    if own.isdigit():  # of a column or of its links: the level says more than the place
+        return f"P{math.log2(image_size / part.shape[1]):.0f}"
+    return own.upper()
+
+
+def _group(detector: Detector, name: str) -> tuple[str, ...]:
+    """Backbone, neck or PGI branch, and in it the column or the links between columns."""
+    first, *rest = name.split(".")
+    group = [f"PGI branch {rest[0]}" if first.startswith("aux_") else first]
+    for depth in range(1, len(rest) + 1):
+        module = detector.get_submodule(".".join((first, *rest[:depth])))
+        if isinstance(module, Column | DHLC):
+            group.append(rest[depth - 1])
+    return tuple(group) if rest else ()
+
+
+def _outermost(group: tuple[str, ...], nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The group without inner ones that hold all of it."""
+    for depth in range(1, len(group)):
+        outer = group[:depth]
+        if all(node.group == group for node in nodes if node.group[:depth] == outer):
+            return outer
+    return group
+
+
+def _id(name: str) -> str:
+    return name.replace(".", "_").replace(" ", "_")

@@ -1,0 +1,168 @@
+"""A run in its folder: begun, continued, or already done.
+
+A sweep that is killed and started again finds its jobs' folders as they were left: finished jobs
+are passed over, a half-done one goes on from its last checkpoint, a failed one is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from yolov9_lit.building import config_mistakes
+from yolov9_lit.errors import UserError
+from yolov9_lit.files import remove_parts
+from yolov9_lit.ranks import is_first_rank
+from yolov9_lit.runs.identity import differences, experiment_config
+from yolov9_lit.runs.record import RunRecord
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """What a training gives.
+
+    Attributes:
+        figures: of the test, or of the last validation where no test was asked for.
+        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
+        epochs: finished ones.
+        seconds_per_epoch: median of the training epochs.
+        peak_memory_mb: largest memory in use in training.
+        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
+        annotations: COCO file of the test.
+    """
+
+    figures: dict[str, float]
+    cost: dict[str, float]
+    epochs: int
+    seconds_per_epoch: float | None
+    peak_memory_mb: float | None
+    data: dict[str, Any]
+    annotations: str
+
+
+def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:
+    """Train in `cfg.run_dir`, keeping `run.json` there, unless that was done before.
+
+    Args:
+        cfg: config of the train command, inside a Hydra job.
+        train: the training; it is given `cfg`, with `ckpt_path` set where a run is continued.
+
+    Raises:
+        UserError: the folder holds another experiment.
+    """
+    folder = Path(cfg.run_dir)
+    with _locked(folder):
+        done = finished(cfg)
+        if done is not None:
+            log.info("Finished earlier, passed over: %s", folder)
+            return done
+        _clear(folder)
+        record, earlier = _begin(cfg, experiment_config(cfg)), RunRecord.read(folder)
+        if earlier is not None:
+            record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
+            last = folder / "checkpoints" / "last.ckpt"
+            if last.is_file():  # It goes on from there, whatever it was begun with.
+                log.info("Continuing from %s", last)
+                cfg.ckpt_path = str(last)
+                record = replace(record, weights=earlier.weights)
+        return _carry_out(cfg, train, folder, record)
+
+
+def finished(cfg: DictConfig) -> Outcome | None:
+    """What the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
+
+    Raises:
+        UserError: the folder holds another experiment.
+    """
+    folder = Path(cfg.run_dir)
+    record = RunRecord.read(folder)
+    if record is None:
+        return None
+    keys = differences(record.config, experiment_config(cfg))
+    if keys and record.config:
+        raise UserError(
+            f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
+            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME) or move that one away."
+        )
+    if record.status != "done":
+        return None
+    return Outcome(*(getattr(record, name) for name in Outcome._fields))
+
+
+@contextmanager
+def refusal_recorded(cfg: DictConfig) -> Iterator[None]:
+    """Record a mistake that is found before a job's run can begin: else only its output tells it.
+
+    Raises:
+        UserError: the mistake.
+    """
+    try:
+        with config_mistakes():
+            yield
+    except UserError as error:
+        folder = Path(cfg.run_dir)
+        record = RunRecord.read(folder) or _begin(cfg, {})
+        if record.status != "done":
+            rank_zero_only(RunRecord.write)(record.ending("failed", error=str(error)), folder)
+        raise
+
+
+def _carry_out(
+    cfg: DictConfig, train: Callable[[DictConfig], Outcome], folder: Path, record: RunRecord
+) -> Outcome:
+    write = rank_zero_only(RunRecord.write)
+    write(record, folder)
+    try:
+        outcome = train(cfg)
+    except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
+        write(record.ending("failed", error=traceback.format_exc()), folder)
+        raise
+    write(record.ending("done", **outcome._asdict()), folder)
+    return outcome
+
+
+def _clear(folder: Path) -> None:
+    """Remove the files that a killed process was writing."""
+    if is_first_rank():
+        for place in (folder, folder / "checkpoints"):
+            remove_parts(place)
+
+
+def _begin(cfg: DictConfig, config: dict[str, Any]) -> RunRecord:
+    hydra = HydraConfig.get()
+    return RunRecord.begin(
+        cfg,
+        config,
+        overrides=[o for o in hydra.overrides.task if not o.startswith("sweep=")],
+        choices={str(group): choice for group, choice in hydra.runtime.choices.items()},
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process in at a time; the system lifts the lock of one that is killed."""
+    if not is_first_rank():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("Another process is at work in %s: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,1 @@
+"""Checkpoints in and out: this project's, deployed ones and published ones."""

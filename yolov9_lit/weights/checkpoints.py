@@ -1,0 +1,135 @@
+"""Reading checkpoints: this project's, deployed ones and published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from yolov9_lit.building import build
+from yolov9_lit.errors import UserError
+from yolov9_lit.models.detector import Detector
+from yolov9_lit.weights.card import PREFIX, ModelCard
+from yolov9_lit.weights.deployed import SUFFIX, read_deployed
+from yolov9_lit.weights.parts import check_model
+from yolov9_lit.weights.published import recognise
+from yolov9_lit.weights.torch_files import read_torch_file
+
+EXPORTED = (".onnx", ".xml", ".torchscript", ".pt2")
+"""Endings of exported files, which `inference.exported` opens."""
+
+_GIVE = "give one that yolov9_lit.train wrote"
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint's card and the (averaged) weights of its detector.
+
+    Attributes:
+        card: structure, classes and preprocessing.
+        weights: by the detector's names.
+        deployed: the weights are those of `Detector.deploy`.
+    """
+
+    card: ModelCard
+    weights: dict[str, Tensor]
+    deployed: bool = False
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a file's ending is that of an exported one."""
+    return Path(path).suffix in EXPORTED
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint of this project or a published one; nothing in the file is executed.
+
+    Raises:
+        UserError: no such file, not a checkpoint but e.g. an exported file, or the checkpoint of
+            an unknown model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
+    if is_exported(path):
+        raise UserError(f"{path} is exported, for predict and eval only: give its checkpoint.")
+    if path.suffix == SUFFIX:
+        return _with_card(*read_deployed(path), path, deployed=True)
+    content = read_torch_file(path)
+    if isinstance(content, Mapping) and "card" in content:
+        return _with_card(content["card"], content.get("state_dict"), path)
+    if (found := recognise(content, path)) is None:
+        raise UserError(
+            f"{path} is no checkpoint of yolov9_lit, nor a published one of YOLOv9: {_GIVE}."
+        )
+    return Checkpoint(*found)
+
+
+def _with_card(card: Any, state: Any, path: Path, deployed: bool = False) -> Checkpoint:
+    if not isinstance(card, Mapping) or not isinstance(state, Mapping):
+        raise UserError(f"{path} has a card or weights that are none: {_GIVE}.")
+    try:
+        found = ModelCard.from_dict(card)
+    except KeyError as error:
+        raise UserError(f"{path} has a card without {error}: {_GIVE}.") from error
+    except TypeError as error:
+        raise UserError(f"{path} has a card that is none ({error}): {_GIVE}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} needs a newer yolov9_lit: {error}.") from error
+    weights = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in state.items()
+        if isinstance(name, str) and name.startswith(PREFIX) and isinstance(tensor, Tensor)
+    }
+    return Checkpoint(found, weights, deployed)
+
+
+def build_detector(card: ModelCard) -> Detector:
+    """Build a card's detector with fresh weights.
+
+    Raises:
+        UserError: the card's model is none, see `check_model`, or a constructor refused a value.
+    """
+    check_model(card.model)
+    detector = build(card.model)
+    if not isinstance(detector, Detector):
+        raise UserError(f"The checkpoint's model is a {type(detector).__name__}, no detector.")
+    return detector
+
+
+def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
+    """Build a checkpoint's detector and load its weights, all of them.
+
+    Args:
+        checkpoint: what `read_checkpoint` gave.
+        source: its path, for messages.
+
+    Raises:
+        UserError: weights and model do not fit together.
+    """
+    detector = build_detector(checkpoint.card)
+    if checkpoint.deployed:
+        detector = detector.deploy()
+    load_weights(detector, checkpoint.weights, source)
+    return detector.eval()
+
+
+def load_weights(detector: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load all weights or none.
+
+    Raises:
+        UserError: a tensor is missing, left over or of another shape; the first one is named.
+    """
+    own = detector.state_dict()
+    missing = [name for name in own if name not in weights]
+    extra = [name for name in weights if name not in own]
+    unequal = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    if not (missing or extra or unequal):
+        detector.load_state_dict(dict(weights))
+        return
+    example = (missing + extra + unequal)[0]
+    raise UserError(
+        f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
+        f"{len(extra)} left over, {len(unequal)} of another shape (first: {example})."
+    )
