@@ -6,7 +6,6 @@ import json
 import sys
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from yolov9_lit.app.cli import command
 from yolov9_lit.building import build
@@ -15,6 +14,8 @@ from yolov9_lit.building import build
 @command("bench")
 def main(cfg: DictConfig) -> None:
     """Print tables and, as the last line, one JSON object."""
+    from rich.console import Console
+
     tables, figures = build(cfg.what)()
     for table in tables:
         Console().print(table)

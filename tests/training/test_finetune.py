@@ -4,9 +4,9 @@ import pytest
 import torch
 from test_train import rows
 
+from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.identity import differences, experiment_config
-from yolov9_lit.train import train
 from yolov9_lit.weights.transfer import adopt_structure
 
 PARTS = ("state_dict", "current_model_state")

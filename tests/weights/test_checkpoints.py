@@ -103,7 +103,7 @@ def test_predict_says_which_value_is_wrong(card):
     predictor = Predictor(build_detector(card), card)
     image = np.zeros((60, 90, 3), np.uint8)
     for values in ({"image_size": 0}, {"image_size": 64.5}, {"batch_size": 0}, {"confidence": 2}):
-        with pytest.raises(UserError, match=f"{next(iter(values))}=.* does not do"):
+        with pytest.raises(UserError, match=f"{next(iter(values))}=.* is not valid"):
             predictor.predict(image, **values)
     wrong = [image / 255, image.transpose(2, 0, 1), image[:0], torch.zeros(3, 60, 90)]
     for other in wrong:

@@ -39,7 +39,7 @@ class NMSSettings:
         for name in ("confidence", "iou"):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
-                raise UserError(f"{name}={value} does not do: give a number in 0..1.")
+                raise UserError(f"{name}={value} is not valid: give a number in 0..1.")
         for name in ("max_candidates", "max_detections"):
             whole_number(name, getattr(self, name))
 

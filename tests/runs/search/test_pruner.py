@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.search.pruner import is_poor
 from yolov9_lit.runs.search.trial import TrialRecord, objective_values
-from yolov9_lit.train import train
 
 RULE = {"min_peers": 2, "slack": 0.05}
 

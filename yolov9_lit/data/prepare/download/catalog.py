@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.building import CONFIG_DIR
 from yolov9_lit.errors import UserError
 
 _FOLDER = CONFIG_DIR / "download"
