@@ -229,7 +229,7 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
         ({"out": "tiny.ckpt/x.onnx"}, "cannot be written"),
         ({"out": "folder.onnx"}, "cannot be written"),
         ({"opset": 11}, "opset=11"),
-        ({"pictures": "none"}, "is no folder"),
+        ({"pictures": "none"}, "is not a folder"),
         ({"ckpt": "nms.torchscript"}, "is exported already"),
         (
             {"out": "x.torchscript", "format": "torchscript", "nms": True, "confidence": 0.9999},
