@@ -20,6 +20,8 @@ from yolov9_lit.inference.export.graph import DetectionGraph
 from yolov9_lit.inference.export.torchscript_format import TorchScriptFormat
 from yolov9_lit.weights.checkpoints import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"} | {
     "torch_export": ".pt2"
 }

@@ -18,6 +18,8 @@ from yolov9_lit.app.convert import convert
 from yolov9_lit.app.evaluate import evaluate
 from yolov9_lit.app.export import export
 
+pytestmark = pytest.mark.slow
+
 
 def command(run, name, **values):
     return run(compose(name, [f"{k}={v}" for k, v in values.items()]))

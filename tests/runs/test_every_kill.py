@@ -22,6 +22,8 @@ from yolov9_lit.models.cost import Cost, DetectorCost
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.training import module
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "model=gelan_t",
     "model.elan_depth=1",

@@ -11,6 +11,8 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.module import DetectionModule
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 COMMON = [
     "model=gelan_t",

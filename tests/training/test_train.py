@@ -13,6 +13,8 @@ from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 
+pytestmark = pytest.mark.slow
+
 LOSSES = ("train/loss", "train/main/box", "train/fpn/cls", "val/loss", "val/AP")
 
 

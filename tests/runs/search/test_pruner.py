@@ -11,6 +11,8 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.runs.search.pruner import is_poor
 from yolov9_lit.runs.search.trial import TrialRecord, objective_values
 
+pytestmark = pytest.mark.slow
+
 RULE = {"min_peers": 2, "slack": 0.05}
 
 
