@@ -70,7 +70,7 @@ def train(cfg: DictConfig) -> Outcome:
     datamodule = build(cfg.data)
     datamodule.prepare_data()
     datamodule.setup("fit")
-    module = make_module(cfg, datamodule)
+    module = build_module(cfg, datamodule)
     cost = EpochCost()
     skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
     trainer = _make_trainer(cfg, [cost, skipped])
@@ -89,7 +89,7 @@ def train(cfg: DictConfig) -> Outcome:
     return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
 
 
-def make_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
+def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
     """Build the module that trains the configured detector on the data.
 
     Raises:
