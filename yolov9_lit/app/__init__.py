@@ -1,4 +1,4 @@
-"""The Hydra side of the commands: configs, and how mistakes are answered."""
+"""The Hydra side of the commands: how they start, compose their config, and what they do."""
 
 from typing import TYPE_CHECKING
 

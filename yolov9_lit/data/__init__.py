@@ -1,4 +1,4 @@
-"""Data: reading annotations, converting formats, augmenting images and batching them."""
+"""One image's way to the batch: annotations, images, cache, samples, samplers, loaders."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From raw outputs to figures: non-maximum suppression, COCO's metric, drawing and tables."""
+"""From raw outputs to metrics: non-maximum suppression and COCO's metrics."""
 
 from typing import TYPE_CHECKING
 
