@@ -1,8 +1,7 @@
 """Task-aligned assignment against the published implementation's output and by its definition."""
 
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.losses.boxes import complete_iou

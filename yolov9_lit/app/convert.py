@@ -33,7 +33,7 @@ def convert(cfg: DictConfig) -> Path:
     _check_name(out, src, deploy)
     checkpoint = read_checkpoint(src)
     if checkpoint.deployed and not deploy:
-        raise UserError(f"{src} is deployed, its training form is gone: use deploy=true.")
+        raise UserError(f"{src} is deployed and has no training form: use deploy=true.")
     detector = load_detector(checkpoint, src)
     if deploy:
         detector = detector.deploy()
@@ -57,11 +57,11 @@ def _check_name(out: Path, src: Path, deploy: bool) -> None:
         wanted = f"deploy=true writes {SUFFIX}" if deploy else f"{SUFFIX} needs deploy=true"
         raise UserError(f"out={out} does not fit deploy={str(deploy).lower()}: {wanted}.")
     if is_exported(out):
-        raise UserError(f"out={out} has the ending of an exported file: give one in .ckpt.")
+        raise UserError(f"out={out} has the suffix of an exported file: end it in .ckpt.")
     if out.exists() and not out.is_file():
-        raise UserError(f"out={out} cannot be written (it is no file): give another.")
+        raise UserError(f"out={out} cannot be written (it is not a file): give another.")
     if out.resolve() == src.resolve():
-        raise UserError(f"out={out} is src itself, which would be lost: give another.")
+        raise UserError(f"out={out} is the source, which would be lost: give another.")
 
 
 def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Measure a checkpoint; leaves results.json, detections.json and images.
+    """Measure a checkpoint; leave results.json, detections.json and annotated images.
 
     Raises:
         UserError: checkpoint and data do not fit.
@@ -66,9 +66,11 @@ def _measured_form(
 ) -> Predictor | ExportedPredictor:
     if isinstance(predictor, ExportedPredictor):
         if second_head:
-            raise UserError(f"second_head={second_head}: an exported file has one head only.")
+            raise UserError(
+                f"second_head={second_head}: an exported file has only one, leave it out."
+            )
         if predictor.file.record.nms:
-            log.warning("COCO's figures need all candidates: export with nms=false for them")
+            log.warning("COCO's metrics need all candidates: export with nms=false for them")
         return predictor
     detector = predictor.detector
     try:

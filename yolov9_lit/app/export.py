@@ -48,7 +48,7 @@ def export(cfg: DictConfig) -> Agreement:
     settings = NMSSettings(cfg.confidence, cfg.iou, False, max_detections=cfg.max_detections)
     predictor = load(ckpt)
     if not isinstance(predictor, Predictor):
-        raise UserError(f"{ckpt} is exported already: give a checkpoint.")
+        raise UserError(f"{ckpt} is an exported file: give a checkpoint.")
     record = ExportRecord(
         card=predictor.card,
         shape=shape,
@@ -68,7 +68,7 @@ def _shape(cfg: DictConfig) -> InputShape:
         if number is not None and whole_number(name, number) % STRIDE and name != "batch":
             raise UserError(f"{name}={number} is not valid: give a multiple of {STRIDE}, or null.")
     if (shape.height is None) != (shape.width is None):
-        raise UserError("Only one of height and width is given: give both, or none.")
+        raise UserError("Only one of height and width is given: give both, or neither.")
     return shape
 
 

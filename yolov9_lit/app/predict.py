@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 
 def predict(cfg: DictConfig) -> Path:
-    """Detect; leaves annotated copies and detections.json in the run's folder.
+    """Detect objects; leave annotated copies and detections.json in the run's folder.
 
     Returns:
         The run's folder.
 
     Raises:
-        UserError: no such checkpoint, source or device, or a value is out of its range.
+        UserError: checkpoint, source or device does not exist, or a value is out of its range.
     """
     batch_size = whole_number("batch_size", cfg.batch_size)
     save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
@@ -72,7 +72,7 @@ def _detect(predictor: ImagePredictor, frames: list[Frame], cfg: DictConfig) -> 
 def _rows(
     frame: Frame, detections: Detections, predictor: ImagePredictor
 ) -> Iterator[dict[str, Any]]:
-    """COCO results entries, with the file instead of an image id, and the class's name."""
+    """Yield COCO results entries, with the file instead of an image id and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections)
     for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
         row = {
@@ -97,7 +97,7 @@ def _on_device(predictor: ImagePredictor, name: str) -> ImagePredictor:
     if not isinstance(predictor, ExportedPredictor):
         return predictor.to(_device(name))
     if name not in ("auto", "cpu"):
-        raise UserError(f"device={name}: exported files run on the CPU here, choose auto or cpu.")
+        raise UserError(f"device={name}: exported files run on the CPU: choose auto or cpu.")
     return predictor
 
 
@@ -108,5 +108,5 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise UserError(f"device={name} is not to be had here: choose auto or cpu.") from error
+        raise UserError(f"device={name} is not available here: choose auto or cpu.") from error
     return device

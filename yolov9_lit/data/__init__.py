@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 from yolov9_lit.lazy import exports
 
 if TYPE_CHECKING:
-    from yolov9_lit.data.annotations import Annotations as Annotations
-    from yolov9_lit.data.annotations import Category as Category
+    from yolov9_lit.data.annotations import Annotations as Annotations, Category as Category
     from yolov9_lit.data.datamodule import DetectionDataModule as DetectionDataModule
     from yolov9_lit.data.sample import Sample as Sample
 else:

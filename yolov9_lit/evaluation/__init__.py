@@ -6,7 +6,9 @@ from yolov9_lit.lazy import exports
 
 if TYPE_CHECKING:
     from yolov9_lit.evaluation.coco_map import CocoMetric as CocoMetric
-    from yolov9_lit.evaluation.nms import NMSSettings as NMSSettings
-    from yolov9_lit.evaluation.nms import non_max_suppression as non_max_suppression
+    from yolov9_lit.evaluation.nms import (
+        NMSSettings as NMSSettings,
+        non_max_suppression as non_max_suppression,
+    )
 else:
     __getattr__, __dir__, __all__ = exports(__name__)

@@ -4,13 +4,3 @@ A folder of shards holds `000000.tar`, ... as WebDataset has them (`000000123.jp
 `000000123.json`, the image's COCO image and annotations), `index/*.npy` with all annotations and
 where each image lies, `annotations.json` in COCO format, and `manifest.json` with the checksums.
 """
-
-from typing import TYPE_CHECKING
-
-from yolov9_lit.lazy import exports
-
-if TYPE_CHECKING:
-    from yolov9_lit.data.shards.stream import StreamDataModule as StreamDataModule
-    from yolov9_lit.data.shards.writer import write_shards as write_shards
-else:
-    __getattr__, __dir__, __all__ = exports(__name__)
