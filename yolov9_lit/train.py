@@ -24,7 +24,7 @@ from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, take_weights
 
@@ -100,7 +100,7 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
     config = OmegaConf.to_container(model, resolve=True)
     assert isinstance(config, dict)
     return ModelCard(
-        model={str(k): v for k, v in config.items()} | {"num_classes": classes},
+        model=spelled_out(config) | {"num_classes": classes},
         class_names=tuple(datamodule.class_names),
         category_ids=tuple(c.id for c in datamodule.categories),
         image_size=datamodule.batches.image_size,

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -32,12 +33,21 @@ def sweep_name(name: str | None) -> str:
     return name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
+def size(model: str, field: str) -> Any:
+    """Return a width or depth of a model, or the path of a part's class."""
+    from yolov9_lit.weights.card import model_config  # torch: not before a model is looked at
+
+    value = model_config(model)[field]
+    return value["_target_"] if isinstance(value, dict) else value
+
+
 def register() -> None:
-    """Make `${job_slug:...}` and `${sweep_name:...}` known to the configs.
+    """Make `${job_slug:...}`, `${sweep_name:...}` and `${size:...}` known to the configs.
 
     A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
     time is the same for all of them.
     """
+    OmegaConf.register_new_resolver("size", size, replace=True)
     OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.weights.card import spelled_out
+
 NOT_THE_EXPERIMENT = (
     "run_dir",
     "ckpt_path",
@@ -46,6 +48,8 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
     Paths within the run's folder are written as `${run_dir}/...`.
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    plain["model"] = spelled_out(plain["model"])
     pruned = _pruned(plain, str(cfg.run_dir))
     assert isinstance(pruned, dict)
     return pruned
