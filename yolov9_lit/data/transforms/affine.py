@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample, clipped
+from yolov9_lit.data.sample import Another, Sample, clipped
 
 
 class RandomAffine:
@@ -43,9 +42,7 @@ class RandomAffine:
         self.degrees = degrees
         self.shear = shear
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """(h, w) image -> (size, size)."""
         size = self.image_size
         matrix, factor = self.draw(sample.image.shape[:2], rng)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import albumentations as A
 import numpy as np
 
 from yolov9_lit.data.polygons import FlatPolygons
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class Albumentations:
@@ -25,9 +25,7 @@ class Albumentations:
         boxes = A.BboxParams(format="pascal_voc", label_fields=["rows"], clip=True, min_area=1.0)
         self.compose = A.Compose(list(transforms), bbox_params=boxes if self.spatial else None)
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """The transforms may change the size; an image one pixel high or wide stays as it is."""
         if min(sample.image.shape[:2]) == 1:
             return sample  # They take it for one of fewer axes, and lose its channels.

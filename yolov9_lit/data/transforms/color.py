@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 _STRIP = 64  # rows at a time: they stay in the processor's cache, which halves the time
 
@@ -20,9 +19,7 @@ class RandomHSV:
         """Set the gains, 0..1."""
         self.gains = np.array([hue, saturation, value])
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """Same size, same objects."""
         if not self.gains.any():
             return sample

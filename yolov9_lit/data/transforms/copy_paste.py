@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from yolov9_lit.data.polygons import FlatPolygons
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 MOST_COVERED = 0.3
 
@@ -27,9 +27,7 @@ class CopyPaste:
         """Set the share of objects that are tried, 0..1."""
         self.p = p
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """Same size, some more objects."""
         copied = self.choose(sample, rng)
         if not len(copied):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class RandomFlip:
@@ -18,9 +16,7 @@ class RandomFlip:
         self.horizontal = horizontal
         self.vertical = vertical
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """Same size."""
         if rng.random() < self.horizontal:
             sample = flipped(sample, axis=0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class MixUp:
@@ -26,9 +25,7 @@ class MixUp:
         self.p = p
         self.alpha = alpha
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """Same size; both images must have it."""
         if rng.random() >= self.p:
             return sample

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample, clipped, moved
+from yolov9_lit.data.sample import Another, Sample, clipped
 
 
 class Tile(NamedTuple):
@@ -53,9 +52,7 @@ class Mosaic:
         self.image_size = image_size
         self.p = p
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """(h, w) image -> (2 x size, 2 x size) canvas."""
         scene = self.arrange(sample, rng, another)
         if scene is None:
@@ -65,9 +62,7 @@ class Mosaic:
             canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
         return replace(scene.objects, image=canvas)
 
-    def arrange(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Scene | None:
+    def arrange(self, sample: Sample, rng: np.random.Generator, another: Another) -> Scene | None:
         """Draw the images and their places; None where the sample is to stay alone."""
         if rng.random() >= self.p:
             return None
@@ -81,7 +76,7 @@ class Mosaic:
             left = x - width if i % 2 == 0 else x
             top = y - height if i < 2 else y
             tiles.append(_visible(group[k].image, left, top, side))
-            placed.append(moved(group[k], blank, left, top))
+            placed.append(group[k].moved(blank, left, top))
         merged = placed[0].with_objects_of(placed[1:])
         points = np.clip(merged.polygons.points, 0, side)
         boxes = clipped(merged.boxes, side, side)

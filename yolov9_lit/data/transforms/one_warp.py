@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 from yolov9_lit.data.transforms.affine import RandomAffine
 from yolov9_lit.data.transforms.copy_paste import CopyPaste, filled, with_copies
 from yolov9_lit.data.transforms.mosaic import Mosaic, Scene, Tile
@@ -33,9 +33,7 @@ class OneWarp:
         self.copy_paste = copy_paste
         self.affine = affine
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
         """(h, w) image -> (size, size)."""
         scene = self.mosaic.arrange(sample, rng, another)
         if scene is None:
