@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import Lock
+from multiprocessing import Lock, Value
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -175,16 +175,15 @@ class ImageCache:
             self._pixels = SharedArray((slots, size), np.uint8, folder or memory)
             self._entries = SharedArray((slots, 5), np.int32, memory)  # image and its sizes
             self._slots = SharedArray((count,), np.int32, memory)
-            self._next = SharedArray((1,), np.int64, memory)
-            for array in (self._entries, self._slots, self._next):
-                array.reserve()
+            self._entries.reserve()
+            self._slots.reserve()
         except OSError as error:
             raise UserError(
                 f"The image cache cannot be written to {folder or memory} ({error.strerror}): "
                 "make room, or give data.cache=null or another data.cache_dir."
             ) from error
         self._entries.array[:] = self._slots.array[:] = -1
-        self._turn = Lock()
+        self._filled = Value("q", 0)  # how many images have been given a slot
         self._locks = [Lock() for _ in range(min(_LOCKS, slots))]
 
     def __call__(self, index: int) -> ScaledImage:
@@ -199,9 +198,9 @@ class ImageCache:
     def _next_slot(self, index: int) -> int:
         if self._holds_all:
             return index
-        with self._turn:
-            slot = int(self._next.array[0]) % len(self._entries.array)
-            self._next.array[0] += 1
+        with self._filled.get_lock():
+            slot = self._filled.value % len(self._entries.array)
+            self._filled.value += 1
         return slot
 
     def _get(self, slot: int, index: int) -> ScaledImage | None:

@@ -53,7 +53,7 @@ class EvalKey(NamedTuple):
 class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
-    `skipped` has the images that others stand in for.
+    `skipped` lists the images that others replace.
     """
 
     image: np.ndarray
@@ -68,9 +68,9 @@ _MOST_TRIES = 100
 
 @dataclass(frozen=True, eq=False)
 class TrainDataset(Dataset[Item]):
-    """Augmented square images; regions of crowds are not trained on.
+    """Augmented square images without regions of crowds.
 
-    For an image that cannot be used another one stands in, drawn from the sample's own rng.
+    Another image, drawn from the sample's own rng, replaces one that cannot be used.
 
     Attributes:
         annotations: of the training images.
@@ -102,7 +102,7 @@ class TrainDataset(Dataset[Item]):
         return Item(sample.image, sample.boxes, sample.labels, info, skipped)
 
     def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...]]:
-        """Make the sample of a key; return it and the images that others stand in for.
+        """Make the sample of a key; return it and the images that others replace.
 
         Raises:
             UserError: image after image cannot be used.
@@ -142,7 +142,7 @@ class TrainDataset(Dataset[Item]):
 
 @dataclass(frozen=True, eq=False)
 class EvalDataset(Dataset[Item | SkippedImage]):
-    """Letterboxed images; crowds are no targets of the loss (the metric has its own truth).
+    """Letterboxed images; the loss has no crowds as targets (the metric reads its own truth).
 
     Attributes:
         annotations: of the images.
@@ -179,7 +179,7 @@ class EvalDataset(Dataset[Item | SkippedImage]):
 def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
     """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image.
 
-    Images that were skipped are left out: there may be no image at all.
+    Skipped images are left out: there may be no image at all.
     """
     items = [entry for entry in entries if isinstance(entry, Item)]
     skipped = [entry for entry in entries if isinstance(entry, SkippedImage)]

@@ -1,4 +1,4 @@
-"""Mirror images."""
+"""Random mirroring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RandomFlip:
         self.vertical = vertical
 
     def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
-        """Same size."""
+        """Mirror the sample, or not; the size stays."""
         if rng.random() < self.horizontal:
             sample = flipped(sample, axis=0)
         if rng.random() < self.vertical:

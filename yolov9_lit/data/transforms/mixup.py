@@ -16,7 +16,7 @@ class MixUp:
     closes = True
 
     def __init__(self, p: float = 0.15, alpha: float = 32.0) -> None:
-        """Set the odds.
+        """Set the probability and the blend.
 
         Args:
             p: probability, 0..1.
@@ -26,7 +26,7 @@ class MixUp:
         self.alpha = alpha
 
     def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
-        """Same size; both images must have it."""
+        """Blend two images of the same size."""
         if rng.random() >= self.p:
             return sample
         other = another()

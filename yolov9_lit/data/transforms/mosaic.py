@@ -23,7 +23,7 @@ class Scene(NamedTuple):
     """A mosaic before it is drawn.
 
     Attributes:
-        tiles: what is seen of the images; they lie side by side.
+        tiles: what is seen of the images, side by side.
         objects: K objects on a blank canvas.
         owners: (K,) int64, the tile that shows an object.
     """
@@ -34,7 +34,7 @@ class Scene(NamedTuple):
 
 
 class Mosaic:
-    """Puts the sample and three others on a canvas of twice the size, grey where nothing lies.
+    """Puts the sample and three others on a grey canvas of twice the size.
 
     The images meet in a point drawn uniformly from the canvas's middle half. A following
     `RandomAffine` cuts the canvas to the training size.
@@ -53,7 +53,7 @@ class Mosaic:
         self.p = p
 
     def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
-        """(h, w) image -> (2 x size, 2 x size) canvas."""
+        """Turn an (h, w) image into a (2 x size, 2 x size) canvas."""
         scene = self.arrange(sample, rng, another)
         if scene is None:
             return sample
@@ -63,7 +63,7 @@ class Mosaic:
         return replace(scene.objects, image=canvas)
 
     def arrange(self, sample: Sample, rng: np.random.Generator, another: Another) -> Scene | None:
-        """Draw the images and their places; None where the sample is to stay alone."""
+        """Draw the other images and their places; None where the sample stays alone."""
         if rng.random() >= self.p:
             return None
         side = 2 * self.image_size
@@ -87,6 +87,6 @@ class Mosaic:
 
 
 def _visible(image: np.ndarray, left: int, top: int, side: int) -> Tile:
-    """The part of an image that lies on the canvas, a view."""
+    """Return the part of an image that lies on the canvas, a view."""
     x, y = max(left, 0), max(top, 0)
     return Tile(image[y - top : max(side - top, 0), x - left : max(side - left, 0)], x, y)
