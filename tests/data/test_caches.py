@@ -259,3 +259,8 @@ def test_a_full_disk_is_told_in_a_sentence(root, largest_file, monkeypatch, cach
     monkeypatch.setattr("yolov9_lit.data.cache._MEMORY", tmp_path / "nowhere")
     with largest_file(8), pytest.raises(UserError, match=r"image cache cannot be written to /"):
         loader(root, cache=cache, cache_dir=tmp_path / "cache")
+
+
+def test_the_state_of_a_loader_has_the_names_that_older_checkpoints_have(root):
+    state = {"batches": 0, "pictures": COUNT, "ranks": 1, "as seed of the data": 0}
+    assert loader(root).state_dict() == {**state, "pictures a batch": 4}
