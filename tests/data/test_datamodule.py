@@ -14,7 +14,7 @@ from PIL import Image
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
+from yolov9_lit.data.samplers import TrainSampler, evaluation_batches
 from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
@@ -216,7 +216,7 @@ def test_ranks_share_an_epoch(world):
     batches = [
         batch
         for rank in range(world)
-        for batch in AspectRatioBatchSampler(sizes, 4, 640, rank=rank, world_size=world)
+        for batch in evaluation_batches(sizes, 4, 640, rank=rank, world_size=world)
     ]
     assert sorted(key.image for batch in batches for key in batch) == list(range(21))
     for batch in batches:

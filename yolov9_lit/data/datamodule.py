@@ -12,10 +12,10 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.batches import Batches
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.coco.used import used_data
 from yolov9_lit.data.images import load_image
+from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.errors import UserError

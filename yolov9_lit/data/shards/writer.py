@@ -18,10 +18,15 @@ from yolov9_lit.data.coco.file import CocoContent, Entry, load_coco
 from yolov9_lit.data.coco.problems import Problems
 from yolov9_lit.data.coco.reader import flat_annotations
 from yolov9_lit.data.coco.usable import usable_content
-from yolov9_lit.data.shards.images import member_key
-from yolov9_lit.data.shards.index import Members, write_index
+from yolov9_lit.data.shards.index import (
+    Member,
+    Members,
+    member_key,
+    read_members,
+    write_index,
+    write_shard,
+)
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
-from yolov9_lit.data.shards.tar import Member, read_members, write_shard
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
 

@@ -1,11 +1,15 @@
 """`bench`: every loader gets the same images and labels, and its figures come as JSON."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
+import yolov9_lit
 from benchmarks.layout import lay_out
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.prepare.shapes import make_shapes
@@ -46,3 +50,16 @@ def test_the_command_ends_with_its_figures(tmp_path):
     assert len(figures["memory_mb"]) == 2
     done = subprocess.run([*command, "published=nowhere"], cwd=tmp_path, capture_output=True)
     assert b"error: published=nowhere is no clone" in done.stderr
+
+
+def test_without_the_benchmarks_the_command_says_where_they_are(tmp_path):
+    """As in an installed wheel: the package with its configs, and nothing beside it."""
+    package = Path(yolov9_lit.__file__).parent
+    shutil.copytree(package, tmp_path / "yolov9_lit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package.parent / "conf", tmp_path / "yolov9_lit" / "conf")
+    command = [sys.executable, "-m", "yolov9_lit.bench", "what=data", f"data.root={tmp_path}"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"error: {tmp_path} has no benchmarks: install the package from" in done.stderr
