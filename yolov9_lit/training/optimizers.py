@@ -47,16 +47,16 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     Returns:
         Groups for a torch optimiser, each with a "name"; empty ones are left out.
     """
-    biases, norms, weights = [], [], []
+    by_name: dict[str, list[nn.Parameter]] = {BIAS_GROUP: [], "norm": [], "weight": []}
     for module in model.modules():
         is_norm = isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm | nn.GroupNorm)
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
-                group = biases if name == "bias" else norms if is_norm else weights
-                group.append(parameter)
-    groups = [
-        {"name": BIAS_GROUP, "params": biases, "weight_decay": 0.0},
-        {"name": "norm", "params": norms, "weight_decay": 0.0},
-        {"name": "weight", "params": weights, "weight_decay": weight_decay},
+                group = BIAS_GROUP if name == "bias" else "norm" if is_norm else "weight"
+                by_name[group].append(parameter)
+    decays = {BIAS_GROUP: 0.0, "norm": 0.0, "weight": weight_decay}
+    return [
+        {"name": name, "params": parameters, "weight_decay": decays[name]}
+        for name, parameters in by_name.items()
+        if parameters
     ]
-    return [group for group in groups if group["params"]]

@@ -41,7 +41,7 @@ class EpochLog(L.Callback):
 
     @property
     def state_key(self) -> str:
-        """Key of the state in checkpoints, unchanged since the callback was called so."""
+        """Key of the state in checkpoints: the callback's name in earlier versions."""
         return "EpochCost"
 
     @property

@@ -17,7 +17,7 @@ from yolov9_lit.structures import Batch, SkippedImage
 log = logging.getLogger(__name__)
 
 STATE = "SkippedPictures"
-"""Key of the state in checkpoints, unchanged since the callback was called so."""
+"""Key of the state in checkpoints: the callback's name in earlier versions."""
 
 
 class SkippedImages(L.Callback):
@@ -52,7 +52,7 @@ class SkippedImages(L.Callback):
         self._note("train", batch)
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        self._note("val", args[3])
+        self._note("val", args[3])  # after trainer, module and outputs
 
     def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self._note("test", args[3])
