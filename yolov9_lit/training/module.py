@@ -56,6 +56,7 @@ class DetectionModule(EvaluationModule):
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
+        self.updated = False  # whether the latest batch ended with an update of the weights
         self._last_update = -1
 
     @cached_property
@@ -83,7 +84,8 @@ class DetectionModule(EvaluationModule):
         # The recipe sums over the images of an update, DDP averages over the devices.
         self.manual_backward(output.total * self.trainer.world_size)
         position = self.position(batch_idx)
-        if position - self._last_update >= self._setting.accumulate:
+        self.updated = position - self._last_update >= self._setting.accumulate
+        if self.updated:
             optimizer = self.optimizers()
             assert isinstance(optimizer, LightningOptimizer)
             optimizer.step()
@@ -147,10 +149,6 @@ class DetectionModule(EvaluationModule):
     def position(self, batch_idx: int) -> int:
         """Return how many batches came before this one since the training began."""
         return self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
-
-    def updated_at(self, batch_idx: int) -> bool:
-        """Return whether that batch, the present one, ended with an update of the weights."""
-        return self._last_update == self.position(batch_idx)
 
     def _suppressed(self, prediction: Prediction) -> list[Detections]:
         return non_max_suppression(*self.detector.decode(prediction.main), self.nms)

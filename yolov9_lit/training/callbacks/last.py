@@ -47,7 +47,7 @@ class LastCheckpoint(ModelCheckpoint):
     ) -> None:
         assert isinstance(pl_module, DetectionModule)
         # The last batch's checkpoint is that of the epoch's end.
-        if self.minutes is None or trainer.is_last_batch or not pl_module.updated_at(batch_idx):
+        if self.minutes is None or trainer.is_last_batch or not pl_module.updated:
             return
         due = time.monotonic() - self._written >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):
