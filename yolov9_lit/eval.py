@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import lightning as L
 from omegaconf import DictConfig
 
 from yolov9_lit.app.arguments import folder_argument, path_argument
@@ -18,6 +17,7 @@ from yolov9_lit.runs.results import ResultsWriter
 from yolov9_lit.training.callbacks.images import PredictionImages
 from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.evaluation import PredictorEvaluation
+from yolov9_lit.training.trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
         PredictionImages(run_dir / "predictions", count=images),
     ]
-    trainer: L.Trainer = build(cfg.trainer, callbacks=callbacks, logger=False)
+    trainer = build_trainer(cfg.trainer, callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
     for split, used in datamodule.used(skipped.by_split).items():
         log_used(split, used)

@@ -19,12 +19,13 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.runs.resume import Outcome, recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
-from yolov9_lit.training.callbacks.epoch_cost import EpochCost
+from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.weights.card import ModelCard, spelled_out
+from yolov9_lit.training.trainer import build_parts, build_trainer
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, take_weights
 
@@ -32,38 +33,22 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> Outcome:
-    """Run one training.
+    """Run one training: fit, then test the best checkpoint.
 
     Raises:
-        UserError: data, model or checkpoint do not fit.
+        UserError: data, model, checkpoint or machine do not fit.
     """
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.prepare_data()
     datamodule.setup("fit")
-    card = make_card(cfg.model, datamodule)
-    metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
-    detector = build_detector(card)
-    if cfg.ckpt and not cfg.ckpt_path:  # A training that is continued has its own weights.
-        take_weights(detector, cfg.ckpt, card.class_names)
-    freeze(detector, cfg.freeze)
-    module = DetectionModule(
-        detector=detector,
-        loss=build(cfg.loss),
-        optimizer=build(cfg.optimizer),
-        schedule=build(cfg.schedule),
-        batch_size=datamodule.batches.batch_size,
-        nms=build(cfg.evaluation.nms),
-        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
-        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
-        card=card.to_dict(),
-    )
-    cost = EpochCost()
+    module = build_module(cfg, datamodule)
+    epoch_log = EpochLog()
     skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
-    trainer: L.Trainer = build(
+    trainer = build_trainer(
         cfg.trainer,
-        callbacks=[*filter(None, build(cfg.callbacks).values()), cost, skipped],
-        logger=list(build(cfg.logger).values()),
+        callbacks=[*build_parts(cfg.get("callbacks")), epoch_log, skipped],
+        logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
     for logger in trainer.loggers:
@@ -71,10 +56,10 @@ def train(cfg: DictConfig) -> Outcome:
     if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
         raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
-    # Taken before the test, which brings the callbacks back to where the best checkpoint was.
-    costs = (trainer.current_epoch, cost.seconds_per_epoch, cost.peak_mb)
+    # Taken before the test, which restores the callbacks to where the best checkpoint was.
+    costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
     if cfg.test:
-        # The best one or, without validation, the last; without either, the weights at hand.
+        # Without validation the last checkpoint is tested; without callbacks, the weights at hand.
         kept = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
         trainer.test(module, datamodule, ckpt_path=next(filter(None, kept), None), verbose=False)
     data = datamodule.used(skipped.by_split)
@@ -85,8 +70,33 @@ def train(cfg: DictConfig) -> Outcome:
     return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
 
 
+def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
+    """Build what is trained, its detector fitted to the data.
+
+    Raises:
+        UserError: data, model or checkpoint do not fit.
+    """
+    card = make_card(cfg.model, datamodule)
+    metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
+    detector = build_detector(card)
+    if cfg.ckpt and not cfg.ckpt_path:  # A resumed training has its own weights.
+        take_weights(detector, cfg.ckpt, card.class_names)
+    freeze(detector, cfg.freeze)
+    return DetectionModule(
+        detector=detector,
+        loss=build(cfg.loss),
+        optimizer=build(cfg.optimizer),
+        schedule=build(cfg.schedule),
+        batch_size=datamodule.batches.batch_size,
+        nms=build(cfg.evaluation.nms),
+        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
+        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
+        card=card.to_dict(),
+    )
+
+
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
-    """Describe the model that fits the data.
+    """Return the card of the model that fits the data.
 
     Raises:
         UserError: `model.num_classes` is set and is not the data's.
