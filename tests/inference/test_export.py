@@ -15,8 +15,8 @@ from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.export import export
+from yolov9_lit.inference.export.formats.torchscript import TorchScriptFormat
 from yolov9_lit.inference.export.graph import DetectionGraph
-from yolov9_lit.inference.export.torchscript_format import TorchScriptFormat
 from yolov9_lit.predict import predict
 from yolov9_lit.weights.checkpoints import read_checkpoint
 
