@@ -18,7 +18,7 @@ from yolov9_lit.weights.published import recognise
 from yolov9_lit.weights.unpickling import read_torch_file
 
 EXPORTED = (".onnx", ".xml", ".torchscript", ".pt2")
-"""Endings of exported files, which `inference.exported` opens."""
+"""Endings of exported files, to name them in messages; `inference.exported` opens them."""
 
 _GIVE = "give one that yolov9_lit.train wrote"
 
