@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import cv2
@@ -107,7 +107,7 @@ def open_source(source: str | Path) -> Source:
     return Source(paths)
 
 
-class AnnotatedWriter:
+class AnnotatedWriter(ExitStack):
     """Writes annotated copies into a folder: images under their names, frames as one video.
 
     Existing files are kept: a taken name gets a number. Used as a context manager it completes the
@@ -115,21 +115,10 @@ class AnnotatedWriter:
     """
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self.directory = directory
         self._targets: dict[Path, Path] = {}
         self._videos: dict[Path, cv2.VideoWriter] = {}
-
-    def __enter__(self) -> AnnotatedWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for video in self._videos.values():
-            video.release()
 
     def write(self, frame: Frame, drawn: np.ndarray) -> Path:
         """Write a frame's annotated copy (H, W, 3) uint8 RGB and return the file's path.
@@ -153,6 +142,7 @@ class AnnotatedWriter:
                     f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common format."
                 )
             self._videos[target] = video
+            self.callback(video.release)
         self._videos[target].write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         return target
 

@@ -187,7 +187,7 @@ def load(path: str | Path) -> Predictor | ExportedPredictor:
     """Load a checkpoint or an exported file on the CPU; an ending of its own tells the latter.
 
     Returns:
-        A module in evaluation mode whose `predict` detects objects in images.
+        A module in evaluation mode; its `predict` detects objects in images.
 
     Raises:
         UserError: the file does not exist or is neither, or its runtime is not installed.

@@ -39,7 +39,7 @@ DATA_MODULES = {
     *("_codecs", "argparse", "collections", "copy_reg", "copyreg", "datetime", "enum", "pathlib"),
     *("types", "typing"),
 }
-"""Modules of Python whose objects real checkpoints hold; they become stand-ins, like all others."""
+"""Modules of Python whose objects real checkpoints hold; they too become stand-ins."""
 
 DATA_TYPES = {
     *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),

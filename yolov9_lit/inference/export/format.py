@@ -136,7 +136,7 @@ class ExportFormat(ABC):
 
 
 def find_format(path: str | Path) -> type[ExportFormat] | None:
-    """Return the format whose suffix a path has, of the classes in `export.formats`."""
+    """Return the class in `export.formats` for a path's suffix, or None."""
     for module in pkgutil.iter_modules(formats.__path__, f"{formats.__name__}."):
         importlib.import_module(module.name)
     known = {form.suffix: form for form in ExportFormat.__subclasses__()}
