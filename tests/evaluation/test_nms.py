@@ -98,5 +98,5 @@ def test_an_overlap_of_one_switches_suppression_off():
 )
 def test_settings_out_of_range_are_told(name, value):
     """A limit of -1 would drop the last detection in silence."""
-    with pytest.raises(UserError, match=f"{name}=.* does not do"):
+    with pytest.raises(UserError, match=f"{name}=.*: give a"):
         NMSSettings(**{name: value})

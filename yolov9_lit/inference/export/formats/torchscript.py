@@ -1,4 +1,4 @@
-"""TorchScript files: traced, run by torch without Python."""
+"""TorchScript files, which torch runs without Python."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import torchvision  # noqa: F401  (the operator of a file with NMS inside)
 from torch import nn
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.inference.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.inference.export.runtimes import reason
-from yolov9_lit.inference.export.tracing import example_images
+from yolov9_lit.inference.export.format import KEY, Exported, ExportFormat, ExportRecord, reason
+from yolov9_lit.inference.export.graph import example_images
 
 
-class TorchScriptFormat:
+class TorchScriptFormat(ExportFormat):
     """A `.torchscript` file."""
 
     suffix: ClassVar[str] = ".torchscript"
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
-        """Trace a graph; the record becomes an extra file."""
+        """Write a traced graph, with the record as an extra file."""
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated in favour of torch.export
             script = torch.jit.trace(graph, example_images(record.shape), check_trace=False)

@@ -10,18 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.inference.export.onnx_format import OnnxFormat
-from yolov9_lit.inference.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.inference.export.runtimes import reason, runtime
+from yolov9_lit.inference.export.format import (
+    KEY,
+    Exported,
+    ExportFormat,
+    ExportRecord,
+    reason,
+    runtime,
+)
+from yolov9_lit.inference.export.formats.onnx import OnnxFormat
 
 
-class OpenVinoFormat:
-    """A `.xml` file and, beside it, its weights: the `.bin` file of the same name."""
+class OpenVinoFormat(ExportFormat):
+    """A `.xml` file, with its weights beside it in the `.bin` file of the same name."""
 
     suffix: ClassVar[str] = ".xml"
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
-        """Export a graph; the record becomes runtime information."""
+        """Write a graph, with the record in the runtime information."""
         openvino = runtime("openvino")
         with tempfile.TemporaryDirectory() as folder:
             onnx_file = Path(folder) / "model.onnx"
@@ -32,12 +38,12 @@ class OpenVinoFormat:
 
     @staticmethod
     def read(path: Path) -> Exported:
-        """Open a file; it computes in float32 also where the processor could do with less."""
+        """Open a file to compute in float32, even if the processor has faster types."""
         openvino = runtime("openvino")
         with path.open("rb") as file:
             head = file.read(1000)
-        if b"<net" not in head:  # else OpenVINO tries all formats it knows
-            raise UserError(f"{path} cannot be read as OpenVINO's (no network): export it again.")
+        if b"<net" not in head:  # Otherwise OpenVINO tries all formats that it knows.
+            raise UserError(f"{path} cannot be read as OpenVINO (no network): export it again.")
         if not (weights := path.with_suffix(".bin")).is_file():
             raise UserError(f"{path} lacks its weights: put {weights.name} beside it.")
         try:
@@ -45,7 +51,7 @@ class OpenVinoFormat:
             compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
             raise UserError(
-                f"{path} cannot be read as OpenVINO's ({reason(error)}): export it again."
+                f"{path} cannot be read as OpenVINO ({reason(error)}): export it again."
             ) from error
         text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         record = ExportRecord.from_json(text, path)

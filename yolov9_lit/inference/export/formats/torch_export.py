@@ -1,4 +1,4 @@
-"""Files of `torch.export`: what torch's compilers and AOTInductor start from."""
+"""Files of `torch.export`, the input of torch's compilers and AOTInductor."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from torch import nn
 
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.errors import UserError
-from yolov9_lit.inference.export.record import KEY, Exported, ExportRecord
-from yolov9_lit.inference.export.runtimes import reason
-from yolov9_lit.inference.export.tracing import LEAST_OPEN_SIDE, traced
+from yolov9_lit.inference.export.format import KEY, Exported, ExportFormat, ExportRecord, reason
+from yolov9_lit.inference.export.graph import LEAST_OPEN_SIDE, traced
 
 
-class TorchExportFormat:
+class TorchExportFormat(ExportFormat):
     """A `.pt2` file."""
 
     suffix: ClassVar[str] = ".pt2"
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
-        """Trace a graph; the record becomes an extra file."""
+        """Write a traced graph, with the record as an extra file."""
         extra = {KEY: record.to_json()}
         torch.export.save(traced(graph, record.shape), path, extra_files=extra)
 
@@ -36,7 +35,7 @@ class TorchExportFormat:
             program = torch.export.load(path, extra_files=extra)
         except (RuntimeError, ValueError, OSError, BadZipFile) as error:
             raise UserError(
-                f"{path} cannot be read as torch.export's ({reason(error)}): export it again."
+                f"{path} cannot be read as torch.export ({reason(error)}): export it again."
             ) from error
         record = ExportRecord.from_json(extra[KEY], path)
         least = STRIDE if record.shape.image else LEAST_OPEN_SIDE
@@ -44,7 +43,7 @@ class TorchExportFormat:
 
 
 def _look_inside(path: Path) -> None:
-    """Refuse other archives before torch's reader does: it logs a traceback first."""
+    """Refuse other archives: torch's reader would log a traceback first."""
     with ZipFile(path) as archive:
         if not any(Path(name).name == "archive_format" for name in archive.namelist()):
             raise ValueError("it holds no exported program")

@@ -1,12 +1,15 @@
-"""What an exported file tells of itself: the card, and how the file wants its input."""
+"""What a format of exported files is, and the record that each file holds."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -14,15 +17,16 @@ import yolov9_lit
 from yolov9_lit.data.letterbox import GREY, STRIDE
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.export import formats
 from yolov9_lit.models.head import STRIDES
 from yolov9_lit.weights.card import ModelCard
 
 KEY = "yolov9_lit"
-"""Of the record's JSON in a file's metadata."""
+"""Name of the record, as JSON, in a file's metadata."""
 
 
 class InputShape(NamedTuple):
-    """The images a file takes: (batch, 3, height, width); None where any will do."""
+    """The images (batch, 3, height, width) that a file takes; None where any size will do."""
 
     batch: int | None = None
     height: int | None = None
@@ -30,20 +34,20 @@ class InputShape(NamedTuple):
 
     @property
     def image(self) -> tuple[int, int] | None:
-        """Height and width in pixels, if they are fixed."""
+        """Return height and width in pixels if they are fixed."""
         return None if self.height is None or self.width is None else (self.height, self.width)
 
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """All that is needed to use an exported file.
+    """Everything needed to use an exported file.
 
     Attributes:
         card: classes and preprocessing, and the model that was deployed.
-        shape: of the input.
-        half: weights are float16; inputs and outputs are float32 always.
-        nms: settings of the NMS inside; None where the file gives all candidates.
-        version: of this package that wrote the file.
+        shape: shape of the input.
+        half: whether weights are float16; inputs and outputs are always float32.
+        nms: settings of the NMS inside; None if the file returns all candidates.
+        version: version of this package that wrote the file.
     """
 
     card: ModelCard
@@ -53,7 +57,7 @@ class ExportRecord:
     version: str = yolov9_lit.__version__
 
     def to_json(self) -> str:
-        """The record, and conventions that a reader without this package wants to know."""
+        """Return the record, with the conventions that a reader without this package must know."""
         return json.dumps(
             {
                 "version": self.version,
@@ -68,11 +72,11 @@ class ExportRecord:
 
     @classmethod
     def from_json(cls, text: str | None, path: Path) -> ExportRecord:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Args:
-            text: None where the file has none.
-            path: of the file, for messages.
+            text: the JSON; None if the file has no record.
+            path: path of the file, for messages.
 
         Raises:
             UserError: there is no record, or it is broken or of a later version.
@@ -97,7 +101,7 @@ class Exported(NamedTuple):
     """An opened file.
 
     Attributes:
-        record: what it tells of itself.
+        record: its record.
         run: images (B, 3, H, W) float32 in 0..1 on the CPU -> its outputs, see `export.graph`.
         least_side: smallest H and W in pixels.
     """
@@ -107,20 +111,55 @@ class Exported(NamedTuple):
     least_side: int = STRIDE
 
 
-class ExportFormat(Protocol):
-    """A kind of file."""
+class ExportFormat(ABC):
+    """A kind of exported file.
+
+    Attributes:
+        suffix: ending of its files. It alone tells the format of a file: some formats are programs
+            that are run when opened, and are never guessed.
+    """
 
     suffix: ClassVar[str]
 
+    @abstractmethod
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
         """Write a graph of `export.graph` to a path of this suffix, with the record inside."""
-        ...
 
     @staticmethod
+    @abstractmethod
     def read(path: Path) -> Exported:
-        """Open a file.
+        """Open a file on the CPU.
 
         Raises:
             UserError: the file is damaged or has no record, or its runtime is not installed.
         """
-        ...
+
+
+def find_format(path: str | Path) -> type[ExportFormat] | None:
+    """Return the class in `export.formats` for a path's suffix, or None."""
+    for module in pkgutil.iter_modules(formats.__path__, f"{formats.__name__}."):
+        importlib.import_module(module.name)
+    known = {form.suffix: form for form in ExportFormat.__subclasses__()}
+    return known.get(Path(path).suffix)
+
+
+def runtime(name: str) -> Any:
+    """Import a package that only exported files need.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"This needs {name.partition('.')[0]}, which is not installed: "
+            "pip install -e '.[export]'."
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Return a runtime's error in one line: OpenVINO says it last, torch before its advice."""
+    said = str(error).partition("This is an internal miniz error")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1].rstrip(".! ") if lines else type(error).__name__
