@@ -150,7 +150,7 @@ def test_a_sweep_without_any_result_is_a_list_of_runs(folders):
     folders.make("a", status="running")
     folders.make("b", status="failed", choices={"pgi": "none"})
     found = report(folders)
-    assert found.results.rows == ()
+    assert not found.results.rows
     assert len(found.left.rows) == 2
     assert (found.folder / "curves.png").is_file()
     assert not (found.folder / "ap_params.png").exists()

@@ -12,11 +12,10 @@ from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
 from yolov9_lit.reporting.table import Table
 from yolov9_lit.research.report.compare import compare
-from yolov9_lit.research.report.frame import result_frame
 from yolov9_lit.research.report.plots import draw_plots
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
-from yolov9_lit.research.report.tables import figure_table, left_table, result_table
+from yolov9_lit.research.report.tables import figure_table, left_table, result_frame, result_table
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def write_report(
     runs = read_runs(directory)
     rows, left = make_rows(runs)
     comparisons = compare(rows, choose_base(rows, base), replicates=replicates, seed=seed)
-    results, left_out = result_table(rows, comparisons), left_table(left, rows, directory)
+    frame = result_frame(rows, comparisons)
+    results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
     tables = [table for table in (results, left_out) if table.rows]
     appendix = [figure_table(rows)] if results.rows else []
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
@@ -68,7 +68,7 @@ def write_report(
     written = {
         "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
         "report.tex": "\n".join(map(latex, tables)),
-        "report.csv": result_frame(rows, comparisons).to_csv(index=False),
+        "report.csv": frame.to_csv(index=False),
         "report.html": page,
     }
     for name, content in written.items():
