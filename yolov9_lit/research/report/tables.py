@@ -17,7 +17,7 @@ from yolov9_lit.research.report.runs import FIGURES, Run
 Comparisons = Mapping[str, Comparison]
 
 BRIEF = ("configuration", "seeds", "AP", "difference", "GFLOPs", "paper's AP")
-"""The columns that fit a terminal."""
+"""Columns that fit a terminal."""
 
 
 def result_frame(rows: Sequence[Row], comparisons: Comparisons) -> pd.DataFrame:

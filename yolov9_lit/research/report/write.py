@@ -1,4 +1,4 @@
-"""From a folder of runs to the report's files."""
+"""Write the report's files from a folder of runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from yolov9_lit.research.report.tables import figure_table, left_table, result_f
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """A report as written.
 
     Attributes:
         folder: with report.md, report.csv, report.tex, report.html and the plots.
-        results: one row a configuration; without rows where no run counts yet.
+        results: a row for each configuration; without rows where no run counts yet.
         left: the runs that do not count.
     """
 
@@ -41,13 +41,13 @@ def write_report(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Report:
-    """Read all runs below a folder, compare them and write the report. The same runs give the same.
+    """Read all runs below a folder, compare them and write the report; deterministic.
 
     Args:
         directory: of a sweep or of several.
-        out: folder for the report, made where it is not there.
+        out: folder for the report; made if needed.
         base: settings of the base row, such as {"pgi": "none"}.
-        replicates: resamples of the test images.
+        replicates: number of resamples of the test images.
         seed: of the resampling.
 
     Raises:
