@@ -19,6 +19,7 @@ from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.research import paper
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.research.summary import row_costs
+from yolov9_lit.runs.identity import differences, experiment_config, fingerprint
 
 ROWS = sorted(path.stem for path in (CONFIG_DIR / "row").glob("*.yaml"))
 COST = ("params", "gflops", "ap")
@@ -182,6 +183,15 @@ def test_another_model_and_data_set_are_overrides(hydra, tmp_path):
 def test_a_rows_branch_wins_over_the_models_own(hydra):
     cfg = compose("train", ["row=table4-gelan_c-pfh", "model=yolov9_t"])
     assert list(cfg.model.pgi) == ["pfh"]
+
+
+def test_jobs_of_an_earlier_versions_sweep_are_the_same_experiment(hydra):
+    """It had the paper's figures in the config, and no number of a table."""
+    row = ["row=table4-gelan_c-icn", "data.root=x", "run_dir=x"]
+    new = experiment_config(compose("train", ["experiment=table4", *row]))
+    old = experiment_config(compose("train", row)) | {"paper": {"ap": 52.9}}
+    assert differences(old, new) == []
+    assert fingerprint(old) == fingerprint(new)
 
 
 def test_without_an_experiment_nothing_is_swept(hydra):
