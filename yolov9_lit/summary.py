@@ -4,66 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from yolov9_lit.app.cli import command
-from yolov9_lit.building import build
-from yolov9_lit.errors import UserError
-from yolov9_lit.models.cost import cost_table, detector_cost
-from yolov9_lit.research.rows import row_costs, row_names
-from yolov9_lit.research.tables import print_table, rows_table
-from yolov9_lit.weights.transfer import adopt_structure
-
-
-def summarise_model(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
-    """The parts of one configuration."""
-    adopt_structure(cfg)
-    detector = build(cfg.model, num_classes=cfg.model.num_classes or cfg.num_classes)
-    cost = detector_cost(detector, cfg.image_size, cfg.model.in_channels)
-    figures = {
-        "trained": cost.trained._asdict(),
-        "deployed": cost.deployed._asdict(),
-        "parts": cost.parts,
-    }
-    return cost_table(cost, cfg.image_size), figures
-
-
-def summarise_rows(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
-    """The rows of the paper's tables beside the paper's figures.
-
-    Raises:
-        UserError: there are no such rows, or one row was chosen as well.
-    """
-    hydra = HydraConfig.get()
-    if hydra.runtime.choices["row"]:
-        raise UserError("Both row and rows are given: leave out one of them.")
-    names = row_names(cfg.rows)
-    costs = row_costs(names, hydra.overrides.task)
-    progress = track(costs, "counting", len(names), transient=True, console=Console(stderr=True))
-    rows = list(progress)
-    figures = {
-        row.name: {
-            "trained": row.cost.trained._asdict(),
-            "deployed": row.cost.deployed._asdict(),
-            "paper": row.paper,
-        }
-        for row in rows
-    }
-    return rows_table(rows, cfg.image_size), {"rows": figures}
+from yolov9_lit.research.summary import print_table, summarise
 
 
 @command("summary")
 def main(cfg: DictConfig) -> None:
     """Print a table and, as the last line, one JSON object."""
-    table, figures = summarise_rows(cfg) if cfg.rows else summarise_model(cfg)
+    table, figures = summarise(cfg)
     print_table(table, cfg.markdown)
-    sys.stdout.write(json.dumps({"image_size": cfg.image_size, **figures}) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ NOT_THE_EXPERIMENT = (
     "run_dir",
     "ckpt_path",
     "sweep",
+    "table",  # of the paper: names the sweep
     "logger",
     "callbacks.last",
     "callbacks.pictures",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from yolov9_lit.data.coco.layout import Split, find_splits
@@ -16,7 +17,7 @@ from yolov9_lit.data.prepare.check_plots import draw_data_plots
 from yolov9_lit.errors import UserError
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
-from yolov9_lit.reporting.table import Cell, Table
+from yolov9_lit.reporting.table import Table
 
 SMALL, MEDIUM = 32**2, 96**2
 """Areas in pixels that COCO's figures divide objects at."""
@@ -44,12 +45,12 @@ def run(values: Mapping[str, str]) -> int:
         raise UserError(f"workers={workers} is no number of processes; give 1 or more")
     reports = list(check_splits(_splits(root, values), workers=int(workers)))
     classes = class_table(reports)
-    shown = Table(classes.title, classes.columns, classes.rows[:CLASSES_SHOWN])
+    shown = Table(classes.title, classes.frame.head(CLASSES_SHOWN))
     console = Console()
     for table in (split_table(reports), fault_table(reports), shown):
         console.print(terminal(table))
-    if len(classes.rows) > CLASSES_SHOWN:
-        console.print(f"... and {len(classes.rows) - CLASSES_SHOWN} classes more")
+    if len(classes.frame) > CLASSES_SHOWN:
+        console.print(f"... and {len(classes.frame) - CLASSES_SHOWN} classes more")
     if "page" in values:
         page = Path(values["page"]).expanduser()
         _write(page, data_page(str(root), reports))
@@ -100,12 +101,12 @@ def split_table(reports: Sequence[SplitReport]) -> Table:
             int(((areas >= SMALL) & (areas < MEDIUM)).sum()),
             int((areas >= MEDIUM).sum()),
         )
-        rows.append((_text(report.split.name), *map(_count, counts), _text(_sizes(data.sizes))))
+        rows.append((report.split.name, *counts, _sizes(data.sizes)))
     notes = (
         "Small, medium, large: boxes of under 32 x 32, under 96 x 96 pixels of area, and others, "
         "before any scaling.",
     )
-    return Table("What it holds", columns, tuple(rows), notes)
+    return Table("What it holds", pd.DataFrame(rows, columns=columns), notes)
 
 
 def fault_table(reports: Sequence[SplitReport]) -> Table:
@@ -115,15 +116,13 @@ def fault_table(reports: Sequence[SplitReport]) -> Table:
         for kind, found in report.problems.by_kind().items():
             examples = ", ".join(problem.where for problem in found[:EXAMPLES])
             more = ", ..." if len(found) > EXAMPLES else ""
-            cells = map(_text, (kind, f"{examples}{more}"))
-            rows.append((_text(report.split.name), _text("fault"), _count(len(found)), *cells))
+            rows.append((report.split.name, "fault", len(found), kind, f"{examples}{more}"))
         for kind, count in report.problems.notes.items():
-            rows.append(
-                (_text(report.split.name), _text("note"), _count(count), _text(kind), Cell(""))
-            )
+            rows.append((report.split.name, "note", count, kind, ""))
     faults = any(report.problems.found for report in reports)
     notes = () if faults else ("No faults.",)
-    return Table("What is wrong", ("split", "", "count", "kind", "which"), tuple(rows), notes)
+    columns = ("split", "", "count", "kind", "which")
+    return Table("What is wrong", pd.DataFrame(rows, columns=columns), notes)
 
 
 def class_table(reports: Sequence[SplitReport]) -> Table:
@@ -135,8 +134,9 @@ def class_table(reports: Sequence[SplitReport]) -> Table:
         for name, count in zip(data.class_names, boxes.tolist(), strict=True):
             counts.setdefault(name, [0] * len(reports))[i] += count
     ordered = sorted(counts.items(), key=lambda row: -sum(row[1]))
-    rows = tuple((_text(name), *map(_count, row)) for name, row in ordered)
-    return Table("Boxes by class", ("class", *(r.split.name for r in reports)), rows)
+    columns = ("class", *(report.split.name for report in reports))
+    rows = [(name, *row) for name, row in ordered]
+    return Table("Boxes by class", pd.DataFrame(rows, columns=columns))
 
 
 def _sizes(sizes: np.ndarray) -> str:
@@ -145,14 +145,6 @@ def _sizes(sizes: np.ndarray) -> str:
     if (low_height, low_width) == (height, width):
         return f"{width} x {height}"
     return f"{low_width} to {width} x {low_height} to {height}"
-
-
-def _text(text: str) -> Cell:
-    return Cell(text, text)
-
-
-def _count(count: int) -> Cell:
-    return Cell(f"{count:,}", count)
 
 
 def _write(page: Path, content: str) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from yolov9_lit.errors import UserError, last_line
+from yolov9_lit.research.paper import paper_figures
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
@@ -96,6 +97,7 @@ def read_run(folder: Path) -> Run:
     record, damage = _read_json(folder / "run.json")
     results, no_results = _read_json(folder / "results.json")
     config, paper = _read_config(folder, record)
+    choices = record.get("choices") or _read_choices(folder)
     curve = _read_curve(folder / "metrics.csv")
     status = record.get("status") or ("done" if results else "unknown")
     problem = damage or _problem(status, record, config, curve) or no_results
@@ -107,13 +109,13 @@ def read_run(folder: Path) -> Run:
         status="unknown" if damage else status,
         problem=problem,
         config=config,
-        choices=record.get("choices") or _read_choices(folder),
+        choices=choices,
         seed=record.get("seed", config.get("seed")),
         figures=figures,
         num_images=results.get("num_images"),
         record=record,
         curve=curve,
-        paper=paper,
+        paper=paper_figures(choices.get("row"), {"paper": paper}),
     )
 
 
