@@ -5,20 +5,36 @@ import resource
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # Side by side: a thread each, before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+ASSETS = Path(__file__).parent / "assets"
 SHARED = Path(os.environ.get("YOLOV9_LIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+NOT_SHARED = f"{SHARED} is not there (published weights, real images, the paper's tables)"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of reference numbers and real images; tests that need it skip where it is absent."""
     if not SHARED.is_dir():
-        pytest.skip(f"{SHARED} is not there (reference numbers and images)")
+        pytest.skip(NOT_SHARED)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Read numbers of the published implementation, see tests/assets/README.md."""
+    return lambda name: np.load(ASSETS / "reference" / f"{name}.npz")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests an outsider's clone cannot run."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    if count := sum(NOT_SHARED in reason for reason in skipped):
+        terminalreporter.write_line(f"{count} tests skipped: {NOT_SHARED}")
 
 
 @pytest.fixture

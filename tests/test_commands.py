@@ -11,6 +11,8 @@ import pytest
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "trainer=cpu",
     "trainer.max_epochs=1",

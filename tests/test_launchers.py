@@ -10,6 +10,8 @@ import pytest
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 
+pytestmark = pytest.mark.slow
+
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
     "submitit": ("hydra_submitit_launcher", ["hydra/launcher=local"]),

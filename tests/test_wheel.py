@@ -5,6 +5,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -18,6 +22,7 @@ def test_an_installed_wheel_finds_its_configs(tmp_path):
     assert "hydra_plugins/__init__.py" not in names, "a namespace shared with other plugins"
     assert "yolov9_lit/reporting/page.html" in names
     assert "yolov9_lit/research/paper.csv" in names
+    assert "yolov9_lit/py.typed" in names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
     site = tmp_path / "site"
@@ -30,6 +35,8 @@ def test_an_installed_wheel_finds_its_configs(tmp_path):
         "sys.argv = ['summary', 'model=gelan_t']; runpy.run_module('yolov9_lit.summary', "
         "run_name='__main__')\n"
     )
+    script = (site / "bin" / "yolov9-summary").read_text()
+    assert "from yolov9_lit.summary import main" in script
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )

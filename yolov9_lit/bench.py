@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from yolov9_lit.app.cli import command
 from yolov9_lit.building import build
@@ -19,6 +18,8 @@ _CHECKOUT = Path(__file__).parents[1]
 @command("bench")
 def main(cfg: DictConfig) -> None:
     """Print tables and, as the last line, one JSON object."""
+    from rich.console import Console
+
     if not (_CHECKOUT / "benchmarks").is_dir():
         raise UserError(
             f"{_CHECKOUT} has no benchmarks: install the package from a checkout with "

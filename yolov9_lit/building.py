@@ -1,9 +1,10 @@
-"""From a config node to an object; what is wrong with a config, in sentences."""
+"""From a config to the object that it describes; what is wrong with a config, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra.utils
@@ -15,6 +16,10 @@ from hydra.errors import (
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from yolov9_lit.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parent
+CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())
+"""The configs: inside the package when installed, beside it in a checkout."""
 
 
 def build(cfg: Any, **arguments: Any) -> Any:
@@ -40,7 +45,7 @@ def build(cfg: Any, **arguments: Any) -> Any:
 
 @contextmanager
 def config_mistakes() -> Iterator[None]:
-    """Say in a `UserError` what is missing in a config, or why it cannot be composed."""
+    """Raise a `UserError` for a config that lacks a value or cannot be composed."""
     try:
         yield
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:

@@ -1,83 +1,17 @@
-"""Command: any readable checkpoint into this project's form, as trained or deployed."""
+"""Command: write any readable checkpoint in this project's form, as trained or deployed."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-
-import torch
 from omegaconf import DictConfig
 
-from yolov9_lit.app.arguments import path_argument
 from yolov9_lit.app.cli import command
-from yolov9_lit.checks import yes_or_no
-from yolov9_lit.errors import UserError
-from yolov9_lit.files import atomic_write
-from yolov9_lit.models.detector import Detector
-from yolov9_lit.weights.card import PREFIX, ModelCard
-from yolov9_lit.weights.checkpoints import is_exported, load_detector, read_checkpoint
-from yolov9_lit.weights.deployed import SUFFIX, write_deployed
-
-log = logging.getLogger(__name__)
-
-
-def convert(cfg: DictConfig) -> Path:
-    """Convert `src` to `out`.
-
-    Returns:
-        The path of the file written.
-
-    Raises:
-        UserError: the source cannot be read, or the output's name does not fit its form.
-    """
-    src, out = path_argument("src", cfg.src), path_argument("out", cfg.out)
-    deploy = yes_or_no("deploy", cfg.deploy)
-    _check_name(out, src, deploy)
-    checkpoint = read_checkpoint(src)
-    if checkpoint.deployed and not deploy:
-        raise UserError(f"{src} is deployed, its training form is gone: use deploy=true.")
-    detector = load_detector(checkpoint, src)
-    if deploy:
-        detector = detector.deploy()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _write(out, detector, checkpoint.card, deployed=deploy)
-    except OSError as error:
-        raise UserError(f"out={out} cannot be written ({error.strerror}): give another.") from error
-    log.info(
-        "%s: %d classes, %d parameters, %.1f MB",
-        out,
-        len(checkpoint.card.class_names),
-        sum(p.numel() for p in detector.parameters()),
-        out.stat().st_size / 1e6,
-    )
-    return out
-
-
-def _check_name(out: Path, src: Path, deploy: bool) -> None:
-    if (out.suffix == SUFFIX) != deploy:
-        wanted = f"deploy=true writes {SUFFIX}" if deploy else f"{SUFFIX} needs deploy=true"
-        raise UserError(f"out={out} does not fit deploy={str(deploy).lower()}: {wanted}.")
-    if is_exported(out):
-        raise UserError(f"out={out} has the ending of an exported file: give one in .ckpt.")
-    if out.exists() and not out.is_file():
-        raise UserError(f"out={out} cannot be written (it is no file): give another.")
-    if out.resolve() == src.resolve():
-        raise UserError(f"out={out} is src itself, which would be lost: give another.")
-
-
-def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) -> None:
-    if deployed:
-        write_deployed(out, detector, card)
-        return
-    state = {f"{PREFIX}{name}": value for name, value in detector.state_dict().items()}
-    with atomic_write(out) as part, part.open("wb") as file:
-        torch.save({"card": card.to_dict(), "state_dict": state}, file)
 
 
 @command("convert")
 def main(cfg: DictConfig) -> None:
-    """Convert."""
+    """Convert one file."""
+    from yolov9_lit.app.convert import convert
+
     convert(cfg)
 
 

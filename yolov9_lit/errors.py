@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake in the user's input; the commands print its sentence and exit with code 2."""
 
 
 def last_line(text: str | None) -> str:
-    """The last line of a traceback: the error itself; empty where there is none."""
+    """Return the last line of a traceback, which is the error itself; "" of no text."""
     return (text or "").strip().rsplit("\n", 1)[-1].strip()

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, whenever the process is killed."""
+"""Files that are either whole or absent, whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Give a path beside the file's to write to; what is there then takes the file's place.
+    """Yield a path beside the file to write to, and put what was written in the file's place.
 
-    An earlier file stays until the new one is whole, also where writing it fails. Processes that
-    write the same file do not disturb each other: the last one's stays.
+    An earlier file stays until the new one is whole, also if writing it fails. Processes that
+    write the same file do not disturb each other: the last one wins.
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -29,11 +29,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path, names: str = "*") -> None:
-    """Remove what killed processes left in a folder that were writing files by `atomic_write`.
+    """Remove what processes left in a folder that were killed while in `atomic_write`.
 
     Args:
-        folder: of the files; nobody may be writing them.
-        names: of the files, a pattern.
+        folder: of the files; no process may be writing them.
+        names: pattern of the files' names.
     """
     for part in folder.glob(f"{names}.[0-9]*.part"):
         part.unlink(missing_ok=True)
@@ -41,10 +41,10 @@ def remove_parts(folder: Path, names: str = "*") -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside the named one to fill, which then takes its name.
+    """Yield a folder beside the named one to fill, and then give it the name.
 
     Raises:
-        OSError: there is a folder of that name already, and it is not empty.
+        OSError: a folder of that name exists and is not empty.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     draft.mkdir(parents=True)
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
-    """Write JSON, whole or not at all, making the folder where needed."""
+    """Write JSON, whole or not at all; make the folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 
 def is_first_rank() -> bool:
-    """Whether this process is the one, of those that train together, that tells and records.
+    """Return whether this process is the one that reports and records.
 
     Lightning sets the rank when it is imported; a process without it is alone.
     """

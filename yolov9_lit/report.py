@@ -6,20 +6,22 @@ import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from yolov9_lit.app.cli import command
 from yolov9_lit.errors import UserError
-from yolov9_lit.reporting.render import terminal
-from yolov9_lit.research.report.tables import BRIEF
-from yolov9_lit.research.report.write import write_report
 
 
 @command("report")
 def main(cfg: DictConfig) -> None:
     """Write the report, print its tables and, as the last line, where it is."""
+    from rich.console import Console
+
+    from yolov9_lit.reporting.render import terminal
+    from yolov9_lit.research.report.tables import BRIEF
+    from yolov9_lit.research.report.write import write_report
+
     if cfg.base is not None and not isinstance(cfg.base, DictConfig):
-        raise UserError(f"base={cfg.base} is no setting: give it as base={{pgi:none}}.")
+        raise UserError(f"base={cfg.base} is not a setting: give it as base={{pgi:none}}.")
     report = write_report(
         Path(cfg.runs).expanduser(),
         Path(cfg.out).expanduser(),

@@ -8,12 +8,13 @@ import sys
 from omegaconf import DictConfig
 
 from yolov9_lit.app.cli import command
-from yolov9_lit.research.summary import print_table, summarise
 
 
 @command("summary")
 def main(cfg: DictConfig) -> None:
     """Print a table and, as the last line, one JSON object."""
+    from yolov9_lit.research.summary import print_table, summarise
+
     table, figures = summarise(cfg)
     print_table(table, cfg.markdown)
     sys.stdout.write(json.dumps(figures) + "\n")

@@ -2,138 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from functools import partial
-from pathlib import Path
-from typing import Any
+from omegaconf import DictConfig
 
-import lightning as L
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from yolov9_lit.app.arguments import path_argument
 from yolov9_lit.app.cli import command
-from yolov9_lit.building import build
-from yolov9_lit.errors import UserError
-from yolov9_lit.runs.resume import Outcome, recorded
-from yolov9_lit.runs.search.trial import objective_values
-from yolov9_lit.runs.sweeps import run_apart
-from yolov9_lit.training.callbacks.epoch_log import EpochLog
-from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
-from yolov9_lit.training.checkpointing import AtomicCheckpointIO
-from yolov9_lit.training.freezing import freeze
-from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.weights.card import ModelCard, spelled_out
-from yolov9_lit.training.trainer import build_parts, build_trainer
-from yolov9_lit.weights.checkpoints import build_detector
-from yolov9_lit.weights.transfer import adopt_structure, take_weights
-
-log = logging.getLogger(__name__)
-
-
-def train(cfg: DictConfig) -> Outcome:
-    """Run one training: fit, then test the best checkpoint.
-
-    Raises:
-        UserError: data, model, checkpoint or machine do not fit.
-    """
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = build(cfg.data)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    module = build_module(cfg, datamodule)
-    epoch_log = EpochLog()
-    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
-    trainer = build_trainer(
-        cfg.trainer,
-        callbacks=[*build_parts(cfg.get("callbacks")), epoch_log, skipped],
-        logger=build_parts(cfg.get("logger")),
-        plugins=[AtomicCheckpointIO()],
-    )
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
-        raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
-    trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
-    # Taken before the test, which restores the callbacks to where the best checkpoint was.
-    costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
-    if cfg.test:
-        # Without validation the last checkpoint is tested; without callbacks, the weights at hand.
-        kept = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
-        trainer.test(module, datamodule, ckpt_path=next(filter(None, kept), None), verbose=False)
-    data = datamodule.used(skipped.by_split)
-    for split, used in data.items():
-        log_used(split, used)
-    log.info("Everything of this run is in %s", cfg.run_dir)
-    truth = str(datamodule.annotation_file("test").resolve())
-    return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
-
-
-def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
-    """Build what is trained, its detector fitted to the data.
-
-    Raises:
-        UserError: data, model or checkpoint do not fit.
-    """
-    card = make_card(cfg.model, datamodule)
-    metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
-    detector = build_detector(card)
-    if cfg.ckpt and not cfg.ckpt_path:  # A resumed training has its own weights.
-        take_weights(detector, cfg.ckpt, card.class_names)
-    freeze(detector, cfg.freeze)
-    return DetectionModule(
-        detector=detector,
-        loss=build(cfg.loss),
-        optimizer=build(cfg.optimizer),
-        schedule=build(cfg.schedule),
-        batch_size=datamodule.batches.batch_size,
-        nms=build(cfg.evaluation.nms),
-        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
-        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
-        card=card.to_dict(),
-    )
-
-
-def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
-    """Return the card of the model that fits the data.
-
-    Raises:
-        UserError: `model.num_classes` is set and is not the data's.
-    """
-    classes = datamodule.num_classes
-    if model.num_classes not in (None, classes):
-        raise UserError(
-            f"model.num_classes is {model.num_classes} but the data in {datamodule.root} has "
-            f"{classes} classes: leave model.num_classes out."
-        )
-    config = OmegaConf.to_container(model, resolve=True)
-    assert isinstance(config, dict)
-    return ModelCard(
-        model=spelled_out(config) | {"num_classes": classes},
-        class_names=tuple(datamodule.class_names),
-        category_ids=tuple(c.id for c in datamodule.categories),
-        image_size=datamodule.batches.image_size,
-    )
 
 
 @command("train")
 def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
-    """Run one training, or one job of a sweep; what was finished earlier is not done again.
+    """Run one training, or one job of a sweep; return its figures, or a search's objectives."""
+    from yolov9_lit.app.train import run_training
 
-    A search is given the values of its objectives.
-    """
-    for name in ("ckpt", "ckpt_path"):
-        if cfg[name]:
-            path_argument(name, cfg[name])
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        figures = run_apart(cfg).figures
-    else:
-        adopt_structure(cfg)
-        figures = recorded(cfg, train).figures
-    if cfg.objectives:
-        return objective_values(cfg.objectives, figures, cfg.run_dir)
-    return figures
+    return run_training(cfg)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import yolov9_lit
 from benchmarks.layout import lay_out
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.prepare.shapes import make_shapes
+
+pytestmark = pytest.mark.slow
 
 
 def test_both_formats_tell_the_same_objects(tmp_path):

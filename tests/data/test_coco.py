@@ -8,8 +8,7 @@ import logging
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 

@@ -17,8 +17,7 @@ from drawn_samples import (
     outlines,
     same,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build

@@ -15,16 +15,18 @@ from PIL import Image
 
 import yolov9_lit
 from yolov9_lit.app.configs import CONFIG_DIR, compose
+from yolov9_lit.app.export import export
+from yolov9_lit.app.predict import predict
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
-from yolov9_lit.export import export
 from yolov9_lit.inference.export import formats
 from yolov9_lit.inference.export.format import find_format
 from yolov9_lit.inference.export.formats.torchscript import TorchScriptFormat
 from yolov9_lit.inference.export.graph import DetectionGraph
-from yolov9_lit.predict import predict
 from yolov9_lit.weights.checkpoints import read_checkpoint
+
+pytestmark = pytest.mark.slow
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"} | {
     "torch_export": ".pt2"

@@ -14,9 +14,11 @@ from exported_models import coco_predictor, save
 
 import yolov9_lit
 from yolov9_lit.app.configs import compose
-from yolov9_lit.convert import convert
-from yolov9_lit.eval import evaluate
-from yolov9_lit.export import export
+from yolov9_lit.app.convert import convert
+from yolov9_lit.app.evaluate import evaluate
+from yolov9_lit.app.export import export
+
+pytestmark = pytest.mark.slow
 
 
 def command(run, name, **values):

@@ -1,18 +1,15 @@
 """Task-aligned assignment against the published implementation's output and by its definition."""
 
-import numpy as np
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.losses.boxes import complete_iou
 from yolov9_lit.structures import Targets
 
 
-def test_equals_reference(shared):
-    reference = np.load(shared / "reference" / "assigner.npz")
-    data = {name: torch.from_numpy(reference[name]) for name in reference.files}
+def test_equals_reference(reference):
+    data = {name: torch.from_numpy(array) for name, array in reference("assigner").items()}
     targets = Targets(
         data["gt_boxes_xyxy"],
         data["gt_labels"].squeeze(-1).long(),

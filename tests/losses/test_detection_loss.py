@@ -14,8 +14,8 @@ SIZE = 128
 
 
 @pytest.fixture(scope="module")
-def reference(shared):
-    return np.load(shared / "reference" / "loss.npz")
+def reference(reference):
+    return reference("loss")
 
 
 def head_output(maps):

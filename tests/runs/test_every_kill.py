@@ -17,10 +17,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.app.train import train
 from yolov9_lit.models.cost import Cost, DetectorCost
 from yolov9_lit.runs.resume import recorded
-from yolov9_lit.train import train
 from yolov9_lit.training import module
+
+pytestmark = pytest.mark.slow
 
 SMALL = [
     "model=gelan_t",

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.shards.writer import write_shards
+
+pytestmark = pytest.mark.slow
 
 COUNT, EPOCHS, BATCH = 22, 2, 2
 TOGETHER = [

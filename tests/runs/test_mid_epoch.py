@@ -6,10 +6,12 @@ import shutil
 import pytest
 import torch
 
+from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
-from yolov9_lit.train import train
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.module import DetectionModule
+
+pytestmark = pytest.mark.slow
 
 EPOCHS = 3
 COMMON = [

@@ -15,6 +15,8 @@ from wandb.proto import wandb_internal_pb2
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "model=gelan_t",
     "trainer=cpu",

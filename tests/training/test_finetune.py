@@ -4,10 +4,12 @@ import pytest
 import torch
 from test_train import rows
 
+from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.identity import differences, experiment_config
-from yolov9_lit.train import train
 from yolov9_lit.weights.transfer import adopt_structure
+
+pytestmark = pytest.mark.slow
 
 PARTS = ("state_dict", "current_model_state")
 """Of a checkpoint: averaged weights and trained ones."""

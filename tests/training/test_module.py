@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from yolov9_lit.train import train
+from yolov9_lit.app.train import train
 from yolov9_lit.training.module import DetectionModule
+
+pytestmark = pytest.mark.slow
 
 NOMINAL, BATCH, WARMUP, EPOCHS = 17, 4, 7, 5
 

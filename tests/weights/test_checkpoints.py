@@ -1,7 +1,6 @@
 """Checkpoints: read without executing anything, loaded whole or not at all."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,7 +64,7 @@ def test_a_card_may_only_name_model_parts(card, target):
 
 def test_other_files_are_told_apart(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(UserError, match="neither a checkpoint of yolov9_lit nor a published one"):
+    with pytest.raises(UserError, match="is no checkpoint of yolov9_lit, nor a published one"):
         read_checkpoint(tmp_path / "other.ckpt")
     torch.save({"card": {"format": 1}, "state_dict": {}}, tmp_path / "bare.ckpt")
     with pytest.raises(UserError, match="a card without 'model'"):
@@ -104,7 +103,7 @@ def test_predict_says_which_value_is_wrong(card):
     predictor = Predictor(build_detector(card), card)
     image = np.zeros((60, 90, 3), np.uint8)
     for values in ({"image_size": 0}, {"image_size": 64.5}, {"batch_size": 0}, {"confidence": 2}):
-        with pytest.raises(UserError, match=f"{next(iter(values))}=.*: give a"):
+        with pytest.raises(UserError, match=f"{next(iter(values))}=.* is not valid"):
             predictor.predict(image, **values)
     wrong = [image / 255, image.transpose(2, 0, 1), image[:0], torch.zeros(3, 60, 90)]
     for other in wrong:
@@ -123,20 +122,3 @@ def test_a_deep_image_is_read_as_its_file(tmp_path, card):
         as_image, as_file = predictor.predict([image, tmp_path / "x.png"])
     assert len(as_file.scores)
     assert all(torch.equal(a, b) for a, b in zip(as_image, as_file, strict=True))
-
-
-PREVIOUS = Path(__file__).parents[1] / "assets" / "previous"
-
-
-@pytest.mark.parametrize(
-    "name", ["multirun/previous/*pgi=fpn*/checkpoints/last.ckpt", "*.safetensors"]
-)
-def test_files_of_the_previous_version(name):
-    """The same outputs as the version that wrote them."""
-    recorded = {key: torch.from_numpy(a) for key, a in np.load(PREVIOUS / "outputs.npz").items()}
-    (path,) = PREVIOUS.glob(name)
-    predictor = yolov9_lit.load(path)
-    with torch.inference_mode():
-        boxes, scores = predictor.decode(predictor(recorded["image"] / 255).main)
-    torch.testing.assert_close(boxes, recorded["boxes"], rtol=0, atol=1e-4)
-    torch.testing.assert_close(scores, recorded["scores"], rtol=0, atol=1e-6)

@@ -11,6 +11,8 @@ from published_files import build, save_pickled
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 import yolov9_lit
 from yolov9_lit.app.configs import compose
-from yolov9_lit.convert import convert
+from yolov9_lit.app.convert import convert
 from yolov9_lit.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: their configs, and how mistakes are answered."""
+"""What the commands share: how they start, and how mistakes are answered."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ HARMLESS = (
     r".*Found \d+ module\(s\) in eval mode at the start of training",  # frozen parts
     r".*The number of training batches .* is smaller than the logging interval",
 )
-"""Warnings of libraries about what is as it should be."""
+"""Warnings of libraries about things that are as they should be."""
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What the system answers where nothing more can be written."""
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Error numbers of the system when nothing more can be written."""
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make a function of a config a command; a `UserError` ends it with code 2 and one sentence.
+    """Turn a function of a config into a command.
+
+    A `UserError` ends it with code 2 and one sentence.
 
     Args:
         config_name: the command's YAML in the config folder, without its ending.
@@ -44,7 +46,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
-            logging.raiseExceptions = False  # A full disk is told once, not by each line of a log.
+            logging.raiseExceptions = False  # A full disk is told once, not by every log line.
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
             try:
@@ -53,9 +55,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             except UserError as error:
                 return _answer(error)
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if error.errno not in DISK_FULL:
                     raise
-                return _answer(_no_room(error))
+                return _answer(_disk_full(error))
 
         main = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
 
@@ -75,7 +77,7 @@ def _group_off(argument: str) -> str:
     return f"~{group}" if value == "null" and (CONFIG_DIR / group).is_dir() else argument
 
 
-def _no_room(error: OSError) -> UserError:
+def _disk_full(error: OSError) -> UserError:
     folder = HydraConfig.get().runtime.output_dir
     place = error.filename2 or error.filename or folder
     return UserError(
@@ -85,7 +87,7 @@ def _no_room(error: OSError) -> UserError:
 
 
 def _answer(mistake: UserError) -> NoReturn:
-    """End a single run; in a sweep let Hydra go on, which tells of the first failed job only."""
+    """End a single run; in a sweep let Hydra go on, which reports the first failed job only."""
     sys.stderr.write(f"error: {mistake}\n")
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise mistake

@@ -1,26 +1,24 @@
-"""Where the configs lie, and how one is composed."""
+"""How a config of a command is composed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from yolov9_lit.app import resolvers
+from yolov9_lit.building import CONFIG_DIR
+
+__all__ = ["CONFIG_DIR", "compose"]
 
 resolvers.register()
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())
-"""The configs: inside the package when installed, beside it in a checkout."""
-
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose one of this package's configs; inside a command too, whose own stay as they are.
+    """Compose one of this package's configs, also within a command, whose own stays as it is.
 
     Args:
         name: of a YAML file in the config folder, without its ending.
@@ -32,10 +30,10 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 @contextmanager
 def _outside_of_commands() -> Iterator[None]:
-    """Set the running command's Hydra aside: there is room for one only."""
-    room = GlobalHydra.instance()
-    outer = room.hydra
-    room.clear()
+    """Set the running command's Hydra aside: there can be one at a time."""
+    singleton = GlobalHydra.instance()
+    outer = singleton.hydra
+    singleton.clear()
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ def job_slug(overrides: Sequence[str]) -> str:
 
 
 def sweep_name(name: str | None) -> str:
-    """The name given, or the time."""
+    """Return the name given, or the time."""
     return name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,13 +23,13 @@ class Command(NamedTuple):
 
     Attributes:
         summary: what it does.
-        run: the function behind it, "module:name", imported when it is called. It is given the
-            values by key, and the overrides where it takes any; it returns the exit code, None for
-            0.
+        run: the function behind it, "module:name", imported when it is called. Its arguments are
+            the values by key and, if the command takes overrides, a function that builds the data
+            module that they describe; it returns the exit code, None for 0.
         keys: an example value for each key that it needs.
         optional: an example value for each key that may be left out.
-        overrides: an example of what else it takes, overrides of the training's config; none where
-            empty.
+        overrides: an example of the overrides of the training's config that it takes; empty if it
+            takes none.
     """
 
     summary: str
@@ -80,8 +81,13 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs a command; returns its exit code, or 2 after a sentence on the user's mistake."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code, 2 after a sentence on the user's mistake.
+
+    Args:
+        arguments: of the command line; this process's by default.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     if "--help" in arguments or "-h" in arguments:
         sys.stdout.write(
             "".join(f"{_usage(name)}\n  {COMMANDS[name].summary}\n" for name in COMMANDS)
@@ -89,7 +95,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         name, values, overrides = _parse(arguments)
-        return resolve_name(COMMANDS[name].run)(values, *overrides) or 0
+        builders = [partial(_build_data, overrides)] if COMMANDS[name].overrides else []
+        return resolve_name(COMMANDS[name].run)(values, *builders) or 0
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -125,5 +132,14 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     return name, {str(key): str(value) for key, value in given.items()}, overrides
 
 
+def _build_data(overrides: Sequence[str]) -> Any:
+    """Build the data module of a training with these overrides, with no loader processes."""
+    from yolov9_lit.app.configs import compose
+    from yolov9_lit.building import build, config_mistakes
+
+    with config_mistakes():
+        return build(compose("train", overrides).data, num_workers=0)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,1 +1,14 @@
-"""From raw outputs to figures: non-maximum suppression, COCO's metric, drawing and tables."""
+"""From raw outputs to metrics: non-maximum suppression and COCO's metrics."""
+
+from typing import TYPE_CHECKING
+
+from yolov9_lit.lazy import exports
+
+if TYPE_CHECKING:
+    from yolov9_lit.evaluation.coco_map import CocoMetric as CocoMetric
+    from yolov9_lit.evaluation.nms import (
+        NMSSettings as NMSSettings,
+        non_max_suppression as non_max_suppression,
+    )
+else:
+    __getattr__, __dir__, __all__ = exports(__name__)

@@ -14,8 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
-from faster_coco_eval import COCO as FastCOCO
-from faster_coco_eval import COCOeval_faster
+from faster_coco_eval import COCO as FastCOCO, COCOeval_faster
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor

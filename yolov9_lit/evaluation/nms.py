@@ -18,11 +18,11 @@ class NMSSettings:
     """How candidates become detections.
 
     Attributes:
-        confidence: score that candidates must exceed, 0..1.
-        iou: overlap beyond which a box is suppressed by a better one of its class, 0..1.
-        multi_label: keep a box once for every class above the confidence, not only its best class.
-        max_candidates: how many of an image's best candidates enter NMS.
-        max_detections: how many of an image's best detections are kept.
+        confidence: candidates score more than this, 0..1.
+        iou: a box is suppressed by a better one of its class beyond this overlap, 0..1.
+        multi_label: a box may stand for every class above the confidence, not only its best one.
+        max_candidates: best candidates of an image that are looked at.
+        max_detections: best detections of an image that are kept.
 
     Raises:
         UserError: a value is out of its range.
@@ -35,11 +35,11 @@ class NMSSettings:
     max_detections: int = 300
 
     def __post_init__(self) -> None:
-        """Check the ranges: most wrong values would silently change the detections."""
+        """Check the ranges: most wrong values would find other things, or nothing, in silence."""
         for name in ("confidence", "iou"):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
-                raise UserError(f"{name}={value} is out of range: give a number in 0..1.")
+                raise UserError(f"{name}={value} is not valid: give a number in 0..1.")
         for name in ("max_candidates", "max_detections"):
             whole_number(name, getattr(self, name))
 
@@ -53,7 +53,7 @@ def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) ->
         settings: thresholds and limits.
 
     Returns:
-        One entry per image, by descending score; boxes (N, 4) xyxy in pixels.
+        One entry an image, by falling score.
     """
     return [
         _suppress(image_boxes, image_scores, settings)
@@ -73,7 +73,7 @@ def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detection
         kept_scores, order = kept_scores.topk(settings.max_candidates)
         anchors, labels = anchors[order], labels[order]
     candidates = boxes[anchors].float()
-    # batched_nms separates classes by the largest coordinate and needs boxes without negative ones.
+    # batched_nms parts classes by the largest coordinate, which suffices where none is negative.
     shifted = candidates - candidates.amin() if len(candidates) else candidates
     keep = batched_nms(shifted, kept_scores.float(), labels, settings.iou)
     keep = keep[: settings.max_detections]

@@ -1,1 +1,15 @@
 """Detection on images: predictors, exported files, images and videos to read."""
+
+from typing import TYPE_CHECKING
+
+from yolov9_lit.lazy import exports
+
+if TYPE_CHECKING:
+    from yolov9_lit.inference.exported import ExportedPredictor as ExportedPredictor
+    from yolov9_lit.inference.predictor import (
+        ImagePredictor as ImagePredictor,
+        Predictor as Predictor,
+        load as load,
+    )
+else:
+    __getattr__, __dir__, __all__ = exports(__name__)

@@ -1,1 +1,14 @@
 """Target assignment and the detection loss: plain torch, no loop over images or objects."""
+
+from typing import TYPE_CHECKING
+
+from yolov9_lit.lazy import exports
+
+if TYPE_CHECKING:
+    from yolov9_lit.losses.assigners import (
+        Assignment as Assignment,
+        TaskAlignedAssigner as TaskAlignedAssigner,
+    )
+    from yolov9_lit.losses.detection import DetectionLoss as DetectionLoss
+else:
+    __getattr__, __dir__, __all__ = exports(__name__)

@@ -1,1 +1,1 @@
-"""What turns models and runs into tables and images."""
+"""What turns models and runs into knowledge: the paper's tables, reports, figures."""

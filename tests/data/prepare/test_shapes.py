@@ -104,7 +104,7 @@ def test_foreign_folders_are_refused(root, tmp_path):
     with pytest.raises(UserError, match="other parameters"):
         make_shapes(root, **SMALL, seed=3)
     (tmp_path / "thesis.txt").write_text("")
-    with pytest.raises(UserError, match="no shapes data set"):
+    with pytest.raises(UserError, match="not a shapes data set"):
         make_shapes(tmp_path, **SMALL)
     with pytest.raises(UserError, match="written"):
         make_shapes(tmp_path / "thesis.txt" / "set", **SMALL)

@@ -186,7 +186,7 @@ def test_the_command(sweep, tmp_path):
     ("arguments", "sentence"),
     [
         (["runs=nowhere"], "error: There is no folder nowhere (runs)"),
-        (["runs=.", "base=none"], "error: base=none is no setting"),
+        (["runs=.", "base=none"], "error: base=none is not a setting"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):

@@ -3,13 +3,14 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
+from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.search.pruner import is_poor
 from yolov9_lit.runs.search.trial import TrialRecord, objective_values
-from yolov9_lit.train import train
+
+pytestmark = pytest.mark.slow
 
 RULE = {"min_peers": 2, "slack": 0.05}
 

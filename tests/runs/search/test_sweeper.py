@@ -14,6 +14,8 @@ optuna = pytest.importorskip("optuna", reason="needs the extra: yolov9-lit[searc
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.runs.search.loop import FOLDER
 
+pytestmark = pytest.mark.slow
+
 TASK = f"""
 import time
 from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +11,6 @@ from typing import NamedTuple
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from yolov9_lit.app.configs import compose
-from yolov9_lit.building import build, config_mistakes
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.dataset import TrainDataset
 from yolov9_lit.data.letterbox import resize_longest
@@ -38,12 +36,12 @@ class Entry(NamedTuple):
     closed: Sample
 
 
-def run(values: Mapping[str, str], *overrides: str) -> None:
-    """The command `preview`: a sheet of training images as the training sees them.
+def run(values: Mapping[str, str], build_data: Callable[[], DetectionDataModule]) -> None:
+    """Draw a sheet of training images as the training sees them: the command `preview`.
 
     Args:
         values: "out"; optionally "count", 16 by default.
-        overrides: of the training's config.
+        build_data: makes the data module of the training's config.
 
     Raises:
         UserError: the config cannot be composed, the data is not there, or a value is wrong.
@@ -51,8 +49,7 @@ def run(values: Mapping[str, str], *overrides: str) -> None:
     count = values.get("count", "16")
     if not count.isdecimal() or int(count) < 1:
         raise UserError(f"count is {count}; give the number of images, 1 or more")
-    with config_mistakes():
-        datamodule = build(compose("train", overrides).data, num_workers=0)
+    datamodule = build_data()
     datamodule.prepare_data()
     datamodule.setup("fit")
     out = Path(values["out"])
@@ -86,7 +83,7 @@ def write_preview(datamodule: DetectionDataModule, out: Path, count: int) -> int
 
 
 def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
-    """The training's samples in its own order."""
+    """Yield the training's samples in its own order."""
     loader = datamodule.train_dataloader()
     augmented = loader.dataset
     assert isinstance(augmented, TrainDataset)
@@ -125,7 +122,7 @@ def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str)
 
 
 def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image:
-    """Scaled before it is drawn on, so that lines and letters are of one size."""
+    """Scale an image, then draw on it, so that lines and letters are of one size."""
     image = resize_longest(sample.image, side, smooth=True)
     scaled = sample.resized(side)
     objects = (scaled.boxes, scaled.labels, list(scaled.polygons))

@@ -59,7 +59,7 @@ class _Shape(NamedTuple):
 def make_shapes(
     root: Path, *, train: int = 160, val: int = 48, image_size: int = 160, seed: int = 0
 ) -> Path:
-    """Draws the data set into `root` unless it is there, and returns `root`.
+    """Draw the data set into `root` unless it is there, and return `root`.
 
     The layout is COCO's: `train2017/`, `val2017/` with JPEG images of (image_size, image_size)
     pixels and `annotations/instances_{train,val}2017.json` with polygons and tight boxes. Equal
@@ -81,7 +81,9 @@ def make_shapes(
             (draft / _MARKER).write_text(json.dumps(wanted))
     except OSError as error:  # Another process was first, or nobody can write here.
         if not _is_complete(root, wanted):
-            raise UserError(f"{root} cannot be written ({error}); choose another folder") from error
+            raise UserError(
+                f"{root} cannot be written ({error}): choose another folder."
+            ) from error
     return root
 
 
@@ -90,11 +92,11 @@ def _is_complete(root: Path, wanted: dict[str, int]) -> bool:
         return False
     marker = root / _MARKER
     if not marker.is_file():
-        raise UserError(f"{root} exists and is no shapes data set; choose another folder")
+        raise UserError(f"{root} exists and is not a shapes data set: choose another folder.")
     if json.loads(marker.read_text()) != wanted:
         raise UserError(
-            f"{root} holds shapes of other parameters ({marker.read_text()}); "
-            "delete it or choose another folder"
+            f"{root} holds shapes of other parameters ({marker.read_text()}): "
+            "delete it or choose another folder."
         )
     return True
 
@@ -139,7 +141,7 @@ def _annotation(shape: _Shape) -> dict[str, Any]:
 
 
 def _place_shapes(rng: np.random.Generator, size: int) -> list[_Shape]:
-    """One to four shapes wholly inside the image; a later one may cover an earlier one a bit."""
+    """Place one to four shapes wholly inside the image; later ones may cover earlier ones a bit."""
     shapes: list[_Shape] = []
     wanted = int(rng.integers(1, 5))
     for _ in range(_PLACEMENT_TRIES):
@@ -165,7 +167,7 @@ def _random_shape(rng: np.random.Generator, size: int) -> _Shape:
 
 
 def _colour(hue: float, rng: np.random.Generator) -> np.ndarray:
-    """A strong colour, (3,) in 0..255."""
+    """Return a strong colour, (3,) in 0..255."""
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.6, 1), rng.uniform(0.6, 1)))
 
 
@@ -176,7 +178,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _draw(rng: np.random.Generator, shapes: list[_Shape], size: int) -> np.ndarray:
-    """The image as OpenCV writes it: (size, size, 3) uint8 BGR."""
+    """Draw the image as OpenCV writes it: (size, size, 3) uint8 BGR."""
     canvas = _background(rng, size)
     for shape in shapes:
         cover = _coverage(shape.corners, size)[..., None]
@@ -186,7 +188,7 @@ def _draw(rng: np.random.Generator, shapes: list[_Shape], size: int) -> np.ndarr
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A gradient of dull colours with a coarse texture: (size, size, 3) float around 0..255."""
+    """Draw a dull gradient with a coarse texture: (size, size, 3) float around 0..255."""
     start, stop = (rng.uniform(60, 190) + rng.uniform(-15, 15, size=(2, 3))).clip(0, 255)
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
@@ -197,7 +199,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _coverage(corners: np.ndarray, size: int) -> np.ndarray:
-    """Share of each pixel that a polygon covers: (size, size) float in 0..1."""
+    """Return the share of each pixel that a polygon covers: (size, size) float in 0..1."""
     large = np.zeros((size * _SUPERSAMPLING,) * 2, dtype=np.uint8)
     centres = corners * _SUPERSAMPLING - 0.5  # From pixel corners to OpenCV's pixel centres.
     fixed = np.round(centres * 2**_FIXED_POINT_BITS).astype(np.int32)

@@ -71,6 +71,8 @@ class Manifest:
                 {name: FileSum(*entry) for name, entry in content["files"].items()},
                 content["faults"],
             )
+        except UserError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{place}/{MANIFEST} is damaged ({error!r}): write the shards anew."

@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.app.evaluate import evaluate
+from yolov9_lit.app.train import train
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
-from yolov9_lit.eval import evaluate
-from yolov9_lit.train import train
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,84 @@
+"""The 12 COCO figures of a checkpoint on a data set, by Lightning's test loop."""
+
+from __future__ import annotations
+
+import logging
+
+from omegaconf import DictConfig
+
+from yolov9_lit.building import build
+from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.runs.results import ResultsWriter
+from yolov9_lit.training.callbacks.images import PredictionImages
+from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
+from yolov9_lit.training.evaluation import PredictorEvaluation
+from yolov9_lit.training.trainer import build_trainer
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> dict[str, float]:
+    """Measure a checkpoint; leave results.json, detections.json and annotated images.
+
+    Raises:
+        UserError: checkpoint and data do not fit.
+    """
+    ckpt, deploy = path_argument("ckpt", cfg.ckpt), yes_or_no("deploy", cfg.deploy)
+    images = whole_number("pictures", cfg.pictures, least=0)
+    run_dir = folder_argument("run_dir", cfg.run_dir)
+    predictor = load(ckpt)
+    card = predictor.card
+    shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
+    datamodule = build(cfg.data, image_size=predictor.input_size(cfg.data.image_size), **shape)
+    datamodule.prepare_data()
+    datamodule.setup("test")
+    if tuple(datamodule.class_names) != card.class_names:
+        raise UserError(
+            f"{ckpt} knows {len(card.class_names)} classes ({_some(card.class_names)}) but the "
+            f"data in {datamodule.root} has {datamodule.num_classes} "
+            f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
+        )
+    metric = build(cfg.evaluation.metric)(
+        annotation_file=datamodule.annotation_file("test"),
+        category_ids=[category.id for category in datamodule.categories],
+    )
+    measured = _measured_form(predictor, deploy, cfg.second_head)
+    module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
+    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
+    callbacks = [
+        skipped,
+        ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
+        PredictionImages(run_dir / "predictions", count=images),
+    ]
+    trainer = build_trainer(cfg.trainer, callbacks, logger=False)
+    trainer.test(module, datamodule, verbose=False)
+    for split, used in datamodule.used(skipped.by_split).items():
+        log_used(split, used)
+    log.info("Everything of this run is in %s", run_dir)
+    return module.figures
+
+
+def _measured_form(
+    predictor: Predictor | ExportedPredictor, deploy: bool, second_head: str | None
+) -> Predictor | ExportedPredictor:
+    if isinstance(predictor, ExportedPredictor):
+        if second_head:
+            raise UserError(
+                f"second_head={second_head}: an exported file has only one, leave it out."
+            )
+        if predictor.file.record.nms:
+            log.warning("COCO's metrics need all candidates: export with nms=false for them")
+        return predictor
+    detector = predictor.detector
+    try:
+        form = (detector.deploy if deploy else detector.without_auxiliary)(second_head)
+    except ValueError as error:
+        raise UserError(f"second_head={second_head}: {error}.") from error
+    return Predictor(form, predictor.card)
+
+
+def _some(names: tuple[str, ...], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

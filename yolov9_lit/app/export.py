@@ -1,0 +1,106 @@
+"""A checkpoint's deploy form as a file that runs elsewhere, compared with PyTorch."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from yolov9_lit.building import build
+from yolov9_lit.checks import path_argument, whole_number, yes_or_no
+from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
+from yolov9_lit.data.letterbox import STRIDE
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.export.check import Agreement
+from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.inference.export.write import export as write
+from yolov9_lit.inference.predictor import Predictor, load
+
+log = logging.getLogger(__name__)
+
+MOST_IMAGES = 6
+"""Number of images that a comparison takes."""
+
+
+def export(cfg: DictConfig) -> Agreement:
+    """Export `ckpt` to `out`.
+
+    Returns:
+        How well the file and PyTorch agree.
+
+    Raises:
+        UserError: the checkpoint cannot be exported, an option does not fit, or the file
+            disagrees with PyTorch.
+    """
+    form: ExportFormat = build(cfg.form)
+    ckpt, out = path_argument("ckpt", cfg.ckpt), path_argument("out", cfg.out)
+    if out.suffix != form.suffix:
+        raise UserError(
+            f"out={out} does not fit this format: give a name that ends in {form.suffix}."
+        )
+    half, nms = yes_or_no("half", cfg.half), yes_or_no("nms", cfg.nms)
+    shape = _shape(cfg)
+    settings = NMSSettings(cfg.confidence, cfg.iou, False, max_detections=cfg.max_detections)
+    predictor = load(ckpt)
+    if not isinstance(predictor, Predictor):
+        raise UserError(f"{ckpt} is an exported file: give a checkpoint.")
+    record = ExportRecord(
+        card=predictor.card,
+        shape=shape,
+        half=half,
+        nms=settings if nms else None,
+    )
+    images = _images(cfg.pictures, predictor.card.image_size)
+    agreement = write(predictor.detector, record, form, out, images, settings)
+    _tell(out, agreement)
+    return agreement
+
+
+def _shape(cfg: DictConfig) -> InputShape:
+    shape = InputShape(cfg.batch, cfg.height, cfg.width)
+    given = {"image_size": cfg.image_size, **shape._asdict()}  # two of which default to the first
+    for name, number in given.items():
+        if number is not None and whole_number(name, number) % STRIDE and name != "batch":
+            raise UserError(f"{name}={number} is not valid: give a multiple of {STRIDE}, or null.")
+    if (shape.height is None) != (shape.width is None):
+        raise UserError("Only one of height and width is given: give both, or neither.")
+    return shape
+
+
+def _images(given: str | None, size: int) -> list[np.ndarray]:
+    """Read the first images of a folder, or draw some if none is given."""
+    if given is None:
+        with tempfile.TemporaryDirectory() as root:
+            shapes = make_shapes(Path(root), train=0, val=MOST_IMAGES, image_size=size)
+            return _read(shapes / "val2017")
+    folder = path_argument("pictures", given)
+    if not folder.is_dir():
+        raise UserError(f"pictures={folder} is not a folder: give one with images in it.")
+    if not (found := _read(folder)):
+        raise UserError(f"There is no image in {folder}: give a folder with images in it.")
+    return found
+
+
+def _read(folder: Path) -> list[np.ndarray]:
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
+    return [read_image(path) for path in paths[:MOST_IMAGES]]
+
+
+def _tell(out: Path, agreement: Agreement) -> None:
+    log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
+    log.info(
+        "compared with PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g, "
+        "%.1f%% of %d detections agree",
+        agreement.images,
+        agreement.boxes,
+        agreement.scores,
+        100 * agreement.matched,
+        agreement.detections,
+    )
+    if not agreement.detections:
+        log.warning("nothing was detected on these images: compare on others with pictures=FOLDER")

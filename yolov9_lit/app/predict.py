@@ -1,0 +1,111 @@
+"""Detection in images and videos: annotated copies and detections.json."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from rich.progress import track
+
+from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.inference.media import AnnotatedWriter, Frame, open_source
+from yolov9_lit.inference.predictor import ImagePredictor, load
+from yolov9_lit.reporting.draw import draw_detections
+from yolov9_lit.structures import Detections
+
+log = logging.getLogger(__name__)
+
+
+def predict(cfg: DictConfig) -> Path:
+    """Detect objects; leave annotated copies and detections.json in the run's folder.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: checkpoint, source or device does not exist, or a value is out of its range.
+    """
+    batch_size = whole_number("batch_size", cfg.batch_size)
+    save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
+    source = open_source(path_argument("source", cfg.source))
+    run_dir = folder_argument("run_dir", cfg.run_dir)
+    predictor = _on_device(load(path_argument("ckpt", cfg.ckpt)).deploy(), cfg.device)
+    rows: list[dict[str, Any]] = []
+    frames = 0
+    with AnnotatedWriter(run_dir) as writer:
+        for chunk in _chunks(track(source, "Detecting", transient=True), batch_size):
+            for frame, detections in zip(chunk, _detect(predictor, chunk, cfg), strict=True):
+                frames += 1
+                rows += _rows(frame, detections, predictor)
+                if save_pictures:
+                    image = draw_detections(frame.image, detections, predictor.class_names)
+                    writer.write(frame, image)
+    if not frames:
+        raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
+    (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
+    log.info("%d objects in %d images; everything is in %s", len(rows), frames, run_dir)
+    if source.unreadable:
+        log.warning("%d images could not be read and were skipped", len(source.unreadable))
+    return run_dir
+
+
+def _detect(predictor: ImagePredictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
+    return predictor.predict(
+        [frame.image for frame in frames],
+        confidence=cfg.confidence,
+        iou=cfg.iou,
+        max_detections=cfg.max_detections,
+        image_size=cfg.image_size,
+        batch_size=cfg.batch_size,
+    )
+
+
+def _rows(
+    frame: Frame, detections: Detections, predictor: ImagePredictor
+) -> Iterator[dict[str, Any]]:
+    """Yield COCO results entries, with the file instead of an image id and the class's name."""
+    boxes, scores, labels = (tensor.tolist() for tensor in detections)
+    for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
+        row = {
+            "file": str(frame.path),
+            "category_id": predictor.card.category_ids[label],
+            "category": predictor.class_names[label],
+            "bbox": [round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1)],
+            "score": round(score, 5),
+        }
+        if frame.frame_index is not None:
+            row["frame"] = frame.frame_index
+        yield row
+
+
+def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _on_device(predictor: ImagePredictor, name: str) -> ImagePredictor:
+    if not isinstance(predictor, ExportedPredictor):
+        return predictor.to(_device(name))
+    if name not in ("auto", "cpu"):
+        raise UserError(f"device={name}: exported files run on the CPU: choose auto or cpu.")
+    return predictor
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise UserError(f"device={name} is not available here: choose auto or cpu.") from error
+    return device
