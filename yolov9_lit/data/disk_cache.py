@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.problems import warn_once
+from yolov9_lit.data.coco.faults import warn_once
 from yolov9_lit.data.images import ImageSource
 from yolov9_lit.data.scaled import ReadScaled, ScaledImage
 from yolov9_lit.errors import UserError

@@ -6,7 +6,7 @@ from multiprocessing import Lock
 
 import numpy as np
 
-from yolov9_lit.data.coco.problems import warn_once
+from yolov9_lit.data.coco.faults import warn_once
 from yolov9_lit.data.scaled import ReadScaled, ScaledImage
 from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from yolov9_lit.data.coco.problems import Problem
+from yolov9_lit.data.coco.faults import FoundFault
 from yolov9_lit.data.images import UnreadableImage, read_image
 from yolov9_lit.data.prepare.check import SplitReport
 from yolov9_lit.reporting.plot import COLORS, Plot
@@ -28,11 +28,11 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
     """Draw everything into PNG files of that folder."""
     plots: list[Plot] = []
     for report in reports:
-        for kind, found in report.problems.by_kind().items():
-            shown = [problem for problem in found if problem.image][:IMAGES_SHOWN]
+        for sentence, found in report.faults.by_sentence().items():
+            shown = [item for item in found if item.image][:IMAGES_SHOWN]
             if shown:
                 path = folder / f"{len(plots)}.png"
-                caption = f"{report.split.name}: {len(found):,} {kind}"
+                caption = f"{report.split.name}: {len(found):,} {sentence}"
                 plots.append(_sheet(report, shown, path, caption))
     plots.append(_classes(reports, folder / "classes.png"))
     plots.append(_image_sizes(reports, folder / "sizes.png"))
@@ -40,22 +40,22 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
     return plots
 
 
-def _sheet(report: SplitReport, problems: Sequence[Problem], path: Path, caption: str) -> Plot:
-    columns = min(max(len(problems), 2), COLUMNS)
-    rows = -(-len(problems) // columns)
+def _sheet(report: SplitReport, found: Sequence[FoundFault], path: Path, caption: str) -> Plot:
+    columns = min(max(len(found), 2), COLUMNS)
+    rows = -(-len(found) // columns)
     figure = _figure(columns * 2.6, rows * 2.6)
     by_name = {report.annotations.images.name(i): i for i in range(len(report.annotations))}
-    for i, problem in enumerate(problems):
+    for i, item in enumerate(found):
         axes = figure.add_subplot(rows, columns, i + 1)
-        file = report.split.images / problem.image
+        file = report.split.images / item.image
         _draw_image(axes, file)
         if (index := by_name.get(str(file))) is not None:
             for x1, y1, x2, y2 in report.annotations.objects(index).boxes.tolist():
                 axes.add_patch(_rectangle((x1, y1, x2 - x1, y2 - y1), _GOOD))
-        if problem.box is not None:
-            axes.add_patch(_rectangle(problem.box, _FAULTY))
-            _make_room(axes, problem.box)
-        axes.set_title(f"{problem.where}\n{problem.image}", fontsize=6)
+        if item.box is not None:
+            axes.add_patch(_rectangle(item.box, _FAULTY))
+            _make_room(axes, item.box)
+        axes.set_title(f"{item.where}\n{item.image}", fontsize=6)
         axes.axis("off")
     return _save(figure, path, f"{caption}. Red: the faulty box, as it was given; green: others.")
 

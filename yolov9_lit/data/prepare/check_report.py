@@ -41,7 +41,7 @@ def run(values: Mapping[str, str]) -> int:
     root = Path(values["root"]).expanduser()
     workers = values.get("workers", str(os.cpu_count() or 1))
     if not workers.isdecimal() or int(workers) < 1:
-        raise UserError(f"workers={workers} is no number of processes; give 1 or more")
+        raise UserError(f"workers={workers} is no number of processes: give 1 or more.")
     reports = list(check_splits(_splits(root, values), workers=int(workers)))
     classes = class_table(reports)
     shown = Table(classes.title, classes.columns, classes.rows[:CLASSES_SHOWN])
@@ -54,14 +54,14 @@ def run(values: Mapping[str, str]) -> int:
         page = Path(values["page"]).expanduser()
         _write(page, data_page(str(root), reports))
         console.print(f"The page is {page}")
-    return int(any(report.problems.found for report in reports))
+    return int(any(report.faults.found for report in reports))
 
 
 def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
     if not root.is_dir():
-        raise UserError(f"there is no data folder {root}; check root")
+        raise UserError(f"There is no data folder {root}: check root.")
     if ("annotations" in values) != ("images" in values):
-        raise UserError("annotations and images belong together; give both or none")
+        raise UserError("annotations and images belong together: give both or none.")
     if "annotations" not in values:
         return find_splits(root)
     file = root / values["annotations"]
@@ -69,8 +69,8 @@ def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
 
 
 def data_page(title: str, reports: Sequence[SplitReport]) -> str:
-    """The page, with plots and the images of each kind of fault inside it."""
-    faults = sum(len(report.problems.found) for report in reports)
+    """Make the page, with plots and the images of each kind of fault inside it."""
+    faults = sum(len(report.faults.found) for report in reports)
     images = sum(len(report.annotations) for report in reports)
     with tempfile.TemporaryDirectory() as folder:
         plots = draw_data_plots(reports, Path(folder))
@@ -84,7 +84,7 @@ def data_page(title: str, reports: Sequence[SplitReport]) -> str:
 
 
 def split_table(reports: Sequence[SplitReport]) -> Table:
-    """A row a split: what it holds."""
+    """Show what each split holds, a row a split."""
     by_area = ("small", "medium", "large")
     columns = ("split", "pictures", "without objects", "boxes", "crowds", *by_area, "sizes")
     rows = []
@@ -109,25 +109,31 @@ def split_table(reports: Sequence[SplitReport]) -> Table:
 
 
 def fault_table(reports: Sequence[SplitReport]) -> Table:
-    """A row for each kind of fault of a split, and for each kind of note."""
+    """Show each kind of fault and of note of a split in a row."""
     rows = []
     for report in reports:
-        for kind, found in report.problems.by_kind().items():
-            examples = ", ".join(problem.where for problem in found[:EXAMPLES])
+        for sentence, found in report.faults.by_sentence().items():
+            examples = ", ".join(item.where for item in found[:EXAMPLES])
             more = ", ..." if len(found) > EXAMPLES else ""
-            cells = map(_text, (kind, f"{examples}{more}"))
+            cells = map(_text, (sentence, f"{examples}{more}"))
             rows.append((_text(report.split.name), _text("fault"), _count(len(found)), *cells))
-        for kind, count in report.problems.notes.items():
+        for note, count in report.faults.notes.items():
             rows.append(
-                (_text(report.split.name), _text("note"), _count(count), _text(kind), Cell(""))
+                (
+                    _text(report.split.name),
+                    _text("note"),
+                    _count(count),
+                    _text(note.value),
+                    Cell(""),
+                )
             )
-    faults = any(report.problems.found for report in reports)
+    faults = any(report.faults.found for report in reports)
     notes = () if faults else ("No faults.",)
     return Table("What is wrong", ("split", "", "count", "kind", "which"), tuple(rows), notes)
 
 
 def class_table(reports: Sequence[SplitReport]) -> Table:
-    """A row a class, the most frequent first: its boxes in each split, crowds not counted."""
+    """Count the boxes of each class in each split without crowds, the most frequent class first."""
     counts: dict[str, list[int]] = {}
     for i, report in enumerate(reports):
         data = report.annotations
@@ -140,7 +146,7 @@ def class_table(reports: Sequence[SplitReport]) -> Table:
 
 
 def _sizes(sizes: np.ndarray) -> str:
-    """Smallest to largest, each side apart, in pixels."""
+    """Write the smallest and largest sides in pixels, each side apart."""
     (low_height, low_width), (height, width) = sizes.min(axis=0), sizes.max(axis=0)
     if (low_height, low_width) == (height, width):
         return f"{width} x {height}"
@@ -160,4 +166,4 @@ def _write(page: Path, content: str) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(content, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"{page} cannot be written ({error}); choose another page") from error
+        raise UserError(f"{page} cannot be written ({error}): choose another page.") from error
