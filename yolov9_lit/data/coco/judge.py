@@ -37,6 +37,22 @@ class SoundObject(NamedTuple):
     outlines: Outlines
 
 
+class SoundImage(NamedTuple):
+    """An image that is there.
+
+    Attributes:
+        entry: of `images`, with "height" and "width" in pixels.
+        path: its file.
+        name: its path from the folder of images, with slashes.
+        objects: its sound annotations.
+    """
+
+    entry: Entry
+    path: Path
+    name: str
+    objects: list[SoundObject]
+
+
 class Judged(NamedTuple):
     """The images that are there, and the annotations of them that have a box and a class.
 
@@ -56,12 +72,15 @@ class Judged(NamedTuple):
     objects: list[SoundObject]
     faults: Faults
 
-    def by_image(self) -> dict[int, list[SoundObject]]:
-        """Group the objects by the id of their image, in the order of the images."""
-        groups: dict[int, list[SoundObject]] = {image_id: [] for image_id in self.images}
+    def by_image(self) -> list[SoundImage]:
+        """Return the images with their objects."""
+        found = {
+            image_id: SoundImage(entry, self.folder / entry["file_name"], entry["file_name"], [])
+            for image_id, entry in self.images.items()
+        }
         for item in self.objects:
-            groups[item.entry["image_id"]].append(item)
-        return groups
+            found[item.entry["image_id"]].objects.append(item)
+        return [*found.values()]
 
 
 def judge(content: CocoContent, folder: Path) -> Judged:

@@ -24,14 +24,14 @@ def coco_content(judged: Judged, folder: Path = Path()) -> dict[str, Any]:
         judged: what to write.
         folder: is put before the images' names.
     """
-    images = [
-        {"id": i, "file_name": str(folder / entry["file_name"])}
-        | {side: int(entry[side]) for side in ("height", "width")}
-        for i, entry in judged.images.items()
-    ]
-    objects = [item for group in judged.by_image().values() for item in group]
+    images = judged.by_image()
+    objects = [item for image in images for item in image.objects]
     return {
-        "images": images,
+        "images": [
+            {"id": image.entry["id"], "file_name": str(folder / image.name)}
+            | {side: int(image.entry[side]) for side in ("height", "width")}
+            for image in images
+        ],
         "annotations": [{"id": i} | _annotation(item) for i, item in enumerate(objects, start=1)],
         "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
     }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
@@ -24,6 +28,24 @@ class SplitReport(NamedTuple):
     annotations: Annotations
     facts: list[ImageFacts]
     faults: Faults
+
+    def areas(self) -> np.ndarray:
+        """Return the areas of the boxes in pixels, crowds left out."""
+        boxes = self.annotations.boxes[~self.annotations.crowd]
+        return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+
+
+def count_boxes(reports: Sequence[SplitReport]) -> pd.DataFrame:
+    """Count the boxes of each class (row) in each split (column), the most frequent first."""
+    counts: dict[str, Counter[str]] = {}
+    for report in reports:
+        data = report.annotations
+        boxes = np.bincount(data.labels[~data.crowd], minlength=data.num_classes)
+        counts[report.split.name] = Counter()
+        for name, count in zip(data.class_names, boxes.tolist(), strict=True):
+            counts[report.split.name][name] += count
+    frame = pd.DataFrame(counts).fillna(0).astype(int)
+    return frame.iloc[np.argsort(-frame.sum(axis=1), kind="stable")]
 
 
 def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from yolov9_lit.data.coco.layout import Split, find_splits
-from yolov9_lit.data.prepare.check import SplitReport, check_splits
+from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
 from yolov9_lit.errors import UserError
 from yolov9_lit.reporting.page import make_page
@@ -89,18 +89,11 @@ def split_table(reports: Sequence[SplitReport]) -> Table:
     columns = ("split", "pictures", "without objects", "boxes", "crowds", *by_area, "sizes")
     rows = []
     for report in reports:
-        data = report.annotations
-        areas = np.prod(data.boxes[:, 2:] - data.boxes[:, :2], axis=1)[~data.crowd]
-        counts = (
-            len(data),
-            int((np.diff(data.offsets) == 0).sum()),
-            len(areas),
-            int(data.crowd.sum()),
-            int((areas < SMALL).sum()),
-            int(((areas >= SMALL) & (areas < MEDIUM)).sum()),
-            int((areas >= MEDIUM).sum()),
-        )
-        rows.append((_text(report.split.name), *map(_count, counts), _text(_sizes(data.sizes))))
+        data, areas = report.annotations, report.areas()
+        empty, crowds = int((np.diff(data.offsets) == 0).sum()), int(data.crowd.sum())
+        counts = np.histogram(areas, (0, SMALL, MEDIUM, np.inf))[0].tolist()
+        held = (len(data), empty, len(areas), crowds, *counts)
+        rows.append(_row(report.split.name, *held, _sizes(data.sizes)))
     notes = (
         "Small, medium, large: boxes of under 32 x 32, under 96 x 96 pixels of area, and others, "
         "before any scaling.",
@@ -112,37 +105,23 @@ def fault_table(reports: Sequence[SplitReport]) -> Table:
     """Show each kind of fault and of note of a split in a row."""
     rows = []
     for report in reports:
+        split = report.split.name
         for sentence, found in report.faults.by_sentence().items():
-            examples = ", ".join(item.where for item in found[:EXAMPLES])
             more = ", ..." if len(found) > EXAMPLES else ""
-            cells = map(_text, (sentence, f"{examples}{more}"))
-            rows.append((_text(report.split.name), _text("fault"), _count(len(found)), *cells))
+            examples = ", ".join(item.where for item in found[:EXAMPLES]) + more
+            rows.append(_row(split, "fault", len(found), sentence, examples))
         for note, count in report.faults.notes.items():
-            rows.append(
-                (
-                    _text(report.split.name),
-                    _text("note"),
-                    _count(count),
-                    _text(note.value),
-                    Cell(""),
-                )
-            )
+            rows.append(_row(split, "note", count, note.value, ""))
     faults = any(report.faults.found for report in reports)
     notes = () if faults else ("No faults.",)
     return Table("What is wrong", ("split", "", "count", "kind", "which"), tuple(rows), notes)
 
 
 def class_table(reports: Sequence[SplitReport]) -> Table:
-    """Count the boxes of each class in each split without crowds, the most frequent class first."""
-    counts: dict[str, list[int]] = {}
-    for i, report in enumerate(reports):
-        data = report.annotations
-        boxes = np.bincount(data.labels[~data.crowd], minlength=data.num_classes)
-        for name, count in zip(data.class_names, boxes.tolist(), strict=True):
-            counts.setdefault(name, [0] * len(reports))[i] += count
-    ordered = sorted(counts.items(), key=lambda row: -sum(row[1]))
-    rows = tuple((_text(name), *map(_count, row)) for name, row in ordered)
-    return Table("Boxes by class", ("class", *(r.split.name for r in reports)), rows)
+    """Show the boxes of each class in each split, the most frequent class first."""
+    counts = count_boxes(reports)
+    rows = tuple(_row(str(name), *row.tolist()) for name, row in counts.iterrows())
+    return Table("Boxes by class", ("class", *counts.columns), rows)
 
 
 def _sizes(sizes: np.ndarray) -> str:
@@ -153,12 +132,8 @@ def _sizes(sizes: np.ndarray) -> str:
     return f"{low_width} to {width} x {low_height} to {height}"
 
 
-def _text(text: str) -> Cell:
-    return Cell(text, text)
-
-
-def _count(count: int) -> Cell:
-    return Cell(f"{count:,}", count)
+def _row(*values: str | int) -> tuple[Cell, ...]:
+    return tuple(Cell(f"{v:,}" if isinstance(v, int) else v, v) for v in values)
 
 
 def _write(page: Path, content: str) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import track
 
-from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.file import Entry, load_coco
-from yolov9_lit.data.coco.judge import judge
+from yolov9_lit.data.coco.file import load_coco
+from yolov9_lit.data.coco.judge import Judged, SoundImage, judge
 from yolov9_lit.data.coco.reader import pack
+from yolov9_lit.data.images import read_encoded
 from yolov9_lit.data.shards.images import member_key
 from yolov9_lit.data.shards.index import Members, write_index
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
@@ -94,16 +93,21 @@ def _begin(draft: Path, plan: dict[str, Any]) -> None:
 
 
 def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, Any]) -> None:
-    content, annotations, listed = _shuffled(annotation_file, image_dir, plan["seed"])
+    judged, listed = _shuffled(annotation_file, image_dir, plan["seed"])
+    annotations, images = pack(judged), judged.by_image()
+    content = {
+        "images": [image.entry for image in images],
+        "annotations": [item.entry for item in judged.objects],
+        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+    }
     write_json(draft / ANNOTATIONS, content)
-    records = _records(content)
     shards: dict[str, int] = {}
     members: list[Members] = []
-    spans = _spans(annotations, plan["shard_bytes"])
+    spans = _spans(images, plan["shard_bytes"])
     for number, span in enumerate(track(spans, f"{annotation_file.name}", transient=True)):
         path = draft / f"{number:06d}.tar"
         if not path.is_file():
-            write_shard(path, _members(annotations, span, records))
+            write_shard(path, (_member(index, images[index]) for index in span))
         members.append(read_members(path))
         shards[path.name] = len(span)
     joined = Members(*(np.concatenate(arrays) for arrays in zip(*members, strict=True)))
@@ -113,24 +117,21 @@ def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, A
     Manifest(plan, annotations.categories, shards, files, dict(annotations.faults)).write(draft)
 
 
-def _shuffled(
-    annotation_file: Path, image_dir: Path, seed: int
-) -> tuple[dict[str, list[Entry]], Annotations, int]:
-    """Read what is sound of a COCO-format file, its images in random order; warn of the rest.
-
-    Returns:
-        The entries as they are in the file, the same in arrays, and the number of listed images.
-    """
+def _shuffled(annotation_file: Path, image_dir: Path, seed: int) -> tuple[Judged, int]:
+    """Judge a COCO-format file, its images in random order, and count all that it lists."""
     content = load_coco(annotation_file)
     order = np.random.default_rng(seed).permutation(len(content.images))
     judged = judge(content._replace(images=[content.images[i] for i in order]), image_dir)
     judged.faults.raise_or_warn(strict=False)
-    entries = {
-        "images": [*judged.images.values()],
-        "annotations": [item.entry for item in judged.objects],
-        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
-    }
-    return entries, pack(judged), len(content.images)
+    return judged, len(content.images)
+
+
+def _spans(images: Sequence[SoundImage], shard_bytes: int) -> list[range]:
+    """Return the images of each shard."""
+    sizes = [_size(image.path) for image in images]
+    before = np.cumsum([0, *sizes[:-1]])
+    firsts = np.unique(before // shard_bytes, return_index=True)[1]
+    return [range(a, b) for a, b in zip(firsts, [*firsts[1:], len(images)], strict=True)]
 
 
 def _size(path: Path) -> int:
@@ -140,33 +141,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _records(content: dict[str, list[Entry]]) -> dict[int, dict[str, Any]]:
-    """Return the JSON member of each image by its id."""
-    objects = defaultdict(list)
-    for annotation in content["annotations"]:
-        objects[annotation["image_id"]].append(annotation)
-    return {
-        image["id"]: {"image": image, "annotations": objects[image["id"]]}
-        for image in content["images"]
-    }
-
-
-def _spans(annotations: Annotations, shard_bytes: int) -> list[range]:
-    """Return the images of each shard."""
-    count = len(annotations)
-    sizes = [_size(Path(annotations.images.name(i))) for i in range(count)]
-    before = np.cumsum([0, *sizes[:-1]])
-    firsts = np.unique(before // shard_bytes, return_index=True)[1]
-    return [range(a, b) for a, b in zip(firsts, [*firsts[1:], count], strict=True)]
-
-
-def _members(
-    annotations: Annotations, span: range, records: dict[int, dict[str, Any]]
-) -> Iterator[Member]:
-    for index in span:
-        ending = Path(annotations.images.name(index)).suffix.lower() or ".jpg"
-        record = records[int(annotations.image_ids[index])]
-        yield Member(member_key(index), ending, annotations.images.encoded(index), record)
+def _member(index: int, image: SoundImage) -> Member:
+    record = {"image": image.entry, "annotations": [item.entry for item in image.objects]}
+    ending = image.path.suffix.lower() or ".jpg"
+    return Member(member_key(index), ending, read_encoded(image.path), record)
 
 
 def _report(out: Path) -> ShardReport:

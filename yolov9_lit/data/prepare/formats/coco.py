@@ -83,7 +83,7 @@ def write_coco(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
         What the format cannot hold: nothing.
     """
     for split, judged in splits.items():
-        for entry in judged.images.values():
-            place(judged.folder / entry["file_name"], out / split / entry["file_name"])
+        for image in judged.by_image():
+            place(image.path, out / split / image.name)
         write_json(annotation_path(out, split), coco_content(judged))
     return ()

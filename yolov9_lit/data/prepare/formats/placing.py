@@ -8,18 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from yolov9_lit.data.coco.judge import Judged, SoundObject
-
-
-class PlainImage(NamedTuple):
-    """An image to write: its file, its new name, its size in pixels and its single objects."""
-
-    id: int
-    path: Path
-    name: str
-    height: int
-    width: int
-    objects: list[SoundObject]
+from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
 
 
 class Plain(NamedTuple):
@@ -32,13 +21,15 @@ class Plain(NamedTuple):
     """
 
     names: Mapping[int, str]
-    splits: Mapping[str, list[PlainImage]]
+    splits: Mapping[str, list[SoundImage]]
     lost: tuple[str, ...]
 
     def ids(self, names: Mapping[str, Iterable[str]]) -> dict[str, Any]:
         """Return the content of `ids.json`, given the names of each split's images there."""
         images = {
-            split: {name: image.id for name, image in zip(names[split], images, strict=True)}
+            split: {
+                name: image.entry["id"] for name, image in zip(names[split], images, strict=True)
+            }
             for split, images in self.splits.items()
         }
         return {"categories": {name: i for i, name in self.names.items()}, "images": images}
@@ -47,17 +38,15 @@ class Plain(NamedTuple):
 def plain(splits: Mapping[str, Judged]) -> Plain:
     """Leave out regions of crowds, and give each image of a split a stem of its own."""
     crowds, renamed = 0, []
-    images: dict[str, list[PlainImage]] = {}
+    images: dict[str, list[SoundImage]] = {}
     for split, judged in splits.items():
-        images[split], objects = [], judged.by_image()
-        old = [entry["file_name"] for entry in judged.images.values()]
-        for entry, name in zip(judged.images.values(), _with_own_stems(old), strict=True):
-            single = [item for item in objects[entry["id"]] if not item.entry.get("iscrowd")]
-            crowds += len(objects[entry["id"]]) - len(single)
-            if name != entry["file_name"]:
-                renamed.append(f"{entry['file_name']} is {name}")
-            path, size = judged.folder / entry["file_name"], (entry["height"], entry["width"])
-            images[split].append(PlainImage(entry["id"], path, name, *size, single))
+        images[split], given = [], judged.by_image()
+        for image, name in zip(given, _with_own_stems([i.name for i in given]), strict=True):
+            single = [item for item in image.objects if not item.entry.get("iscrowd")]
+            crowds += len(image.objects) - len(single)
+            if name != image.name:
+                renamed.append(f"{image.name} is {name}")
+            images[split].append(image._replace(name=name, objects=single))
     lost = [f"{crowds:,} regions of crowds are left out"] if crowds else []
     if renamed:
         more = ", ..." if len(renamed) > 1 else ""

@@ -86,6 +86,18 @@ def as_coco(
     return CocoContent(path, listed, annotations, named, faults)
 
 
+def read_text(path: Path) -> str:
+    """Read a text file of a data set.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): check the data set.") from error
+
+
 class KnownIds(NamedTuple):
     """Ids that were noted when a data set was converted.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 from yolov9_lit.data.coco.faults import Fault, Faults
@@ -23,24 +22,15 @@ from yolov9_lit.data.prepare.formats.source import (
     as_coco,
     image_ids,
     read_ids,
+    read_text,
 )
 from yolov9_lit.errors import UserError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class _Listed(NamedTuple):
-    """A name of a list with its files; no image where that is missing."""
-
-    xml: Path
-    image: Path | None
-
-
-class _Parsed(NamedTuple):
-    """The content of an XML file."""
-
-    xml: Path
-    root: ElementTree.Element
+_Parsed = tuple[Path, ElementTree.Element]
+"""An XML file and its content."""
 
 
 class VocFolder:
@@ -83,7 +73,7 @@ class VocFolder:
     def read(self) -> Iterator[tuple[str, CocoContent, Path]]:
         """Yield the splits; see `SourceFolder`."""
         parsed = {split: self._parse(split) for split in self._listed}
-        roots = [found.root for named in parsed.values() for found in named.values()]
+        roots = [root for named in parsed.values() for _, root in named.values()]
         names = {_text(element, "name") for root in roots for element in root.findall("object")}
         known = read_ids(self.src)
         ids = {name: i for i, name in enumerate(sorted(names - {""}), start=1)}
@@ -101,21 +91,17 @@ class VocFolder:
             )
             yield split, content, self.images
 
-    def _list(self, path: Path) -> list[_Listed]:
+    def _list(self, path: Path) -> list[tuple[Path, Path | None]]:
         """Return the entries of a list; none where there is no such list."""
-        if not path.is_file():
-            return []
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeError) as error:
-            raise UserError(f"{path} cannot be read ({error}): check the data set.") from error
+        lines = read_text(path).splitlines() if path.is_file() else []
         return [self._entry(name) for name in dict.fromkeys(map(str.strip, lines)) if name]
 
-    def _entry(self, name: str) -> _Listed:
+    def _entry(self, name: str) -> tuple[Path, Path | None]:
+        """Return the XML file of a name, and its image if there is one."""
         stem = self.images / name
         candidates = (stem.with_name(stem.name + suffix) for suffix in IMAGE_ENDINGS)
         image = next((path for path in candidates if path.is_file()), None)
-        return _Listed(self.src / "Annotations" / f"{name}.xml", image)
+        return (self.src / "Annotations" / f"{name}.xml", image)
 
     def _parse(self, split: str) -> dict[str, _Parsed]:
         """Read the XML files of a split's images, by the image's name."""
@@ -129,7 +115,7 @@ class VocFolder:
                 continue
             path = found or self.images / (_text(root, "filename") or xml.stem)
             if path.is_file() and path.is_relative_to(self.images):
-                parsed[path.relative_to(self.images).as_posix()] = _Parsed(xml, root)
+                parsed[path.relative_to(self.images).as_posix()] = (xml, root)
             else:
                 self.faults.add(Fault.XML_WITHOUT_IMAGE, xml.name)
         return parsed

@@ -8,10 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import SubElement
 
-from yolov9_lit.data.coco.judge import Judged, SoundObject
+from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
 from yolov9_lit.data.prepare.formats.placing import (
     Plain,
-    PlainImage,
     digits,
     has_outline,
     place,
@@ -59,10 +58,15 @@ def _names(data: Plain) -> dict[str, list[str]]:
     }
 
 
-def _write_xml(path: Path, name: str, image: PlainImage, categories: Mapping[int, str]) -> None:
+def _write_xml(path: Path, name: str, image: SoundImage, categories: Mapping[int, str]) -> None:
     root = ElementTree.Element("annotation")
     _add(root, folder="JPEGImages", filename=name)
-    _add(SubElement(root, "size"), width=image.width, height=image.height, depth=3)
+    _add(
+        SubElement(root, "size"),
+        width=int(image.entry["width"]),
+        height=int(image.entry["height"]),
+        depth=3,
+    )
     _add(root, segmented=0)
     for item in image.objects:
         _add_object(root, item, categories[item.entry["category_id"]])

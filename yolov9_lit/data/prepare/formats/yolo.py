@@ -21,6 +21,7 @@ from yolov9_lit.data.prepare.formats.source import (
     as_coco,
     image_ids,
     read_ids,
+    read_text,
 )
 from yolov9_lit.errors import UserError
 
@@ -113,7 +114,7 @@ class YoloFolder:
 
     def _list_file(self, place: Path) -> Iterator[Path]:
         self._lists.append(place)
-        for line in filter(None, map(str.strip, _read_text(place).splitlines())):
+        for line in filter(None, map(str.strip, read_text(place).splitlines())):
             options = (place.parent / line, self._root / line)
             image = next((path for path in options if path.is_file()), None)
             if image is None:
@@ -186,7 +187,7 @@ class YoloFolder:
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[int, str]]:
     """Read data.yaml: its content, and its class names by index."""
     try:
-        config = yaml.safe_load(_read_text(path))
+        config = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML ({' '.join(str(error).split())}): mend it.") from error
     names = config.get("names") if isinstance(config, dict) else None
@@ -195,13 +196,6 @@ def _read_config(path: Path) -> tuple[dict[str, Any], dict[int, str]]:
     if not isinstance(names, dict) or not names or not all(isinstance(i, int) for i in names):
         raise UserError(f"{path} lacks names: write a list, or a mapping from index to name.")
     return config, {index: str(name) for index, name in names.items()}
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}): check the data set.") from error
 
 
 def _label_path(image: Path) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from yolov9_lit.data.coco.judge import Judged, SoundObject
-from yolov9_lit.data.prepare.formats.placing import PlainImage, digits, has_outline, place, plain
+from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
+from yolov9_lit.data.prepare.formats.placing import digits, has_outline, place, plain
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
 from yolov9_lit.files import write_json
 
@@ -58,11 +58,11 @@ def _is_one_outline(item: SoundObject) -> bool:
     return all(abs(a - b) <= _AGREEMENT for a, b in zip(bounds, item.box, strict=True))
 
 
-def _line(item: SoundObject, image: PlainImage, index: Mapping[int, int], outlined: bool) -> str:
+def _line(item: SoundObject, image: SoundImage, index: Mapping[int, int], outlined: bool) -> str:
     x1, y1, x2, y2 = item.box
     pixels: Iterable[float] = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
     if outlined:
         pixels = item.outlines[0]
-    sides = (image.width, image.height)
+    sides = (image.entry["width"], image.entry["height"])
     fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(pixels))
     return f"{index[item.entry['category_id']]} {' '.join(fractions)}\n"
