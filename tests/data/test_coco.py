@@ -119,6 +119,13 @@ def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
     ]
 
 
+def test_faults_that_an_earlier_version_noted_in_a_file_still_count(tmp_path):
+    """They are kept by their sentence, which may have changed since."""
+    noted = {"boxes without area are left out": 3, "odd": "many", "none": 0}
+    faults = read_coco(*write_set(tmp_path, faults=noted)).faults
+    assert faults == {"boxes without area are left out": 3}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -40,7 +40,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def stated_size(entry: Entry) -> tuple[int, int] | None:
-    """Return the height and width in pixels that an entry states; None where it does not."""
+    """Return the height and width in pixels that an entry states; None if it states none."""
     height, width = entry.get("height"), entry.get("width")
     if not is_number(height) or not is_number(width):
         return None
@@ -76,7 +76,7 @@ def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
 
 
 def _present(entries: Sequence[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:
-    """Yield those whose file is not empty; folders are listed, which is faster than a look each."""
+    """Yield those with a file that is not empty; a folder is listed once for all its files."""
     parents = {os.path.dirname(folder / entry["file_name"]) for entry in entries}
     bytes_by_folder = {parent: _file_sizes(parent) for parent in parents}
     for entry in entries:

@@ -100,7 +100,7 @@ def judge(content: CocoContent, folder: Path) -> Judged:
     if not images:
         raise UserError(
             f"{content.path} has no images: none of the {len(content.images):,} listed can be used "
-            f"({faults.summary() or 'the list is empty'}); check the file and its folder {folder}."
+            f"({faults.summary() or 'the list is empty'}): check the file and its folder {folder}."
         )
     return _judged(content, folder, images)
 
@@ -142,9 +142,9 @@ class _Rejected(Exception):
 def _sound_annotations(
     content: CocoContent, images: Mapping[int, Entry], names: Mapping[int, str], faults: Faults
 ) -> list[SoundObject]:
-    """Return those of sound images and categories whose box has an area inside its image.
+    """Return those of sound images and categories with a box that has an area inside its image.
 
-    Boxes are clipped to the image where its size is stated.
+    Boxes are clipped to the image if its size is stated.
     """
     listed = {entry["id"] for entry in content.images if is_id(entry.get("id"))}
     sizes = {image_id: stated_size(entry) for image_id, entry in images.items()}

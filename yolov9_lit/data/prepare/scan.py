@@ -18,7 +18,7 @@ from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.images import ImageSource, UnreadableImage, load_image
 from yolov9_lit.data.loader import single_threaded
 
-_TOGETHER = 16  # Images whose facts a worker sends at once.
+_TOGETHER = 16  # Images in a message from a worker.
 
 
 class ImageFacts(NamedTuple):

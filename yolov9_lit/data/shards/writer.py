@@ -41,8 +41,8 @@ def write_shards(
 ) -> ShardReport:
     """Write a split as shards, in random order.
 
-    The folder appears when it is whole. The same call again goes on at the shard where the first
-    was interrupted, and does nothing if that had ended. The annotation file is held in
+    The folder appears when it is whole. The same call again goes on at the shard at which the first
+    was interrupted, and does nothing if the first was complete. The annotation file is held in
     memory while this runs; training does not need that.
 
     Args:
