@@ -140,8 +140,12 @@ class Faults:
         return dict(counts)
 
     def summary(self) -> str:
-        """Describe the faults in one line: of each kind the count and the first items."""
-        return "; ".join(_line(*group) for group in self.by_sentence().items())
+        """Describe the present split's faults in one line: of each kind count and first items."""
+        groups = {
+            sentence: [item for item in items if item.split == self.split]
+            for sentence, items in self.by_sentence().items()
+        }
+        return "; ".join(_line(sentence, items) for sentence, items in groups.items() if items)
 
     def raise_or_warn(self, *, strict: bool) -> None:
         """Warn once of each kind, with its count and first items; only the first rank does.

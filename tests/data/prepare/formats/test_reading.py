@@ -223,6 +223,7 @@ def test_yolo_labels_may_lie_beside_the_images(yolo, tmp_path):
         ("data.yaml", "train: [", "not YAML"),
         ("data.yaml", "train: images/train", "names"),
         ("data.yaml", "names: [x]", "no images"),
+        ("data.yaml", "train: images\nval: labels\nnames: [x]", "data.yaml:val has no images"),
         ("data.yaml", "train: nowhere\nnames: [x]", "nowhere"),
         ("ids.json", "{}", "ids.json is malformed"),
         ("ids.json", '{"categories": {"x": 1, "y": 1}, "images": {}}', "given twice"),

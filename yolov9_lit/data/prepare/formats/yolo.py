@@ -78,7 +78,8 @@ class YoloFolder:
             numbers = image_ids(images, known.images.get(split, {}))
             base = self._bases[split]
             objects = partial(self._objects, base, ids)
-            content = as_coco(self._yaml, categories, numbers, base, objects, self.faults)
+            path = self._yaml.with_name(f"data.yaml:{split}")
+            content = as_coco(path, categories, numbers, base, objects, self.faults)
             yield split, content, base
 
     def _list(self, split: str) -> list[str]:
