@@ -16,7 +16,7 @@ import torch
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
 from yolov9_lit.data.cache import ImageCache, ScaledImages, SharedArray
-from yolov9_lit.data.coco.problems import warn_once
+from yolov9_lit.data.coco.faults import warn_once
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.images import UnreadableImage

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
-from yolov9_lit.train import train
+from yolov9_lit.app.train import train
 
 SMALL = [
     "model=gelan_t",

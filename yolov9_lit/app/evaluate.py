@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from omegaconf import DictConfig
 
@@ -42,7 +43,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
         )
     metric = build(cfg.evaluation.metric)(
-        annotation_file=datamodule.annotation_file("test"),
+        truth=partial(datamodule.ground_truth, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
     measured = _measured_form(predictor, deploy, cfg.second_head)

@@ -109,8 +109,8 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         schedule=build(cfg.schedule),
         batch_size=datamodule.batches.batch_size,
         nms=build(cfg.evaluation.nms),
-        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
-        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
+        val_metric=metric(truth=partial(datamodule.ground_truth, "val")),
+        test_metric=metric(truth=partial(datamodule.ground_truth, "test")),
         card=card.to_dict(),
     )
 

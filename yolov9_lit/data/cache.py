@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.coco.problems import warn_once
+from yolov9_lit.data.coco.faults import warn_once
 from yolov9_lit.data.images import REDUCTIONS, ImageSource, check_size, decode_image
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.errors import UserError

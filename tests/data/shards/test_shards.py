@@ -116,7 +116,7 @@ def test_an_interrupted_call_is_taken_up(shapes, sharded, tmp_path, monkeypatch)
         twin = tmp_path / "out" / path.relative_to(sharded)
         assert path.read_bytes() == twin.read_bytes(), path.name
     assert shard(shapes, tmp_path / "out") == report
-    with pytest.raises(UserError, match="holds something else; delete it or choose another out"):
+    with pytest.raises(UserError, match="holds something else: delete it or choose another out"):
         shard(shapes, tmp_path / "out", seed=2)
 
 

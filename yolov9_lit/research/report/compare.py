@@ -14,8 +14,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from rich.progress import track
 
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.research.report.matches import Floats, match
 from yolov9_lit.research.report.rows import Row, base_of
 from yolov9_lit.research.report.runs import Run

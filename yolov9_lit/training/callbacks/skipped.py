@@ -11,7 +11,7 @@ import torch.distributed as dist
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.structures import Batch, SkippedImage
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class SkippedImages(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._share()
         every = {image for split in self.by_split.values() for image in split.values()}
-        problems = Problems(self.source)
+        faults = Faults(self.source)
         for image in sorted(every - self._told):
-            problems.add(f"images are skipped, each of which {image.fault}", image.name)
+            faults.add(Fault.IMAGE_SKIPPED, image.name, detail=image.fault)
         self._told |= every
-        problems.raise_or_warn(strict=self.strict)
+        faults.raise_or_warn(strict=self.strict)
 
     on_validation_epoch_end = on_test_epoch_end = on_train_epoch_end
 
