@@ -190,7 +190,7 @@ def test_jobs_of_an_earlier_versions_sweep_are_the_same_experiment(hydra):
     row = ["row=table4-gelan_c-icn", "data.root=x", "run_dir=x"]
     new = experiment_config(compose("train", ["experiment=table4", *row]))
     old = experiment_config(compose("train", row)) | {"paper": {"ap": 52.9}}
-    assert differences(old, new) == []
+    assert differences(old, new, None) == []
     assert fingerprint(old) == fingerprint(new)
 
 

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from yolov9_lit.app.configs import CONFIG_DIR
-from yolov9_lit.errors import UserError
 from yolov9_lit.app.train import train
+from yolov9_lit.errors import UserError
 
 SMALL = [
     "model=gelan_t",

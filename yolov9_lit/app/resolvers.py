@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +15,13 @@ from yolov9_lit.runs.identity import is_experiment
 SLUG_LENGTH = 100
 
 
-def job_slug(overrides: Sequence[str]) -> str:
+def job_slug(overrides: Sequence[str], execution: Mapping[str, Any] | None) -> str:
     """Folder name of a job: its overrides, readable, and a hash that tells all of them apart.
 
     The same experiment gets the same name, so that a sweep started again finds its jobs: overrides
     that only say where and how a job is carried out are left out.
     """
-    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~")))
+    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~"), execution))
     digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
     words = [_last_key(override) for override in own if "/" not in override]
     readable = re.sub(r"[^\w.,=+-]+", "_", ",".join(words))[:SLUG_LENGTH].strip("_,.")

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument
 from yolov9_lit.errors import UserError
-from yolov9_lit.runs.resume import Outcome, recorded
+from yolov9_lit.runs.record import Result
+from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
@@ -59,7 +60,7 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     return figures
 
 
-def train(cfg: DictConfig) -> Outcome:
+def train(cfg: DictConfig) -> Result:
     """Train, validate after each epoch and test the best checkpoint.
 
     Raises:
@@ -87,7 +88,7 @@ def train(cfg: DictConfig) -> Outcome:
         log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
     truth = str(datamodule.annotation_file("test").resolve())
-    return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
+    return Result(module.figures, module.cost.figures(), *costs, data, truth)
 
 
 def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:

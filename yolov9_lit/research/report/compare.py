@@ -109,7 +109,7 @@ def _resample(
         The run's AP on each, or a sentence why it cannot be had.
     """
     name = run.folder.name
-    annotations = run.record.get("annotations") or "(not recorded)"
+    annotations = run.record.result.annotations or "(not recorded)"
     truth, path = read_truth(annotations), run.folder / "detections.json"
     if truth is None:
         return f"{name}: its annotations {annotations} cannot be read here"

@@ -158,6 +158,6 @@ def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
     for label, comparison in comparisons.items():
         if comparison.note:
             yield f"? {label}: {comparison.note}."
-    commits = sorted({str(run.record.get("commit"))[:7] for row in rows for run in row.runs})
+    commits = sorted({str(run.record.commit)[:7] for row in rows for run in row.runs})
     if len(commits) > 1:
         yield f"The runs were made with different commits: {', '.join(commits)}."
