@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import threading
+from functools import partial
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -173,15 +174,16 @@ def test_the_checkpoint_that_a_run_started_from_is_recorded(job, tmp_path):
     assert RunRecord.read(tmp_path).weights["sha256"] == sha256, "it was begun with that file"
 
 
-def test_slugs_name_jobs_by_their_overrides():
-    slug = job_slug(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
+def test_slugs_name_jobs_by_their_overrides(job):
+    slug_of = partial(job_slug, execution=job().execution)
+    slug = slug_of(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
     assert slug.startswith("csp_depth=2-")
-    assert slug == job_slug(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
-    assert slug != job_slug(["model.csp_depth=2", "data.root=/some/else"])
+    assert slug == slug_of(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
+    assert slug != slug_of(["model.csp_depth=2", "data.root=/some/else"])
     how = ["data.num_workers=2", "logger=wandb", "+logger.wandb.notes=x"]
-    assert slug == job_slug(["model.csp_depth=2", "data.root=/some/where", *how])
-    assert len(job_slug([f"key{i}=value" for i in range(100)])) < 128
-    assert "/" not in job_slug(["x='a b/c'", "y=[1,{z:2}]"])
+    assert slug == slug_of(["model.csp_depth=2", "data.root=/some/where", *how])
+    assert len(slug_of([f"key{i}=value" for i in range(100)])) < 128
+    assert "/" not in slug_of(["x='a b/c'", "y=[1,{z:2}]"])
 
 
 def test_metrics_are_kept_when_a_run_is_continued(tmp_path):

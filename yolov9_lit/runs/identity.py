@@ -13,8 +13,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from yolov9_lit.weights.card import spelled_out
-
 NODE = "execution"
 EARLIER = "paper"
 """A node that earlier configs had: the paper's figures, which make no experiment."""
@@ -47,6 +45,8 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
 
     Widths of the model are spelled out; paths within the run's folder begin with `${run_dir}`.
     """
+    from yolov9_lit.weights.card import spelled_out  # torch: who reads records does without it
+
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     plain["model"] = spelled_out(plain["model"])

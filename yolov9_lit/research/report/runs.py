@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from yolov9_lit.errors import UserError, last_line
 from yolov9_lit.research.paper import paper_figures
-from yolov9_lit.runs.identity import moved
+from yolov9_lit.runs.identity import NODE, is_experiment, moved
 from yolov9_lit.runs.record import FILE, RunRecord
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
@@ -164,9 +164,11 @@ def _read_config(folder: Path, record: RunRecord) -> tuple[dict[str, Any], dict[
     if not isinstance(written, dict):
         return _flat(moved(record.config)), {}
     paper = written.pop("paper", None) or {}
+    flat = _flat(moved(written))
     if not record.config:
-        return _flat(moved(written)), paper
-    experiment, flat = _flat(moved(record.config)), _flat(moved(written))
+        execution = written.get(NODE)
+        return {key: value for key, value in flat.items() if is_experiment(key, execution)}, paper
+    experiment = _flat(moved(record.config))
     config = {key: flat.get(key, value) for key, value in experiment.items()}
     return config | {k: v for k, v in experiment.items() if k.startswith("model.")}, paper
 

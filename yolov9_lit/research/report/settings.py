@@ -11,7 +11,6 @@ from typing import Any
 from yolov9_lit.research.report.runs import Run
 
 NOT_A_SETTING = (
-    "execution",
     "seed",
     "test",
     "objectives",
