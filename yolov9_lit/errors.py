@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """A mistake in the user's input; the commands print its sentence and exit with code 2."""
 
 
