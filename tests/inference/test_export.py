@@ -131,7 +131,7 @@ def test_the_predict_command_takes_a_file(folder, with_nms, tmp_path):
     assert {row["category"] for row in rows} <= set(NAMES)
     assert len(rows) > 5
     assert len(list(tmp_path.glob("*.jpg"))) == 5
-    with pytest.raises(UserError, match="run on the CPU here"):
+    with pytest.raises(UserError, match="run on the CPU"):
         predict(compose("predict", [*options, "device=cuda"]))
 
 
@@ -256,8 +256,8 @@ def test_a_file_that_disagrees_is_refused(folder, tmp_path, form, nms, words):
         ({"out": "tiny.ckpt/x.onnx"}, "cannot be written"),
         ({"out": "folder.onnx"}, "cannot be written"),
         ({"opset": 11}, "opset=11"),
-        ({"pictures": "none"}, "is no folder"),
-        ({"ckpt": "nms.torchscript"}, "is exported already"),
+        ({"pictures": "none"}, "is not a folder"),
+        ({"ckpt": "nms.torchscript"}, "is an exported file"),
         (
             {"out": "x.torchscript", "format": "torchscript", "nms": True, "confidence": 0.9999},
             "with NMS inside cannot be checked",
