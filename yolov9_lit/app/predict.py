@@ -16,8 +16,9 @@ from rich.progress import track
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
+from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame, open_source
-from yolov9_lit.inference.predictor import ImagePredictor, load
+from yolov9_lit.inference.predictor import load
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
 

@@ -6,10 +6,7 @@ from yolov9_lit.lazy import exports
 
 if TYPE_CHECKING:
     from yolov9_lit.inference.exported import ExportedPredictor as ExportedPredictor
-    from yolov9_lit.inference.predictor import (
-        ImagePredictor as ImagePredictor,
-        Predictor as Predictor,
-        load as load,
-    )
+    from yolov9_lit.inference.images import ImagePredictor as ImagePredictor
+    from yolov9_lit.inference.predictor import Predictor as Predictor, load as load
 else:
     __getattr__, __dir__, __all__ = exports(__name__)

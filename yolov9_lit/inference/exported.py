@@ -15,7 +15,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.export.format import Exported, find_format, reason
 from yolov9_lit.inference.export.graph import Candidates, PaddedDetections
-from yolov9_lit.inference.predictor import ImagePredictor, unit_range
+from yolov9_lit.inference.images import ImagePredictor, unit_range
 from yolov9_lit.structures import Detections
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from torch import Tensor
 from yolov9_lit.data.letterbox import restore_boxes
 from yolov9_lit.evaluation.coco_map import CocoMetric, CocoResult
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.inference.predictor import ImagePredictor
+from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
 
 

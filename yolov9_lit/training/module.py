@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
-from yolov9_lit.inference.predictor import unit_range
+from yolov9_lit.inference.images import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.cost import DetectorCost, detector_cost
 from yolov9_lit.models.detector import Detector

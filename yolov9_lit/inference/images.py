@@ -1,0 +1,169 @@
+"""Images in, detections out: what every predictor shares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from yolov9_lit.checks import whole_number
+from yolov9_lit.data.images import read_image
+from yolov9_lit.data.letterbox import (
+    evaluation_letterbox,
+    evaluation_shape,
+    fitted_size,
+    restore_boxes,
+)
+from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.structures import Detections, ImageInfo
+from yolov9_lit.weights.card import ModelCard
+
+ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
+"""A path, an array (H, W, 3) or (H, W) uint8 RGB, or a PIL image."""
+
+
+class ImagePredictor(nn.Module, ABC):
+    """A detector with its classes and preprocessing; a subclass computes the detections.
+
+    Attributes:
+        card: structure, classes and preprocessing.
+        input_shape: (height, width) of all inputs if the network takes no other.
+    """
+
+    def __init__(self, card: ModelCard, input_shape: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.card = card
+        self.input_shape = input_shape
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names by class index."""
+        return self.card.class_names
+
+    def input_size(self, wanted: int | None) -> int:
+        """Return the longest side of inputs in pixels: the wanted one, or the card's.
+
+        Raises:
+            UserError: the wanted one is no size, or the network takes only another one.
+        """
+        if wanted is None:
+            return self.card.image_size
+        if self.input_shape and wanted != max(self.input_shape):
+            height, width = self.input_shape
+            raise UserError(
+                f"image_size={wanted} does not fit: this file takes {height}x{width} only, leave "
+                "image_size out."
+            )
+        return whole_number("image_size", wanted)
+
+    @abstractmethod
+    def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
+        """Detect objects in inputs.
+
+        Args:
+            images: (B, 3, H, W) uint8 (0..255) or float (0..1), H and W multiples of 32.
+            settings: settings of non-maximum suppression.
+
+        Returns:
+            One entry per image, boxes xyxy in input pixels.
+        """
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        *,
+        confidence: float = 0.25,
+        iou: float = 0.45,
+        max_detections: int = 300,
+        image_size: int | None = None,
+        batch_size: int = 16,
+    ) -> list[Detections]:
+        """Detect objects in images.
+
+        Images are letterboxed as in evaluation, each to its own aspect ratio, so that an image's
+        detections do not depend on the other images.
+
+        Args:
+            images: one image or several.
+            confidence: score that detections must exceed, 0..1.
+            iou: threshold of non-maximum suppression, 0..1.
+            max_detections: largest number of detections per image.
+            image_size: longest side of inputs in pixels; the checkpoint's by default. An exported
+                file of a fixed shape takes no other.
+            batch_size: largest number of images in a batch.
+
+        Returns:
+            One entry per image, boxes xyxy in the image's own pixels.
+
+        Raises:
+            UserError: an image cannot be read, or a value is out of its range.
+        """
+        size, batch_size = self.input_size(image_size), whole_number("batch_size", batch_size)
+        settings = NMSSettings(
+            confidence=confidence, iou=iou, multi_label=False, max_detections=max_detections
+        )
+        given = [images] if isinstance(images, ImageLike) else list(images)
+        arrays = [_as_array(one) for one in given]
+        by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, array in enumerate(arrays):
+            shape = self.input_shape or evaluation_shape([array.shape[:2]], size)
+            by_shape[shape].append(i)
+
+        results: dict[int, Detections] = {}
+        for shape, indices in by_shape.items():
+            for start in range(0, len(indices), batch_size):
+                chunk = indices[start : start + batch_size]
+                found = self._detect([arrays[i] for i in chunk], shape, size, settings)
+                results |= zip(chunk, found, strict=True)
+        return [results[i] for i in range(len(arrays))]
+
+    def _detect(
+        self, arrays: list[np.ndarray], shape: tuple[int, int], size: int, settings: NMSSettings
+    ) -> list[Detections]:
+        inputs, infos = [], []
+        for array in arrays:
+            height, width = array.shape[:2]
+            longest = fitted_size((height, width), shape) if self.input_shape else size
+            boxed, placement = evaluation_letterbox(array, shape, longest)
+            inputs.append(boxed)
+            infos.append(ImageInfo(0, "", height, width, *placement))
+        batch = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
+        found = self.detect(batch, settings)
+        return [
+            d._replace(boxes=restore_boxes(d.boxes, info))
+            for d, info in zip(found, infos, strict=True)
+        ]
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """Return images as floats in 0..1, from uint8 in 0..255 or from floats in 0..1."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _as_array(image: ImageLike) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB: like `read_image`, without transparency, upper 8 of 16 bits."""
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        image = ImageOps.exif_transpose(image)
+        if not image.mode.startswith("I;16"):
+            return np.asarray(image.convert("RGB"))
+        image = (np.asarray(image) >> 8).astype(np.uint8)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
+        if image.ndim == 2:
+            return np.repeat(image[..., None], 3, axis=2)
+        if image.ndim == 3 and image.shape[2] in (3, 4):
+            return image[..., :3]
+    given = f"{getattr(image, 'dtype', type(image).__name__)} of {np.shape(image)}"
+    raise UserError(
+        f"An image is {given}: give a path, a PIL image, or a uint8 RGB array (height, width, 3)."
+    )
