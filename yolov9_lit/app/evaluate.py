@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 
 from omegaconf import DictConfig
 
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
+from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
@@ -43,7 +43,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
         )
     metric = build(cfg.evaluation.metric)(
-        truth=partial(datamodule.ground_truth, "test"),
+        truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
     measured = _measured_form(predictor, deploy, cfg.second_head)

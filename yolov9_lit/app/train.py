@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument
+from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
@@ -110,8 +111,8 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         schedule=build(cfg.schedule),
         batch_size=datamodule.batches.batch_size,
         nms=build(cfg.evaluation.nms),
-        val_metric=metric(truth=partial(datamodule.ground_truth, "val")),
-        test_metric=metric(truth=partial(datamodule.ground_truth, "test")),
+        val_metric=metric(truth=TruthOf(datamodule, "val")),
+        test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
     )
 

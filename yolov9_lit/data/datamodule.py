@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,24 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.structures import SkippedImage
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TruthOf:
+    """The ground truth of a split, given when it is asked for.
+
+    Averaging copies the module that is trained; a copy shares the data, which it must not copy.
+    """
+
+    datamodule: DetectionDataModule
+    split: str
+
+    def __call__(self) -> Truth:
+        """Return what the split is measured by."""
+        return self.datamodule.ground_truth(self.split)
+
+    def __deepcopy__(self, memo: Any) -> TruthOf:
+        return self
 
 
 class DetectionDataModule(L.LightningDataModule):
