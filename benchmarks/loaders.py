@@ -1,7 +1,7 @@
-"""The training loaders that are measured: this project's, Ultralytics', the published one.
+"""The training loaders that are measured: this package's, Ultralytics', the published one.
 
-All give batches of augmented images in this very process. The others come through their public
-classes, with the paper's augmentation and nothing else.
+All make batches of augmented images in this process, the others through their public classes,
+with the paper's augmentation and nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PAPER = {
     "mixup": 0.15,
     "copy_paste": 0.3,
 }
-"""The paper's augmentation in the words that the others share; ours is conf/augment/paper.yaml."""
+"""The paper's augmentation in the others' settings; this package's is conf/augment/paper.yaml."""
 
 Batches = Iterable[Any]
 
@@ -52,8 +52,8 @@ class Loader(NamedTuple):
     """A training loader.
 
     Attributes:
-        name: whose, and its version.
-        start: makes it for a data set, with all images in memory or not, and gives its batches.
+        name: of the package, with its version.
+        start: given a data set and whether all images are to be in memory, returns the batches.
     """
 
     name: str
@@ -61,10 +61,10 @@ class Loader(NamedTuple):
 
 
 def find_loaders(data: DictConfig, published: str | None) -> list[Loader]:
-    """This project's loader, and the others where they are.
+    """Return this package's loader, and the others where they are installed.
 
     Args:
-        data: config of this project's data module.
+        data: config of this package's data module.
         published: folder of a clone of the published repository; None to leave it out.
     """
     loaders = [Loader("yolov9_lit", partial(ours, data))]
@@ -82,13 +82,13 @@ def find_loaders(data: DictConfig, published: str | None) -> list[Loader]:
 
 
 def single_threaded() -> None:
-    """One thread for this process, so that its time is that of one core."""
+    """Give this process one thread, so that its time is that of one core."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
 def our_loader(layout: Layout, data: DictConfig, **settings: Any) -> DataLoader:
-    """This project's, with its settings or some others."""
+    """Build this package's loader, with some settings changed."""
     paths = dict.fromkeys(("train_images", "val_images"), "images")
     paths |= dict.fromkeys(("train_annotations", "val_annotations"), "train.json")
     module = build(data, root=str(layout.root), **paths, **settings)
@@ -97,7 +97,7 @@ def our_loader(layout: Layout, data: DictConfig, **settings: Any) -> DataLoader:
 
 
 def ours(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
-    """This project's, in this process."""
+    """Start this package's loader."""
     if not in_memory:
         return our_loader(layout, data, num_workers=0)
     loader = our_loader(layout, data, num_workers=0, cache="ram", cache_gb=16.0)
@@ -108,7 +108,7 @@ def ours(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
 
 
 def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
-    """That of Ultralytics."""
+    """Start that of Ultralytics."""
     package = importlib.import_module("ultralytics.data.dataset")
     settings = importlib.import_module("ultralytics.cfg").get_cfg(overrides=PAPER)
     logging.getLogger("ultralytics").setLevel(logging.ERROR)
@@ -127,7 +127,7 @@ def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
 
 
 def published_loader(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
-    """That of the published repository."""
+    """Start that of the published repository."""
     package = importlib.import_module("utils.dataloaders")
     logging.getLogger("yolov5").setLevel(logging.ERROR)
     dataset = package.LoadImagesAndLabels(

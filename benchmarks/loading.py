@@ -24,7 +24,7 @@ from benchmarks.memory import memory_by_epoch
 
 
 class Speed(NamedTuple):
-    """Images a second: of this process's CPU time, and as the clock on the wall says."""
+    """Images a second of this process's CPU time, and of wall-clock time."""
 
     cpu: float
     wall: float
@@ -39,12 +39,12 @@ class LoadingBenchmark:
         published: folder of a clone of the published repository; None to leave it out.
         copies: of each image, so many that no file comes twice in what is read from disk.
         copies_in_memory: the same where decoded images are in memory, of every loader.
-        warm_up: images that each loader reads before, so that its buffers are as in a long run; a
-            batch where the images are in memory already.
-        images: read by each loader a round; whole pools of partners, so that ours pays for each
-            image once, as in an epoch.
+        warm_up: images that each loader reads before, to fill its buffers as in a long run; one
+            batch where the images are in memory.
+        images: read by each loader a round; whole pools of partners, so that this package's
+            decodes each image once, as in an epoch.
         rounds: of which the median counts.
-        memory_epochs: epochs over which memory is told; 0 for none.
+        memory_epochs: epochs after which memory is measured; 0 for none.
         memory_workers: processes in these epochs.
     """
 
@@ -59,7 +59,7 @@ class LoadingBenchmark:
     memory_workers: int
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
-        """Tables, and the same figures for JSON."""
+        """Measure; return tables and the same figures for JSON."""
         with tempfile.TemporaryDirectory() as folder:
             large = self._lay_out(Path(folder) / "large", self.copies)
             small = self._lay_out(Path(folder) / "small", self.copies_in_memory)

@@ -1,4 +1,4 @@
-"""Memory of this project's loader and its workers, epoch by epoch."""
+"""Memory of this package's loader and its workers, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.loaders import our_loader
 
 
 def memory_by_epoch(layout: Layout, data: DictConfig, epochs: int, workers: int) -> list[float]:
-    """MB after each epoch."""
+    """Return the MB in use after each epoch."""
     loader = our_loader(layout, data, num_workers=workers)
     sampler: Any = loader.sampler
     used = []
@@ -25,6 +25,6 @@ def memory_by_epoch(layout: Layout, data: DictConfig, epochs: int, workers: int)
 
 
 def process_memory() -> float:
-    """MB of this process and its children; what they share is counted once (PSS)."""
+    """Return the MB of this process and its children; shared memory counts once (PSS)."""
     this = psutil.Process()
     return sum(p.memory_full_info().pss for p in (this, *this.children(recursive=True))) / 2**20

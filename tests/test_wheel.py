@@ -21,6 +21,7 @@ def test_an_installed_wheel_finds_its_configs(tmp_path):
     assert "hydra_plugins/yolov9_lit_optuna/sweeper.py" in names
     assert "hydra_plugins/__init__.py" not in names, "a namespace shared with other plugins"
     assert "yolov9_lit/reporting/page.html" in names
+    assert "yolov9_lit/research/paper.csv" in names
     assert "yolov9_lit/py.typed" in names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 

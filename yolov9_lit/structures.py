@@ -43,7 +43,7 @@ class ImageInfo(NamedTuple):
 
 
 class SkippedImage(NamedTuple):
-    """An image that was asked for and could not be used.
+    """An image that could not be used.
 
     Attributes:
         image: its index in the data set.

@@ -13,12 +13,11 @@ from yolov9_lit.app.cli import command
 @command("summary")
 def main(cfg: DictConfig) -> None:
     """Print a table and, as the last line, one JSON object."""
-    from yolov9_lit.research.summary import summarise_model, summarise_rows
-    from yolov9_lit.research.tables import print_table
+    from yolov9_lit.research.summary import print_table, summarise
 
-    table, figures = summarise_rows(cfg) if cfg.rows else summarise_model(cfg)
+    table, figures = summarise(cfg)
     print_table(table, cfg.markdown)
-    sys.stdout.write(json.dumps({"image_size": cfg.image_size, **figures}) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

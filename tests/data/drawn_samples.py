@@ -6,7 +6,6 @@ All knowledge of how a sample is built and read is here.
 import numpy as np
 
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import resize_sample
 
 SIZE = 64
 COLOURS = np.array(
@@ -49,7 +48,7 @@ def same(ours, theirs, atol=0.0):
 def augmented(pipeline, samples, seed, *, closing=False):
     """The training sample that a pipeline makes of the first of the raw samples."""
     return pipeline(
-        lambda index: resize_sample(samples[index], SIZE),
+        lambda index: samples[index].resized(SIZE),
         0,
         range(len(samples)),
         image_size=SIZE,

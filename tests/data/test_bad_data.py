@@ -18,14 +18,14 @@ from hypothesis import given, settings, strategies as st
 from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
-from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.images import UnreadableImage, decode_image
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.training.callbacks.skipped import SkippedImages
 
 NAN = float("nan")
@@ -202,10 +202,12 @@ def test_the_metric_leaves_out_what_training_does(hostile):
 
 def test_hostile_data_is_converted_as_it_is_trained_on(hostile, tmp_path):
     done = convert(hostile, tmp_path / "out", source=FORMATS["coco"], target=FORMATS["coco"])
-    kinds = [problem.kind for problem in done.problems.found if problem.split == "train"]
+    kinds = [item.sentence for item in done.faults.found if item.split == "train"]
     for words, count in IN_THE_FILE.items():
         assert sum(words in kind for kind in kinds) == count, words
-    assert [len(p) for p in done.data.splits.values()] == [len(USABLE) + len(UNUSABLE)] * 2
+    assert [len(judged.images) for judged in done.splits.values()] == [
+        len(USABLE) + len(UNUSABLE)
+    ] * 2
 
 
 def test_images_none_of_which_is_there_are_an_error(tmp_path):
@@ -436,12 +438,12 @@ def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(ho
     assert module.used(moved)["train"]["pictures"] == len(USABLE) + len(UNUSABLE)
 
 
-def test_problems_are_told_by_kind(caplog):
-    problems = Problems("data")
+def test_faults_are_told_by_kind(caplog):
+    faults = Faults("data")
     for i in range(1200):
-        problems.add("boxes are odd", f"annotation {i}")
-    problems.raise_or_warn(strict=False)
+        faults.add(Fault.IMAGE_SKIPPED, f"{i}.jpg", detail="is odd")
+    faults.raise_or_warn(strict=False)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "data: 1,200 boxes are odd (annotation 0, annotation 1, annotation 2, ...)"
+        "data: 1,200 images are skipped, each of which is odd (0.jpg, 1.jpg, 2.jpg, ...)"
     )

@@ -4,7 +4,6 @@ import errno
 import multiprocessing
 import os
 import pickle
-import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 
@@ -16,15 +15,13 @@ import torch
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
+from yolov9_lit.data.cache import ImageCache, ScaledImages, SharedArray
+from yolov9_lit.data.coco.faults import warn_once
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.data.disk_cache import open_disk_cache
 from yolov9_lit.data.images import UnreadableImage
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.data.ram_cache import RamCache
 from yolov9_lit.data.samplers import TrainSampler
-from yolov9_lit.data.scaled import ScaledImages
-from yolov9_lit.data.shared_array import SharedArray
 from yolov9_lit.errors import UserError
 
 SIZE = 96
@@ -90,7 +87,7 @@ def test_same_batches_with_and_without(root, cache, gigabytes, workers):
 def test_images_of_a_pool_are_decoded_once(annotations, read):
     """Each pool is a fifth of the images; a cache of a pool and what is read ahead suffices."""
     seen = []
-    cache = RamCache(lambda i: (seen.append(i), read(i))[1], COUNT, SIZE, 8 * IMAGE_GB)
+    cache = ImageCache(lambda i: (seen.append(i), read(i))[1], COUNT, SIZE, 8 * IMAGE_GB)
     for key in TrainSampler(COUNT, seed=0, pool=4):
         for index in (key.image, *key.partners):
             cache(index)
@@ -109,7 +106,7 @@ def test_pools_cover_the_epoch():
 
 
 def test_memory_of_the_cache_is_limited(read):
-    cache = RamCache(read, COUNT, SIZE, 3.5 * IMAGE_GB)
+    cache = ImageCache(read, COUNT, SIZE, 3.5 * IMAGE_GB)
     for index in range(COUNT):
         assert np.array_equal(cache(index).image, read(index).image)
     cache.read = refuse
@@ -118,11 +115,11 @@ def test_memory_of_the_cache_is_limited(read):
     with pytest.raises(AssertionError):
         cache(COUNT - 4)
     with pytest.raises(UserError, match=r"data\.cache_gb=.* has no room for an image of 96"):
-        RamCache(read, COUNT, SIZE, 0.5 * IMAGE_GB)
+        ImageCache(read, COUNT, SIZE, 0.5 * IMAGE_GB)
 
 
 def test_what_one_process_decodes_is_there_for_the_others(read):
-    cache = RamCache(read, COUNT, SIZE, 1.0)
+    cache = ImageCache(read, COUNT, SIZE, 1.0)
     worker = multiprocessing.Process(target=cache, args=(7,))
     worker.start()
     worker.join()
@@ -132,50 +129,31 @@ def test_what_one_process_decodes_is_there_for_the_others(read):
         cache(8)
 
 
-def disk_cache(read, annotations, folder, gigabytes=1.0, size=SIZE):
-    return open_disk_cache(read, annotations, size, gigabytes, folder)
+def test_a_cache_on_disk_is_one_file_that_ends_with_the_run(read, tmp_path):
+    cache = ImageCache(read, COUNT, SIZE, 1.0, folder=tmp_path / "cache")
+    first = {index: cache(index).image.copy() for index in range(COUNT)}
+    cache.read = refuse
+    assert all(np.array_equal(cache(index).image, first[index]) for index in range(COUNT))
+    taken = os.fstat(cache._pixels._file.fileno())
+    assert taken.st_dev == (tmp_path / "cache").stat().st_dev
+    assert COUNT * IMAGE_GB <= taken.st_blocks * 512 / 2**30 < 1.1 * COUNT * IMAGE_GB
+    assert not list((tmp_path / "cache").iterdir()), "a file without a name: nothing is left"
 
 
-def test_the_disk_cache_is_found_again_and_keeps_its_limit(read, annotations, tmp_path):
-    limit = 4.5 * IMAGE_GB
-    first = disk_cache(read, annotations, tmp_path / "cache", limit)
+def test_a_cache_on_disk_takes_room_as_it_fills_and_keeps_its_limit(read, tmp_path):
+    cache = ImageCache(read, COUNT, SIZE, 4.5 * IMAGE_GB, folder=tmp_path)
+    taken = [os.fstat(cache._pixels._file.fileno()).st_blocks * 512]
     for index in range(COUNT):
-        first(index)
-    written = [p.stat().st_size for p in (tmp_path / "cache").rglob("*") if p.is_file()]
-    assert 3 * IMAGE_GB < sum(written) / 2**30 <= limit
-    again = disk_cache(refuse, annotations, tmp_path / "cache", limit)
-    for index in range(len(written)):
-        assert np.array_equal(again(index).image, read(index).image)
-    with pytest.raises(AssertionError):
-        again(COUNT - 1)
-
-
-def test_a_cache_of_other_images_is_not_used(read, annotations, tmp_path, caplog):
-    caplog.set_level("INFO")
-    disk_cache(read, annotations, tmp_path)(0)
-    path = annotations.images.folder / str(annotations.images.names[0])
-    cv2.imwrite(str(path), np.zeros((120, 120, 3), np.uint8))
-    assert disk_cache(read, annotations, tmp_path)(0).image.max() == 0
-    assert "was made of other images: deleted" in caplog.text
-    assert len(list(tmp_path.glob("instances_*"))) == 1
-    disk_cache(read, annotations, tmp_path, size=SIZE // 2)
-    assert len(list(tmp_path.glob("instances_*"))) == 2, "another size has its own"
-
-
-@pytest.mark.parametrize("kept", [0, 10, 1000])
-def test_half_a_file_is_not_used(read, annotations, tmp_path, kept):
-    cache = disk_cache(read, annotations, tmp_path)
-    cache(0)
-    path = cache.folder / "0.rgb"
-    path.write_bytes(path.read_bytes()[:kept])
-    assert np.array_equal(cache(0).image, read(0).image)
-    assert path.stat().st_size > SIZE * SIZE
+        assert np.array_equal(cache(index).image, read(index).image)
+        taken.append(os.fstat(cache._pixels._file.fileno()).st_blocks * 512)
+    assert taken[0] == 0
+    assert taken[1] < taken[4] == taken[-1] < 5 * IMAGE_GB * 2**30
 
 
 def test_mistakes(read, annotations, root):
     (root / "file").write_text("")
-    with pytest.raises(UserError, match=r"the cache .*file cannot be written"):
-        disk_cache(read, annotations, root / "file")
+    with pytest.raises(UserError, match=r"image cache cannot be written to .*file"):
+        loader(root, cache="disk", cache_dir=root / "file")
     with pytest.raises(UserError, match=r"data\.cache=rom is unknown"):
         loader(root, cache="rom")
 
@@ -236,28 +214,13 @@ def test_memory_grows_neither_with_images_and_workers_nor_with_epochs(tmp_path):
     assert many[-1] - many[1] < 30
 
 
-def test_data_sets_that_share_a_folder_keep_their_caches(read, annotations, tmp_path):
-    make_shapes(tmp_path / "other", train=3, val=1, image_size=SIZE)
-    file = tmp_path / "other" / "annotations" / "instances_train2017.json"
-    other = read_coco(file, file.parents[1] / "train2017")
-    first = disk_cache(read, annotations, tmp_path / "cache")
-    first(0)
-    disk_cache(ScaledImages(other.images, other.sizes, SIZE), other, tmp_path / "cache")(0)
-    disk_cache(refuse, annotations, tmp_path / "cache")(0)
-
-
-def test_a_cache_that_cannot_be_written_is_told_once_and_read_past(
-    read, annotations, tmp_path, caplog
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_cache_without_room_keeps_what_it_has(
+    read, annotations, caplog, monkeypatch, tmp_path, on_disk
 ):
-    cache = disk_cache(read, annotations, tmp_path / "cache")
-    shutil.rmtree(tmp_path / "cache")
-    assert all((cache(i).image == read(i).image).all() for i in range(3))
-    assert [r.levelname for r in caplog.records].count("WARNING") == 1
-    assert "keeps no more images (No such file or directory)" in caplog.text
-
-
-def test_a_cache_in_memory_without_room_keeps_what_it_has(read, annotations, caplog, monkeypatch):
-    cache, rows = RamCache(read, len(annotations), SIZE, 1.0), []
+    warn_once.cache_clear()
+    folder = tmp_path if on_disk else None
+    cache, rows = ImageCache(read, len(annotations), SIZE, 1.0, folder=folder), []
 
     def reserve(file, start, size):
         rows.append((start, size))
@@ -273,7 +236,7 @@ def test_a_cache_in_memory_without_room_keeps_what_it_has(read, annotations, cap
     with pytest.raises(AssertionError):
         cache(2)
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
-        "the cache in memory keeps no more images (No space left on device)"
+        "The image cache keeps no more images (No space left on device)."
     ]
 
 
@@ -289,3 +252,15 @@ def test_a_shared_array_that_is_sent_to_a_process_is_the_same_memory():
     sent = pickle.loads(ForkingPickler.dumps(array))
     sent.array.ravel()[:] = np.arange(12)
     assert array.array.ravel().tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+def test_a_full_disk_is_told_in_a_sentence(root, largest_file, monkeypatch, cache, tmp_path):
+    monkeypatch.setattr("yolov9_lit.data.cache._MEMORY", tmp_path / "nowhere")
+    with largest_file(8), pytest.raises(UserError, match=r"image cache cannot be written to /"):
+        loader(root, cache=cache, cache_dir=tmp_path / "cache")
+
+
+def test_the_state_of_a_loader_has_the_names_that_older_checkpoints_have(root):
+    state = {"batches": 0, "pictures": COUNT, "ranks": 1, "as seed of the data": 0}
+    assert loader(root).state_dict() == {**state, "pictures a batch": 4}

@@ -4,18 +4,32 @@ import contextlib
 import io
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from yolov9_lit.data.coco.reader import read_coco
+from yolov9_lit.data import coco
+from yolov9_lit.data.coco.file import load_coco
+from yolov9_lit.data.coco.judge import judge
+from yolov9_lit.data.coco.reader import pack, read_coco
 from yolov9_lit.data.images import image_size, load_image, read_image
-from yolov9_lit.data.polygons import pack_polygons
 from yolov9_lit.errors import UserError
+
+
+def test_reading_needs_neither_torch_nor_lightning():
+    """What only looks at annotations, as the report does, starts at once."""
+    modules = [path.stem for path in Path(coco.__file__).parent.glob("[a-z]*.py")]
+    imports = [f"import yolov9_lit.data.coco.{name}" for name in modules]
+    code = "; ".join([*imports, "import sys", "print({'torch', 'lightning'} & set(sys.modules))"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def write_set(folder, **changes):
@@ -104,6 +118,13 @@ def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
     ]
 
 
+def test_faults_that_an_earlier_version_noted_in_a_file_still_count(tmp_path):
+    """They are kept by their sentence, which may have changed since."""
+    noted = {"boxes without area are left out": 3, "odd": "many", "none": 0}
+    faults = read_coco(*write_set(tmp_path, faults=noted)).faults
+    assert faults == {"boxes without area are left out": 3}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -136,14 +157,24 @@ def test_missing_and_broken_files_are_named(tmp_path):
 polygon = st.lists(st.floats(0, 500, width=32), max_size=12)
 
 
-@given(st.lists(st.one_of(st.none(), st.just({"counts": []}), st.lists(polygon, max_size=3))))
-def test_packed_polygons_come_back(segmentations):
-    packed, faulty = pack_polygons(segmentations)
+@settings(deadline=None)
+@given(
+    segmentations=st.lists(
+        st.one_of(st.none(), st.just({"counts": []}), st.lists(polygon, max_size=3))
+    )
+)
+def test_packed_polygons_come_back(tmp_path_factory, segmentations):
+    ids = range(len(segmentations))
+    entries = [annotation(id=i, segmentation=s) for i, s in zip(ids, segmentations, strict=True)]
+    file, folder = write_set(tmp_path_factory.mktemp("set"), annotations=entries)
+    judged = judge(load_coco(file), folder)
+    packed = pack(judged).polygons
+    faulty = {item.where for item in judged.faults.found}
     for i, segmentation in enumerate(segmentations):
         lists = segmentation if isinstance(segmentation, list) else []
         expected = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
         assert [p.ravel().tolist() for p in packed[i]] == expected
-        assert (i in faulty) == (len(expected) < len(lists))
+        assert (f"annotation {i}" in faulty) == (len(expected) < len(lists))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGB", "RGBA", "CMYK", "I;16"])

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.data.samplers import AspectRatioBatchSampler, TrainSampler
+from yolov9_lit.data.samplers import TrainSampler, evaluation_batches
 from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
@@ -56,6 +57,20 @@ def folder(tmp_path):
     write_split(tmp_path, "train", 13)
     write_split(tmp_path, "val", 7)
     return tmp_path
+
+
+def test_each_annotation_file_is_parsed_once(folder, monkeypatch):
+    parsed = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: parsed.append(len(text)) or loads(text))
+    paths = ["train", "annotations/train.json", "val", "annotations/val.json"]
+    module = DetectionDataModule(folder, *paths, image_size=64)
+    module.setup("fit")
+    module.setup("test")
+    truth = module.ground_truth("val")
+    assert module.ground_truth("test") is truth
+    assert len(parsed) == 2
+    assert truth == read_ground_truth(folder / "annotations/val.json")
 
 
 def datamodule(root, **kwargs):
@@ -216,7 +231,7 @@ def test_ranks_share_an_epoch(world):
     batches = [
         batch
         for rank in range(world)
-        for batch in AspectRatioBatchSampler(sizes, 4, 640, rank=rank, world_size=world)
+        for batch in evaluation_batches(sizes, 4, 640, rank=rank, world_size=world)
     ]
     assert sorted(key.image for batch in batches for key in batch) == list(range(21))
     for batch in batches:

@@ -100,4 +100,5 @@ def test_what_is_fused():
     assert kinds(paste, affine) == [CopyPaste, RandomAffine]
     assert kinds(colour, affine) == [RandomHSV, RandomAffine]
     assert kinds(mosaic, paste, turning) == [Mosaic, CopyPaste, RandomAffine]
+    assert kinds(type("Mine", (Mosaic,), {})(SIZE), paste, affine)[1:] == [CopyPaste, RandomAffine]
     assert kinds(mosaic, colour, affine) == [Mosaic, RandomHSV, RandomAffine]

@@ -28,7 +28,7 @@ from yolov9_lit.data.transforms.copy_paste import CopyPaste
 from yolov9_lit.data.transforms.flip import RandomFlip
 from yolov9_lit.data.transforms.mixup import MixUp
 from yolov9_lit.data.transforms.mosaic import Mosaic
-from yolov9_lit.data.transforms.pipeline import Augmentation, letterboxed, resize_sample
+from yolov9_lit.data.transforms.pipeline import Augmentation
 
 PROFILE = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -44,8 +44,8 @@ TRANSFORMS = {
     "flip": RandomFlip(0.5, 0.5),
     "colour": Albumentations([A.RandomBrightnessContrast(p=1), A.ToGray(p=0.5)]),
     "spatial": Albumentations([A.Affine(rotate=(-20, 20), p=0.5), A.HorizontalFlip(p=0.5)]),
-    "resize": lambda sample, rng, another: resize_sample(sample, SIZE),
-    "letterbox": lambda sample, rng, another: letterboxed(sample, SIZE),
+    "resize": lambda sample, rng, another: sample.resized(SIZE),
+    "letterbox": lambda sample, rng, another: sample.letterboxed(SIZE),
 }
 KEEP_ALL = {"hsv", "flip", "colour", "resize", "letterbox"}
 DROP_SOME = {"affine", "affine_turned", "spatial"}
@@ -58,8 +58,8 @@ IDENTITIES = {
     "hsv": RandomHSV(0, 0, 0),
     "flip": RandomFlip(0, 0),
     "colour": Albumentations([A.ToGray(p=0)]),
-    "resize": lambda sample, rng, another: resize_sample(sample, SIZE),
-    "letterbox": lambda sample, rng, another: letterboxed(sample, SIZE),
+    "resize": lambda sample, rng, another: sample.resized(SIZE),
+    "letterbox": lambda sample, rng, another: sample.letterboxed(SIZE),
 }
 
 
@@ -133,7 +133,7 @@ def test_transforms_give_sound_samples(name, seed):
 @given(seed=SEEDS)
 def test_identity_settings_change_nothing(name, seed):
     sample = any_sample(np.random.default_rng(seed), (SIZE, SIZE))
-    big = resize_sample(sample, 3 * SIZE)
+    big = sample.resized(3 * SIZE)
     if name == "affine":  # It drops what is tiny.
         sizes = sample.boxes[:, 2:] - sample.boxes[:, :2]
         sample = sample.keep((sizes > 2.5).all(axis=1))
@@ -179,8 +179,8 @@ PIXELS = {  # transform and tolerance in pixels
     "shifted": (RandomAffine(SIZE, translate=0.4, scale=0), 1.0),
     "scaled": (RandomAffine(SIZE, translate=0.3, scale=0.5), 1.5),
     "flip": (RandomFlip(0.5, 0.5), 0.1),
-    "letterbox": (lambda sample, rng, another: letterboxed(sample, SIZE), 0.1),
-    "enlarged": (lambda sample, rng, another: letterboxed(sample, 2 * SIZE), 1.5),
+    "letterbox": (lambda sample, rng, another: sample.letterboxed(SIZE), 0.1),
+    "enlarged": (lambda sample, rng, another: sample.letterboxed(2 * SIZE), 1.5),
     "spatial": (Albumentations([A.HorizontalFlip(p=0.5), A.RandomCrop(40, 40)]), 1.0),
 }
 

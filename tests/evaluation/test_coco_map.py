@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch.multiprocessing as mp
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_map import FIGURES, CocoMetric
 from yolov9_lit.structures import Detections
@@ -97,7 +99,9 @@ def write(folder, truth):
 
 
 def metric_for(path, truth, **kwargs):
-    return CocoMetric(path, sorted(c["id"] for c in truth["categories"]), **kwargs)
+    return CocoMetric(
+        partial(read_ground_truth, path), sorted(c["id"] for c in truth["categories"]), **kwargs
+    )
 
 
 def feed(metric, found, images, size=5):
@@ -174,7 +178,7 @@ def test_categories_that_the_model_lacks_count_as_missed(tmp_path):
         image: Detections(*(t[d.labels < len(known)] for t in d))
         for image, d in noisy_detections(truth, 0).items()
     }
-    metric = CocoMetric(path, known)
+    metric = CocoMetric(partial(read_ground_truth, path), known)
     feed(metric, found, found)
     result = metric.compute()
     expected = oracle(path, truth, found)
@@ -184,9 +188,9 @@ def test_categories_that_the_model_lacks_count_as_missed(tmp_path):
     assert missed.objects > 0
 
 
-def test_unknown_backend_is_refused_at_once(tmp_path):
+def test_unknown_backend_is_refused_at_once():
     with pytest.raises(UserError, match="backend=fast"):
-        CocoMetric(tmp_path / "truth.json", CATEGORIES, backend="fast")
+        CocoMetric(dict, CATEGORIES, backend="fast")
 
 
 def test_survives_copying_and_casts(tmp_path):

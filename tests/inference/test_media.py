@@ -44,7 +44,7 @@ def test_file_glob_and_nothing(tmp_path):
     with pytest.raises(UserError, match="Nothing is at source="):
         open_source(str(tmp_path / "none.jpg"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no images"):
+    with pytest.raises(UserError, match="has neither images nor videos"):
         open_source(str(tmp_path / "empty"))
 
 

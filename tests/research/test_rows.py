@@ -1,8 +1,10 @@
 """The paper's tables as sweeps: rows, their figures and costs, the jobs that a table becomes."""
 
+import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,10 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from yolov9_lit.app.configs import CONFIG_DIR
-from yolov9_lit.research.rows import row_costs
+from yolov9_lit.research import paper
+from yolov9_lit.research.paper import paper_figures
+from yolov9_lit.research.summary import row_costs
+from yolov9_lit.runs.identity import differences, experiment_config, fingerprint
 
 ROWS = sorted(path.stem for path in (CONFIG_DIR / "row").glob("*.yaml"))
 COST = ("params", "gflops", "ap")
@@ -84,7 +89,21 @@ def test_every_row_of_the_paper_is_there_with_its_figures(tables, hydra):
         if depths:
             assert (cfg.model.elan_depth, cfg.model.csp_depth) == depths, name
         source = {"table": name.partition("-")[0], "model": choices[0]}
-        assert dict(cfg.paper) == source | figures, name
+        assert "paper" not in cfg, "figures are no config"
+        assert paper_figures(name, {}) == source | figures, name
+
+
+def test_the_table_of_figures_and_the_configs_name_the_same_rows():
+    with (Path(paper.__file__).parent / "paper.csv").open() as file:
+        names = [line["row"] for line in csv.DictReader(file)]
+    assert sorted(names) == ROWS
+    assert len(set(names)) == len(names)
+
+
+def test_a_users_own_row_has_its_figures_in_its_config():
+    own = {"ap": 12.3, "model": "mine"}
+    assert paper_figures("mine-1", {"paper": own}) == own
+    assert paper_figures(None, {"paper": None}) == paper_figures("mine-1", {}) == {}
 
 
 @pytest.mark.parametrize("name", [n for n in ROWS if n[:6] in ("table2", "table3", "table6")])
@@ -110,8 +129,7 @@ def test_pgi_of_table_5_is_the_best_row_of_table_4(tables, model):
     """One training, two tables: the branch that table 5 calls PGI has table 4's highest AP."""
     best = max(row[3] for row in tables["table4"] if row[0] == model)
     (ap,) = (row[2] for row in tables["table5"] if row[:2] == [model, "pgi"])
-    row = CONFIG_DIR / "row" / f"table4-{model}-{TABLE_5_PGI[model]}.yaml"
-    assert ap == best == yaml.safe_load(row.read_text())["paper"]["ap"]
+    assert ap == best == paper_figures(f"table4-{model}-{TABLE_5_PGI[model]}", {})["ap"]
 
 
 def sweep(hydra, folder, *overrides):
@@ -127,20 +145,28 @@ def sweep(hydra, folder, *overrides):
     return jobs
 
 
-@pytest.mark.parametrize("name", ["table2", "table3", "table4", "table5", "table6", "pgi_cost"])
-def test_an_experiment_is_its_whole_table(hydra, tmp_path, name):
-    jobs = sweep(hydra, tmp_path, f"experiment={name}", "data=coco")
+def experiments():
+    """The arguments that name each sweep, and the sweep's name: numbers, and the old names."""
+    numbered = [(["experiment=table", f"table={n}"], f"table{n}") for n in range(2, 7)]
+    named = [([f"experiment={name}"], name) for _, name in numbered]
+    return [*numbered, *named, (["experiment=pgi_cost"], "pgi_cost")]
+
+
+@pytest.mark.parametrize(("arguments", "name"), experiments())
+def test_an_experiment_is_its_whole_table(hydra, tmp_path, arguments, name):
+    jobs = sweep(hydra, tmp_path, *arguments, "data=coco")
     assert [choices["row"] for choices, _ in jobs] == [r for r in ROWS if r.startswith(name)]
     assert {choices["data"] for choices, _ in jobs} == {"coco"}
     assert {cfg.sweep for _, cfg in jobs} == {name}
-    assert {cfg.paper.table for _, cfg in jobs} == {name}
+    assert {paper_figures(choices["row"], {})["table"] for choices, _ in jobs} == {name}
     epochs = 3 if name == "pgi_cost" else 500
     assert {cfg.trainer.max_epochs for _, cfg in jobs} == {epochs}
 
 
-def test_seeds_multiply_and_a_subset_is_an_override(hydra, tmp_path):
+@pytest.mark.parametrize("arguments", [["experiment=table4"], ["experiment=table", "table=4"]])
+def test_seeds_multiply_and_a_subset_is_an_override(hydra, tmp_path, arguments):
     rows = ["table4-gelan_c-icn", "table4-gelan_c-lhg_icn"]
-    jobs = sweep(hydra, tmp_path, "experiment=table4", f"row={','.join(rows)}", "seed=1,2,3")
+    jobs = sweep(hydra, tmp_path, *arguments, f"row={','.join(rows)}", "seed=1,2,3")
     seen = [(choices["row"], cfg.seed) for choices, cfg in jobs]
     assert seen == [(row, seed) for row in rows for seed in (1, 2, 3)]
 
@@ -157,6 +183,15 @@ def test_another_model_and_data_set_are_overrides(hydra, tmp_path):
 def test_a_rows_branch_wins_over_the_models_own(hydra):
     cfg = compose("train", ["row=table4-gelan_c-pfh", "model=yolov9_t"])
     assert list(cfg.model.pgi) == ["pfh"]
+
+
+def test_jobs_of_an_earlier_versions_sweep_are_the_same_experiment(hydra):
+    """It had the paper's figures in the config, and no number of a table."""
+    row = ["row=table4-gelan_c-icn", "data.root=x", "run_dir=x"]
+    new = experiment_config(compose("train", ["experiment=table4", *row]))
+    old = experiment_config(compose("train", row)) | {"paper": {"ap": 52.9}}
+    assert differences(old, new, None) == []
+    assert fingerprint(old) == fingerprint(new)
 
 
 def test_without_an_experiment_nothing_is_swept(hydra):

@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import threading
+from functools import partial
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -15,11 +16,11 @@ from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.resolvers import job_slug
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.identity import differences, experiment_config
-from yolov9_lit.runs.record import RunRecord
-from yolov9_lit.runs.resume import Outcome, recorded, refusal_recorded
+from yolov9_lit.runs.record import Result, RunRecord
+from yolov9_lit.runs.resume import recorded, refusal_recorded
 from yolov9_lit.training.loggers import ContinuingCSVLogger
 
-OUTCOME = Outcome(
+OUTCOME = Result(
     {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
 )
 
@@ -144,9 +145,15 @@ def test_fingerprints_tell_experiments_apart(job):
     assert len({base, seeded, averaged}) == 3
     assert base == elsewhere
     assert records[0].config["callbacks"]["results"]["directory"] == "${run_dir}"
-    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}) == ["a.b", "c", "d"]
-    assert not differences({"callbacks": {"last": {"filename": "last"}}}, {"callbacks": {}})
-    assert dataclasses.replace(records[0], epochs=3).fingerprint == base
+    execution = job().execution
+    first, second = {"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 2}
+    assert differences(first, second, execution) == ["a.b", "c", "d"]
+    last = {"callbacks": {"last": {"filename": "last"}}}
+    assert not differences(last, {"callbacks": {}}, execution)
+    old = {"data": {"_target_": "yolov9_lit.old.place.Data"}, "block": {"_target_": "mine.Block"}}
+    new = {"data": {"_target_": "yolov9_lit.new.Data"}, "block": {"_target_": "others.Block"}}
+    assert differences(old, new, execution) == ["block._target_"]
+    assert dataclasses.replace(records[0], result=OUTCOME).fingerprint == base
 
 
 def test_the_checkpoint_that_a_run_started_from_is_recorded(job, tmp_path):
@@ -167,15 +174,16 @@ def test_the_checkpoint_that_a_run_started_from_is_recorded(job, tmp_path):
     assert RunRecord.read(tmp_path).weights["sha256"] == sha256, "it was begun with that file"
 
 
-def test_slugs_name_jobs_by_their_overrides():
-    slug = job_slug(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
+def test_slugs_name_jobs_by_their_overrides(job):
+    slug_of = partial(job_slug, execution=job().execution)
+    slug = slug_of(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
     assert slug.startswith("csp_depth=2-")
-    assert slug == job_slug(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
-    assert slug != job_slug(["model.csp_depth=2", "data.root=/some/else"])
+    assert slug == slug_of(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
+    assert slug != slug_of(["model.csp_depth=2", "data.root=/some/else"])
     how = ["data.num_workers=2", "logger=wandb", "+logger.wandb.notes=x"]
-    assert slug == job_slug(["model.csp_depth=2", "data.root=/some/where", *how])
-    assert len(job_slug([f"key{i}=value" for i in range(100)])) < 128
-    assert "/" not in job_slug(["x='a b/c'", "y=[1,{z:2}]"])
+    assert slug == slug_of(["model.csp_depth=2", "data.root=/some/where", *how])
+    assert len(slug_of([f"key{i}=value" for i in range(100)])) < 128
+    assert "/" not in slug_of(["x='a b/c'", "y=[1,{z:2}]"])
 
 
 def test_metrics_are_kept_when_a_run_is_continued(tmp_path):

@@ -124,4 +124,4 @@ def test_start_and_frozen_parts_make_the_experiment(config, tmp_path):
         experiment_config(config(tmp_path, *overrides))
         for overrides in ((), ("ckpt=a.pt", "freeze=neck", "ckpt_path=b.ckpt"))
     )
-    assert differences(plain, tuned) == ["ckpt", "freeze"]
+    assert differences(plain, tuned, None) == ["ckpt", "freeze"]

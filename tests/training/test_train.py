@@ -1,5 +1,6 @@
 """Training end to end on a tiny data set: what it leaves, and that resuming continues exactly."""
 
+import copy
 import csv
 import json
 
@@ -9,7 +10,8 @@ import torch
 import yolov9_lit
 from yolov9_lit.app.cli import DISK_FULL
 from yolov9_lit.app.evaluate import evaluate
-from yolov9_lit.app.train import train
+from yolov9_lit.app.train import build_module, train
+from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 
@@ -111,3 +113,14 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, largest_file, room)
     assert error.value.errno in DISK_FULL
     assert list(tmp_path.iterdir()) == [path]
     assert torch.equal(torch.load(path)["weights"], torch.zeros(2))
+
+
+def test_a_copied_module_shares_its_ground_truth(config, tmp_path):
+    """Averaging copies the module: its data, which may be large, must not come along."""
+    cfg = config(tmp_path)
+    datamodule = build(cfg.data)
+    datamodule.setup("fit")
+    module = build_module(cfg, datamodule)
+    copied = copy.deepcopy(module)
+    assert copied.val_metric.truth.datamodule is datamodule
+    assert copied.val_metric.truth() is module.val_metric.truth()

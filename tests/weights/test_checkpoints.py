@@ -64,7 +64,7 @@ def test_a_card_may_only_name_model_parts(card, target):
 
 def test_other_files_are_told_apart(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(UserError, match="is no checkpoint of yolov9_lit, nor a published one"):
+    with pytest.raises(UserError, match="is neither a checkpoint of yolov9_lit"):
         read_checkpoint(tmp_path / "other.ckpt")
     torch.save({"card": {"format": 1}, "state_dict": {}}, tmp_path / "bare.ckpt")
     with pytest.raises(UserError, match="a card without 'model'"):

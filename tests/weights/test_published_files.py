@@ -7,7 +7,7 @@ from published_oracle import run
 
 import yolov9_lit
 from yolov9_lit.errors import UserError
-from yolov9_lit.weights.torch_files import read_torch_file
+from yolov9_lit.weights.unpickling import read_torch_file
 
 
 def assert_same(predictor, expected, image):

@@ -14,8 +14,7 @@ import torch
 
 import yolov9_lit
 from yolov9_lit.errors import UserError
-from yolov9_lit.weights.torch_files import LEGACY_MAGIC, read_torch_file
-from yolov9_lit.weights.unpickling import StandIn
+from yolov9_lit.weights.unpickling import StandIn, read_torch_file
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_unknown_classes_are_empty_and_not_imported(tmp_path, monkeypatch, form)
 def test_admitted_functions_cannot_be_changed(tmp_path):
     """BUILD may set attributes of what lies on the stack, here of the function itself."""
     build = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x08\x00\x00\x00__name__K\x01sb."
-    (tmp_path / "x.pt").write_bytes(pickle.dumps(LEGACY_MAGIC, 2) + build)
+    (tmp_path / "x.pt").write_bytes(pickle.dumps(torch.serialization.MAGIC_NUMBER, 2) + build)
     with pytest.raises(UserError, match="cannot be read"):
         read_torch_file(tmp_path / "x.pt")
     assert torch._utils._rebuild_tensor_v2.__name__ == "_rebuild_tensor_v2"

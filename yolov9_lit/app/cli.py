@@ -59,11 +59,22 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
                     raise
                 return _answer(_disk_full(error))
 
-        return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
-            guarded
-        )
+        main = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)
+
+        @functools.wraps(task)
+        def start() -> None:
+            sys.argv[1:] = map(_group_off, sys.argv[1:])
+            main(guarded)()
+
+        return start
 
     return decorate
+
+
+def _group_off(argument: str) -> str:
+    """Return `~group` for `group=null`, which Hydra refuses; any other argument as it is."""
+    group, _, value = argument.partition("=")
+    return f"~{group}" if value == "null" and (CONFIG_DIR / group).is_dir() else argument
 
 
 def _disk_full(error: OSError) -> UserError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import lightning as L
 from omegaconf import DictConfig
 
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
+from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
@@ -16,6 +16,7 @@ from yolov9_lit.runs.results import ResultsWriter
 from yolov9_lit.training.callbacks.images import PredictionImages
 from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.evaluation import PredictorEvaluation
+from yolov9_lit.training.trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
         )
     metric = build(cfg.evaluation.metric)(
-        annotation_file=datamodule.annotation_file("test"),
+        truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
     measured = _measured_form(predictor, deploy, cfg.second_head)
@@ -53,7 +54,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
         PredictionImages(run_dir / "predictions", count=images),
     ]
-    trainer: L.Trainer = build(cfg.trainer, callbacks=callbacks, logger=False)
+    trainer = build_trainer(cfg.trainer, callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
     for split, used in datamodule.used(skipped.by_split).items():
         log_used(split, used)

@@ -17,7 +17,7 @@ from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.check import Agreement
-from yolov9_lit.inference.export.record import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
 from yolov9_lit.inference.export.write import export as write
 from yolov9_lit.inference.predictor import Predictor, load
 

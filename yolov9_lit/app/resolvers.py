@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -14,13 +15,13 @@ from yolov9_lit.runs.identity import is_experiment
 SLUG_LENGTH = 100
 
 
-def job_slug(overrides: Sequence[str]) -> str:
+def job_slug(overrides: Sequence[str], execution: Mapping[str, Any] | None) -> str:
     """Folder name of a job: its overrides, readable, and a hash that tells all of them apart.
 
     The same experiment gets the same name, so that a sweep started again finds its jobs: overrides
     that only say where and how a job is carried out are left out.
     """
-    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~")))
+    own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~"), execution))
     digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
     words = [_last_key(override) for override in own if "/" not in override]
     readable = re.sub(r"[^\w.,=+-]+", "_", ",".join(words))[:SLUG_LENGTH].strip("_,.")
@@ -32,12 +33,21 @@ def sweep_name(name: str | None) -> str:
     return name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
+def size(model: str, field: str) -> Any:
+    """Return a width or depth of a model, or the path of a part's class."""
+    from yolov9_lit.weights.card import model_config  # torch: not before a model is looked at
+
+    value = model_config(model)[field]
+    return value["_target_"] if isinstance(value, dict) else value
+
+
 def register() -> None:
-    """Make `${job_slug:...}` and `${sweep_name:...}` known to the configs.
+    """Make `${job_slug:...}`, `${sweep_name:...}` and `${size:...}` known to the configs.
 
     A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
     time is the same for all of them.
     """
+    OmegaConf.register_new_resolver("size", size, replace=True)
     OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)
 

@@ -14,16 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument
+from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
-from yolov9_lit.runs.resume import Outcome, recorded
+from yolov9_lit.runs.record import Result
+from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
-from yolov9_lit.training.callbacks.epoch_cost import EpochCost
+from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.training.trainer import build_parts, build_trainer
+from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, take_weights
 
@@ -58,7 +61,7 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     return figures
 
 
-def train(cfg: DictConfig) -> Outcome:
+def train(cfg: DictConfig) -> Result:
     """Train, validate after each epoch and test the best checkpoint.
 
     Raises:
@@ -71,12 +74,12 @@ def train(cfg: DictConfig) -> Outcome:
     datamodule.prepare_data()
     datamodule.setup("fit")
     module = build_module(cfg, datamodule)
-    cost = EpochCost()
+    epoch_log = EpochLog()
     skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
-    trainer = _make_trainer(cfg, [cost, skipped])
+    trainer = _make_trainer(cfg, [epoch_log, skipped])
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
-    costs = (trainer.current_epoch, cost.seconds_per_epoch, cost.peak_mb)
+    costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
     if cfg.test:
         # The best checkpoint; without validation the last one; without either, the weights at hand.
         kept = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
@@ -86,7 +89,7 @@ def train(cfg: DictConfig) -> Outcome:
         log_used(split, used)
     log.info("Everything of this run is in %s", cfg.run_dir)
     truth = str(datamodule.annotation_file("test").resolve())
-    return Outcome(module.figures, module.cost.figures(), *costs, data, truth)
+    return Result(module.figures, module.cost.figures(), *costs, data, truth)
 
 
 def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
@@ -108,18 +111,18 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         schedule=build(cfg.schedule),
         batch_size=datamodule.batches.batch_size,
         nms=build(cfg.evaluation.nms),
-        val_metric=metric(annotation_file=datamodule.annotation_file("val")),
-        test_metric=metric(annotation_file=datamodule.annotation_file("test")),
+        val_metric=metric(truth=TruthOf(datamodule, "val")),
+        test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
     )
 
 
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
     """Build the trainer with the configured callbacks, then the given ones; log the config."""
-    trainer: L.Trainer = build(
+    trainer = build_trainer(
         cfg.trainer,
-        callbacks=[*_parts(cfg.get("callbacks")), *callbacks],
-        logger=_parts(cfg.get("logger")),
+        callbacks=[*build_parts(cfg.get("callbacks")), *callbacks],
+        logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
     for logger in trainer.loggers:
@@ -127,13 +130,8 @@ def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
     return trainer
 
 
-def _parts(group: DictConfig | None) -> list[Any]:
-    """Build the members of a config group that are not switched off."""
-    return list(filter(None, build(group).values())) if group else []
-
-
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
-    """Describe the model that fits the data.
+    """Return the card of the model that fits the data.
 
     Raises:
         UserError: `model.num_classes` is set and is not the data's.
@@ -147,7 +145,7 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
     config = OmegaConf.to_container(model, resolve=True)
     assert isinstance(config, dict)
     return ModelCard(
-        model={str(k): v for k, v in config.items()} | {"num_classes": classes},
+        model=spelled_out(config) | {"num_classes": classes},
         class_names=tuple(datamodule.class_names),
         category_ids=tuple(c.id for c in datamodule.categories),
         image_size=datamodule.batches.image_size,

@@ -55,7 +55,7 @@ class Annotations:
         crowd: (M,) bool.
         offsets: (N + 1,) int64; image i has the objects offsets[i]:offsets[i + 1].
         polygons: outlines of the M objects.
-        faults: how many faults of each kind were found and left out, clipped or mended.
+        faults: how many were left out, clipped or mended, by the sentence that says so.
     """
 
     path: Path
@@ -71,21 +71,21 @@ class Annotations:
     faults: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Number of images, those without objects included."""
+        """Return the number of images, those without objects included."""
         return len(self.image_ids)
 
     @property
     def num_classes(self) -> int:
-        """Number of categories, with objects or without."""
+        """Return the number of categories, with objects or without."""
         return len(self.categories)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Category names by contiguous label."""
+        """Return the category names by contiguous label."""
         return tuple(category.name for category in self.categories)
 
     def objects(self, index: int) -> ImageObjects:
-        """Objects of image `index`, in the file's order."""
+        """Return the objects of image `index`, in the file's order."""
         start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
         span = slice(start, stop)
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]

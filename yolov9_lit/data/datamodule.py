@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,37 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.batches import Batches
-from yolov9_lit.data.coco.reader import read_coco
-from yolov9_lit.data.coco.used import used_data
+from yolov9_lit.data.coco.faults import Fault
+from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
+from yolov9_lit.data.coco.judge import judge
+from yolov9_lit.data.coco.reader import pack
+from yolov9_lit.data.coco.truth import Truth, ground_truth, read_ground_truth
 from yolov9_lit.data.images import load_image
+from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import SkippedImage
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TruthOf:
+    """The ground truth of a split, given when it is asked for.
+
+    Averaging copies the module that is trained; a copy shares the data, which it must not copy.
+    """
+
+    datamodule: DetectionDataModule
+    split: str
+
+    def __call__(self) -> Truth:
+        """Return what the split is measured by."""
+        return self.datamodule.ground_truth(self.split)
+
+    def __deepcopy__(self, memo: Any) -> TruthOf:
+        return self
 
 
 class DetectionDataModule(L.LightningDataModule):
@@ -79,29 +102,37 @@ class DetectionDataModule(L.LightningDataModule):
         self.batches = Batches(cache_dir=cache, **batches)
         self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
+        self._truths: dict[Path, Truth] = {}
 
     @property
     def folder(self) -> Path:
-        """What the paths start from: the root, or what `prepare` made of it."""
+        """Return what the paths start from: the root, or the folder that `prepare` gave."""
         return self._folder or self.root
 
     def annotation_file(self, split: str) -> Path:
-        """Ground truth of a split: "train", "val" or "test"."""
+        """Return the annotation file of a split: "train", "val" or "test"."""
         return self.folder / self.paths[split][0]
+
+    def ground_truth(self, split: str) -> Truth:
+        """Return what "val" or "test" is measured by; read here only if `setup` read arrays."""
+        file = self.annotation_file(split)
+        if file not in self._truths:
+            self._truths[file] = read_ground_truth(file)
+        return self._truths[file]
 
     @property
     def categories(self) -> tuple[Category, ...]:
-        """Classes by index; known after `setup`."""
+        """Return the classes by index; known after `setup`."""
         return next(iter(self._splits.values())).categories
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names by class index; known after `setup`."""
+        """Return the names by class index; known after `setup`."""
         return tuple(category.name for category in self.categories)
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; known after `setup`."""
+        """Return the number of classes; known after `setup`."""
         return len(self.categories)
 
     def prepare_data(self) -> None:
@@ -134,7 +165,7 @@ class DetectionDataModule(L.LightningDataModule):
             self._require_usable(new)
 
     def test_image(self, image_id: int) -> np.ndarray:
-        """An image of the test as it is in its file: (H, W, 3) uint8 RGB.
+        """Read an image of the test as it is in its file: (H, W, 3) uint8 RGB.
 
         Raises:
             UnreadableImage: it cannot be read.
@@ -144,7 +175,7 @@ class DetectionDataModule(L.LightningDataModule):
         return load_image(annotations.images, index)
 
     def used(self, skipped: Mapping[str, Mapping[int, SkippedImage]]) -> dict[str, Any]:
-        """What a run's record tells of its data.
+        """Return what a run's record tells of its data.
 
         Args:
             skipped: by split and index, the images that could not be used.
@@ -154,21 +185,21 @@ class DetectionDataModule(L.LightningDataModule):
             that were used, and under "faults" how many of each kind were not, or were mended.
         """
         return {
-            split: used_data(annotations, skipped.get(split, {}))
+            split: _used(annotations, skipped.get(split, {}))
             for split, annotations in self._splits.items()
         }
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled, augmented batches."""
+        """Load shuffled, augmented batches."""
         annotations = self._splits["train"]
         return self.batches.training(annotations, self._train_sampler(annotations))
 
     def val_dataloader(self) -> DataLoader:
-        """Letterboxed batches of similar aspect ratio."""
+        """Load letterboxed batches of similar aspect ratio."""
         return self.batches.evaluation(self._splits["val"], *self._rank_and_world())
 
     def test_dataloader(self) -> DataLoader:
-        """Letterboxed batches of similar aspect ratio."""
+        """Load letterboxed batches of similar aspect ratio."""
         return self.batches.evaluation(self._splits["test"], *self._rank_and_world())
 
     def _read(self, split: str) -> Annotations:
@@ -185,12 +216,17 @@ class DetectionDataModule(L.LightningDataModule):
         )
         return annotations
 
+    @no_garbage_collection()
     def _open(self, split: str) -> Annotations:
         if not self.root.is_dir():
             hint = self.how_to_get or "give data.root=DIR."
             raise UserError(f"There is no data folder {self.root}: {hint}")
         images = self.folder / self.paths[split][1]
-        return read_coco(self.annotation_file(split), images, strict=self.strict)
+        judged = judge(load_coco(self.annotation_file(split)), images)
+        judged.faults.raise_or_warn(strict=self.strict)
+        if split != "train":
+            self._truths[judged.path] = ground_truth(judged)
+        return pack(judged)
 
     def _require_usable(self, splits: Sequence[str]) -> None:
         found = [self._splits[split] for split in splits]
@@ -214,3 +250,23 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _used(annotations: Annotations, skipped: Mapping[int, SkippedImage]) -> dict[str, Any]:
+    """Count the images and boxes that a split was used with, and its faults by sentence.
+
+    Args:
+        annotations: of the split.
+        skipped: its images that could not be used, by index.
+    """
+    names = annotations.images  # A training resumed on other data has skipped other images.
+    skipped = {i: p for i, p in skipped.items() if i < len(annotations) and names.name(i) == p.name}
+    single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
+    faults = dict(annotations.faults)
+    for fault, count in Counter(image.fault for image in skipped.values()).items():
+        faults[Fault.IMAGE_SKIPPED.value.format(fault)] = count
+    return {
+        "pictures": len(annotations) - len(skipped),
+        "boxes": int(np.delete(single, list(skipped)).sum()),
+        "faults": faults,
+    }

@@ -8,6 +8,7 @@ message when an epoch begins or mosaic closes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -16,11 +17,11 @@ import torch
 from torch.utils.data import Dataset
 
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.cache import ReadScaled
 from yolov9_lit.data.images import UnreadableImage, check_size, load_image
 from yolov9_lit.data.letterbox import evaluation_letterbox, fitted_size, place_boxes
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.scaled import ReadScaled
-from yolov9_lit.data.transforms.pipeline import Augmentation, scaled_objects
+from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, SkippedImage, Targets
 
@@ -52,7 +53,7 @@ class EvalKey(NamedTuple):
 class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
-    `skipped` has the images that others stand in for.
+    `skipped` lists the images that others replace.
     """
 
     image: np.ndarray
@@ -62,40 +63,31 @@ class Item(NamedTuple):
     skipped: tuple[SkippedImage, ...] = ()
 
 
-MOST_TRIES = 100
+_MOST_TRIES = 100
 
 
+@dataclass(frozen=True, eq=False)
 class TrainDataset(Dataset[Item]):
-    """Augmented square images; regions of crowds are not trained on.
+    """Augmented square images without regions of crowds.
 
-    For an image that cannot be used another one stands in, drawn from the sample's own rng.
+    Another image, drawn from the sample's own rng, replaces one that cannot be used.
+
+    Attributes:
+        annotations: of the training images.
+        read: gives the images scaled to `image_size`.
+        augmentation: applied to each.
+        image_size: side of the square inputs in pixels.
+        seed: of all randomness.
     """
 
-    def __init__(
-        self,
-        annotations: Annotations,
-        read: ReadScaled,
-        augmentation: Augmentation,
-        image_size: int,
-        seed: int,
-    ) -> None:
-        """Set the parts.
-
-        Args:
-            annotations: of the training images.
-            read: gives the images scaled to `image_size`.
-            augmentation: applied to each.
-            image_size: side of the square inputs in pixels.
-            seed: of all randomness.
-        """
-        self.annotations = annotations
-        self.read = read
-        self.augmentation = augmentation
-        self.image_size = image_size
-        self.seed = seed
+    annotations: Annotations
+    read: ReadScaled
+    augmentation: Augmentation
+    image_size: int
+    seed: int
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.annotations)
 
     def __getitem__(self, key: TrainKey) -> Item:
@@ -110,7 +102,7 @@ class TrainDataset(Dataset[Item]):
         return Item(sample.image, sample.boxes, sample.labels, info, skipped)
 
     def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...]]:
-        """Make the sample of a key, and tell the images that others stand in for.
+        """Make the sample of a key; return it and the images that others replace.
 
         Raises:
             UserError: image after image cannot be used.
@@ -119,16 +111,16 @@ class TrainDataset(Dataset[Item]):
         skipped: list[SkippedImage] = []
 
         def draw(index: int) -> Sample:
-            for _ in range(MOST_TRIES):
+            for _ in range(_MOST_TRIES):
                 try:
                     return self._read(index)
                 except UnreadableImage as error:
                     skipped.append(SkippedImage(index, error.name, error.fault))
                     index = key.partners[int(rng.integers(len(key.partners)))]
             raise UserError(
-                f"{MOST_TRIES} images in a row of {self.annotations.path} cannot be used, the "
-                f"last one, {skipped[-1].name}, because it {skipped[-1].fault}; look at the data "
-                "with `python -m yolov9_lit.data check`"
+                f"{_MOST_TRIES} images in a row of {self.annotations.path} cannot be used, the "
+                f"last one, {skipped[-1].name}, because it {skipped[-1].fault}: look at the data "
+                "with `python -m yolov9_lit.data check`."
             )
 
         sample = self.augmentation(
@@ -145,29 +137,27 @@ class TrainDataset(Dataset[Item]):
         objects = self.annotations.objects(index)
         image, height, width = self.read(index)
         sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
-        return scaled_objects(sample, height, width).keep(~objects.crowd)
+        return sample.scaled_from(height, width).keep(~objects.crowd)
 
 
+@dataclass(frozen=True, eq=False)
 class EvalDataset(Dataset[Item | SkippedImage]):
-    """Letterboxed images; crowds are no targets of the loss (the metric has its own truth)."""
+    """Letterboxed images; the loss has no crowds as targets (the metric reads its own truth).
 
-    def __init__(self, annotations: Annotations, image_size: int | None) -> None:
-        """Set the parts.
+    Attributes:
+        annotations: of the images.
+        image_size: longest side of an image in pixels; None for as long as the input has room for.
+    """
 
-        Args:
-            annotations: of the images.
-            image_size: longest side of an image in pixels; None for as long as the input has
-                room for.
-        """
-        self.annotations = annotations
-        self.image_size = image_size
+    annotations: Annotations
+    image_size: int | None
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.annotations)
 
     def __getitem__(self, key: EvalKey) -> Item | SkippedImage:
-        """Read and letterbox the image of a key; gives what is wrong where that cannot be."""
+        """Read and letterbox the image of a key; return its fault where it cannot be used."""
         path = self.annotations.images.name(key.image)
         try:
             original = load_image(self.annotations.images, key.image)
@@ -189,7 +179,7 @@ class EvalDataset(Dataset[Item | SkippedImage]):
 def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
     """Stack images to (B, 3, H, W) uint8 and pad the targets to the fullest image.
 
-    Images that were skipped are left out: there may be no image at all.
+    Skipped images are left out: there may be no image at all.
     """
     items = [entry for entry in entries if isinstance(entry, Item)]
     skipped = [entry for entry in entries if isinstance(entry, SkippedImage)]

@@ -1,4 +1,4 @@
-"""Images: where a data set's encoded ones come from, and how they become 8-bit RGB."""
+"""Image files: where a data set's come from, and how they become 8-bit RGB arrays."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MODES = {
 }
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
-"""What the names of images end in, in small letters; their content may be of another kind."""
+"""Endings of image files' names, in lower case; their content may be of another kind."""
 
-REDUCTIONS = (2, 4, 8)
-"""By what an image can be made smaller while it is decoded."""
+REDUCTIONS = tuple(_MODES)[1:]
+"""Factors by which an image can be made smaller while it is decoded."""
 
 
 class UnreadableImage(UserError):
-    """An image that is not there or cannot be decoded.
+    """An image that is missing or cannot be used.
 
     Attributes:
         name: its path.
@@ -39,22 +39,22 @@ class UnreadableImage(UserError):
     """
 
     def __init__(self, name: str, fault: str, remedy: str) -> None:
-        super().__init__(f"image {name} {fault}; {remedy}")
+        super().__init__(f"image {name} {fault}: {remedy}.")
         self.name = name
         self.fault = fault
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Reads an image file; see `decode_image`.
+    """Read an image file; see `decode_image`.
 
     Raises:
-        UnreadableImage: the file is missing or no readable image.
+        UnreadableImage: the file is missing or cannot be decoded.
     """
     return decode_image(read_encoded(path), str(path))
 
 
 def read_encoded(path: Path) -> bytes:
-    """The content of an image file.
+    """Read the content of an image file.
 
     Raises:
         UnreadableImage: the file is missing or cannot be read.
@@ -67,11 +67,11 @@ def read_encoded(path: Path) -> bytes:
 
 
 def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
-    """Decodes an image upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
+    """Decode an image upright, as EXIF says, in 8-bit RGB: (H, W, 3) uint8.
 
     Grey, palette and CMYK images become RGB, transparency is dropped (not blended), of 16 bits
-    the upper 8 are kept, of an animation the first frame. What OpenCV cannot decode is left to
-    Pillow. From memory, unlike from a file, OpenCV refuses images that are cut short.
+    the upper 8 are kept, of an animation the first frame. Pillow decodes what OpenCV cannot. From
+    memory, unlike from a file, OpenCV refuses images that are cut short.
 
     Args:
         encoded: the file's content.
@@ -79,7 +79,7 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
         reduction: 1, or one of `REDUCTIONS`: give (H / reduction, W / reduction), rounded up.
 
     Raises:
-        UnreadableImage: it is no readable image.
+        UnreadableImage: it cannot be decoded.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
@@ -91,7 +91,7 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Height and width that `read_image` would give, from the header; None where it has none."""
+    """Read from the header the height and width that `read_image` gives; None without one."""
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -127,14 +127,14 @@ class ImageSource(Protocol):
     """Encoded images by index; the same from every worker."""
 
     def name(self, index: int) -> str:
-        """Where the image lies, for messages and records."""
+        """Return where the image lies, for messages and records."""
         ...
 
     def encoded(self, index: int) -> bytes:
-        """The file's content.
+        """Return the file's content.
 
         Raises:
-            UnreadableImage: it is not there or cannot be read.
+            UnreadableImage: it is missing or cannot be read.
         """
         ...
 
@@ -152,25 +152,25 @@ class ImageFiles:
     names: np.ndarray
 
     def name(self, index: int) -> str:
-        """The file's path."""
+        """Return the file's path."""
         return str(self.folder / str(self.names[index]))
 
     def encoded(self, index: int) -> bytes:
-        """The file's content; see `ImageSource`."""
+        """Return the file's content; see `ImageSource`."""
         return read_encoded(Path(self.name(index)))
 
 
 def load_image(images: ImageSource, index: int) -> np.ndarray:
-    """Reads and decodes an image: (H, W, 3) uint8 RGB, upright.
+    """Read and decode an image: (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        UnreadableImage: it is not there or no readable image.
+        UnreadableImage: it is missing or cannot be decoded.
     """
     return decode_image(images.encoded(index), images.name(index))
 
 
 def check_size(image: np.ndarray, size: np.ndarray, name: str) -> None:
-    """Refuses an image that its boxes were not drawn for.
+    """Refuse an image of another size than its annotations say.
 
     Args:
         image: (H, W, 3).

@@ -34,7 +34,7 @@ def resize_longest(image: np.ndarray, image_size: int, *, smooth: bool) -> np.nd
         smooth: average over areas when shrinking, as in evaluation; bilinear otherwise.
 
     Returns:
-        (h, w, 3) uint8; the same array where nothing is to do.
+        (h, w, 3) uint8; the same array where it has that size already.
     """
     height, width = image.shape[:2]
     ratio = image_size / max(height, width)
@@ -81,7 +81,7 @@ def evaluation_letterbox(
 
 
 def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[int, int]:
-    """Shape of a batch of images of similar aspect ratio.
+    """Return the input shape of a batch of images of similar aspect ratio.
 
     The longest side is `image_size`; both are rounded up to a multiple of 32 with half of 32 to
     spare.
@@ -104,7 +104,7 @@ def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[i
 
 
 def fitted_size(size: tuple[int, int], shape: tuple[int, int]) -> int:
-    """Longest side that an image may have, scaled, to fit into a shape.
+    """Return the longest side to which an image can be scaled to fit into a shape.
 
     Args:
         size: (height, width) of the image in pixels.

@@ -1,20 +1,26 @@
-"""The loader of training batches: it goes on in the middle of an epoch."""
+"""How the images of a data set become batches: the loaders of training and evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import cv2
+import torch
 from torch.utils.data import DataLoader
 
-from yolov9_lit.data.samplers import EpochSampler
-from yolov9_lit.data.shared_array import free_memory
+from yolov9_lit.checks import whole_number
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.cache import ImageCache, ReadScaled, ScaledImages, free_memory
+from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
+from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch
 
-AHEAD = 2
-"""Batches that each worker makes ahead; torch's default."""
+_AHEAD = 2  # Batches that each worker makes ahead; torch's default.
 
 
 class TrainLoader(DataLoader):
@@ -32,7 +38,7 @@ class TrainLoader(DataLoader):
     _left_out = 0
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Give the batches of one epoch, or what is left of it."""
+        """Yield the batches of one epoch, or what is left of it."""
         self._given, self._left_out = self._left_out, 0
         self.sampler.skip(self._given * self.batch_size)
         for batch in super().__iter__():
@@ -40,7 +46,7 @@ class TrainLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps; Lightning calls it on the first rank, all are equally far."""
+        """Return what a checkpoint keeps; Lightning asks the first rank, all are equally far."""
         return {"batches": self._given % len(self), **self._layout()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -56,35 +62,134 @@ class TrainLoader(DataLoader):
                 words = name.replace("pictures", "images")  # As the key was called once.
                 raise UserError(
                     f"The checkpoint was made in the middle of an epoch with {before} {words}, "
-                    f"this run has {here}: give it {before}, or a checkpoint of the end of an epoch."
+                    f"this run has {here}: give it {before}, "
+                    "or a checkpoint of the end of an epoch."
                 )
 
     def _layout(self) -> dict[str, int]:
         return {**self.sampler.layout(), "pictures a batch": self.batch_size}
 
 
-def require_memory(workers: int, batches: int, batch_bytes: int) -> None:
-    """Refuses what would hang: a worker hands its batches over in shared memory, or waits for it.
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """The settings of all loaders of a data set.
 
-    Args:
-        workers: processes.
-        batches: that they make in all.
-        batch_bytes: of the largest one.
-
-    Raises:
-        UserError: the batches that they have ready do not fit.
+    Attributes:
+        cache_dir: folder of a cache on disk.
+        image_size: training images are squares of it, evaluation's longest sides are.
+        batch_size: images of a training batch on one device.
+        eval_batch_size: images of an evaluation batch; twice the training's by default.
+        eval_shape: (height, width) of every evaluation input, filled as far as each image can;
+            by default each batch has the shape of its images.
+        num_workers: processes that read and augment; 0 for none.
+        augmentation: of training; letterbox alone by default.
+        partner_pool: number of training images that are mixed with each other; None for all.
+        cache: of training images scaled to `image_size`, shared by the workers of a device: in
+            memory, on disk, or none.
+        cache_gb: its limit.
+        seed: of all randomness in the data.
     """
-    free, needed = free_memory(), min(AHEAD * workers, batches) * batch_bytes
-    if free is not None and free < needed:
-        raise UserError(
-            f"/dev/shm has {free / 1e6:,.0f} MB free, but {workers} workers hand over up to "
-            f"{needed / 1e6:,.0f} MB of batches through it: give it more (in Docker "
-            "--shm-size=8g), lower data.num_workers or a batch size, or give data.num_workers=0."
+
+    cache_dir: Path
+    image_size: int = 640
+    batch_size: int = 16
+    eval_batch_size: int | None = None
+    eval_shape: tuple[int, int] | None = None
+    num_workers: int = 4
+    augmentation: Augmentation | None = None
+    partner_pool: int | None = 256
+    cache: Literal["ram", "disk"] | None = "ram"
+    cache_gb: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        whole_number("data.batch_size", self.batch_size)
+        whole_number("data.num_workers", self.num_workers, least=0)
+        if self.cache not in (None, "ram", "disk"):
+            raise UserError(f"data.cache={self.cache} is unknown: give ram, disk or null.")
+
+    def training(self, annotations: Annotations, sampler: EpochSampler) -> TrainLoader:
+        """Return the loader of shuffled, augmented batches."""
+        dataset = TrainDataset(
+            annotations,
+            self._scaled(annotations),
+            self.augmentation or Augmentation(),
+            self.image_size,
+            self.seed,
         )
+        options = self._loader_options()
+        loader = TrainLoader(dataset, batch_size=self.batch_size, sampler=sampler, **options)
+        self._require_memory(len(loader))
+        return loader
+
+    def evaluation(self, annotations: Annotations, rank: int, world_size: int) -> DataLoader:
+        """Return the loader of a rank's letterboxed batches of similar aspect ratio."""
+        batches = evaluation_batches(
+            annotations.sizes,
+            self._eval_batch_size,
+            self.image_size,
+            rank,
+            world_size,
+            shape=self.eval_shape,
+        )
+        dataset = EvalDataset(annotations, None if self.eval_shape else self.image_size)
+        self._require_memory(len(batches))
+        return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
+
+    def _scaled(self, annotations: Annotations) -> ReadScaled:
+        read = ScaledImages(annotations.images, annotations.sizes, self.image_size)
+        if self.cache is None:
+            return read
+        return ImageCache(
+            read,
+            len(annotations),
+            self.image_size,
+            self.cache_gb,
+            folder=self.cache_dir if self.cache == "disk" else None,
+            spare=_AHEAD * self.num_workers * self._batch_bytes,
+        )
+
+    def _require_memory(self, batches: int) -> None:
+        """Refuse what would hang: workers that wait for shared memory to hand over batches.
+
+        Raises:
+            UserError: those of an epoch's `batches` that they have ready do not fit.
+        """
+        free = free_memory()
+        needed = min(_AHEAD * self.num_workers, batches) * self._batch_bytes
+        if free is not None and free < needed:
+            raise UserError(
+                f"/dev/shm has {free / 1e6:,.0f} MB free, but {self.num_workers} workers hand over "
+                f"up to {needed / 1e6:,.0f} MB of batches through it: give it more (in Docker "
+                "--shm-size=8g), lower data.num_workers or a batch size, or give "
+                "data.num_workers=0."
+            )
+
+    @property
+    def _eval_batch_size(self) -> int:
+        return self.eval_batch_size or 2 * self.batch_size
+
+    @property
+    def _batch_bytes(self) -> int:
+        """Bytes of the images of the largest batch."""
+        area = self.image_size**2
+        height, width = self.eval_shape or (self.image_size, self.image_size)
+        return 3 * max(self.batch_size * area, self._eval_batch_size * height * width)
+
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "prefetch_factor": _AHEAD if self.num_workers else None,
+            "persistent_workers": self.num_workers > 0,
+            "collate_fn": collate,
+            "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": single_threaded,
+        }
 
 
 def single_threaded(worker: int) -> None:
-    """Makes OpenCV of a worker use one thread: each has one core, its threads would fight over it.
+    """Make OpenCV use one thread: workers have a core each, more threads would fight over it.
 
     Args:
         worker: its number, as `worker_init_fn` is given it.

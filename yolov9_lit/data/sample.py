@@ -1,12 +1,14 @@
-"""One training image with its objects."""
+"""One training image with its objects, and what a step of the augmentation does to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
+from yolov9_lit.data.letterbox import pad_centred, resize_longest
 from yolov9_lit.data.polygons import FlatPolygons
 
 
@@ -33,17 +35,17 @@ class Sample:
             object.__setattr__(self, "polygons", FlatPolygons.pack(self.polygons))
 
     def keep(self, mask: np.ndarray) -> Sample:
-        """The objects where `mask` (K,) is True."""
+        """Return the sample with the objects where `mask` (K,) is True."""
         if mask.all():
             return self
         return self.with_objects(self.boxes[mask], self.labels[mask], self.polygons.take(mask))
 
     def with_objects(self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons) -> Sample:
-        """This image with other objects."""
+        """Return this image with other objects."""
         return Sample(self.image, boxes, labels, polygons)
 
     def with_objects_of(self, others: Sequence[Sample]) -> Sample:
-        """This image with the other samples' objects added, their coordinates unchanged."""
+        """Return this image with the other samples' objects added, their coordinates unchanged."""
         samples = (self, *others)
         return self.with_objects(
             np.concatenate([s.boxes for s in samples]),
@@ -51,18 +53,54 @@ class Sample:
             FlatPolygons.joined([s.polygons for s in samples]),
         )
 
+    def moved(self, image: np.ndarray, x: float, y: float) -> Sample:
+        """Return the objects shifted by (x, y) pixels, on another image."""
+        shift = np.array([x, y], dtype=np.float32)
+        boxes = (self.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4)
+        return Sample(image, boxes, self.labels, self.polygons.at(self.polygons.points + shift))
 
-def moved(sample: Sample, image: np.ndarray, x: float, y: float) -> Sample:
-    """The objects shifted by (x, y) pixels, on another image."""
-    shift = np.array([x, y], dtype=np.float32)
-    return Sample(
-        image=image,
-        boxes=(sample.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4),
-        labels=sample.labels,
-        polygons=sample.polygons.at(sample.polygons.points + shift),
-    )
+    def scaled_from(self, height: int, width: int) -> Sample:
+        """Scale the objects from an image of (height, width) pixels to this one."""
+        h, w = self.image.shape[:2]
+        if (h, w) == (height, width):
+            return self
+        scale = np.array([w / width, h / height], dtype=np.float32)
+        polygons = self.polygons.at(self.polygons.points * scale)
+        boxes = (self.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
+        return self.with_objects(boxes, self.labels, polygons)
+
+    def resized(self, image_size: int) -> Sample:
+        """Scale image and objects so that the longest side is `image_size` pixels."""
+        image = resize_longest(self.image, image_size, smooth=False)
+        return replace(self, image=image).scaled_from(*self.image.shape[:2])
+
+    def letterboxed(self, image_size: int) -> Sample:
+        """Scale and pad to a square of `image_size` pixels, where it is not one already."""
+        if self.image.shape[:2] == (image_size, image_size):
+            return self
+        scaled = self.resized(image_size)
+        image, left, top = pad_centred(scaled.image, (image_size, image_size))
+        return scaled.moved(image, left, top)
+
+
+Another = Callable[[], Sample]
+"""Gives a random other training sample that has passed the same steps."""
+
+
+class Transform(Protocol):
+    """Changes a sample. A transform with a true attribute `closes` rests in the last epochs."""
+
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Apply.
+
+        Args:
+            sample: to change; its arrays must be left as they are.
+            rng: all randomness comes from here.
+            another: gives samples to mix in.
+        """
+        ...
 
 
 def clipped(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Boxes (K, 4) xyxy cut at the edges of an image of that size."""
+    """Cut boxes (K, 4) xyxy at the edges of an image of that size."""
     return np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,6 +14,7 @@ from yolov9_lit.data.dataset import EvalKey, TrainKey
 from yolov9_lit.data.letterbox import evaluation_shape
 
 
+@dataclass(eq=False)
 class EpochSampler(Sampler[TrainKey], ABC):
     """A shuffled epoch of training keys, an equal share for each rank, from any point of it on.
 
@@ -20,36 +22,26 @@ class EpochSampler(Sampler[TrainKey], ABC):
     twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools: images that
     follow each other are mixed with each other alone, so that a cache of a pool's size spares
     decoding them again.
+
+    Attributes:
+        count: number of images.
+        seed: of the shuffling.
+        closing_from_epoch: first epoch without the transforms that close; None for never.
+        rank: the rank that gets these keys.
+        world_size: number of ranks.
+        pool: number of images that are mixed with each other; None for all that are shuffled
+            together.
+        epoch: that the next iteration gives.
     """
 
-    def __init__(
-        self,
-        count: int,
-        seed: int,
-        closing_from_epoch: int | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        pool: int | None = None,
-    ) -> None:
-        """Set the shares.
-
-        Args:
-            count: number of images.
-            seed: of the shuffling.
-            closing_from_epoch: first epoch without the transforms that close; None for never.
-            rank: whose share.
-            world_size: number of ranks.
-            pool: number of images that are mixed with each other; None for all that are shuffled
-                together.
-        """
-        self.count = count
-        self.seed = seed
-        self.closing_from_epoch = closing_from_epoch
-        self.rank = rank
-        self.world_size = world_size
-        self.pool = pool or count
-        self.epoch = 0
-        self._skipped = 0
+    count: int
+    seed: int
+    closing_from_epoch: int | None = None
+    rank: int = 0
+    world_size: int = 1
+    pool: int | None = None
+    epoch: int = field(default=0, init=False)
+    _skipped: int = field(default=0, init=False)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration gives."""
@@ -60,24 +52,25 @@ class EpochSampler(Sampler[TrainKey], ABC):
         self._skipped = keys
 
     def __len__(self) -> int:
-        """Number of keys of this rank in a whole epoch."""
+        """Return the number of keys of this rank in a whole epoch."""
         return math.ceil(self.count / self.world_size)
 
     def __iter__(self) -> Iterator[TrainKey]:
-        """Give this rank's keys."""
+        """Yield this rank's keys."""
         epoch, skipped, self._skipped = self.epoch, self._skipped, 0
         closing = self.closing_from_epoch is not None and epoch >= self.closing_from_epoch
+        size = self.pool or self.count
         for stretch in self._stretches(epoch, skipped):
-            last_whole = max(len(stretch) - self.pool, 0)  # The rest is mixed with some before it.
-            for start in range(0, len(stretch), self.pool):
-                pool = stretch[start : start + self.pool]
-                partners = stretch[min(start, last_whole) :][: self.pool]
+            last_whole = max(len(stretch) - size, 0)  # A smaller last pool borrows.
+            for start in range(0, len(stretch), size):
+                pool = stretch[start : start + size]
+                partners = stretch[min(start, last_whole) :][:size]
                 for image in pool[skipped:]:
                     yield TrainKey(image, epoch, closing, partners)
                 skipped = max(skipped - len(pool), 0)
 
     def layout(self) -> dict[str, int]:
-        """What decides which images come first, in words for a message."""
+        """Return what decides the order of the images, under the names that checkpoints have."""
         return {
             "pictures": self.count,
             "ranks": self.world_size,
@@ -86,9 +79,9 @@ class EpochSampler(Sampler[TrainKey], ABC):
 
     @abstractmethod
     def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
-        """This rank's images in their order, cut where those end that are shuffled together.
+        """Yield this rank's images in their order, those together that are shuffled together.
 
-        `skipped` says how many of the first will not be read.
+        The first `skipped` images will not be read.
         """
 
 
@@ -101,46 +94,33 @@ class TrainSampler(EpochSampler):
         yield shares[self.rank :: self.world_size].tolist()
 
 
-class AspectRatioBatchSampler(Sampler[list[EvalKey]]):
-    """Batches of images of similar aspect ratio, each image once over all ranks.
+def evaluation_batches(
+    sizes: np.ndarray,
+    batch_size: int,
+    image_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    shape: tuple[int, int] | None = None,
+) -> list[list[EvalKey]]:
+    """Return a rank's batches of images of similar aspect ratio, each image once over all ranks.
 
     Where there are fewer batches than ranks, the ranks left over repeat the first one, since
     Lightning wants work for each; `CocoMetric` counts an image once.
+
+    Args:
+        sizes: (N, 2) height and width of each image.
+        batch_size: most images of a batch.
+        image_size: longest side of an image in pixels.
+        rank: of the batches.
+        world_size: number of ranks; they take turns batch by batch.
+        shape: (height, width) of every input; by default that of the batch's images.
     """
-
-    def __init__(
-        self,
-        sizes: np.ndarray,
-        batch_size: int,
-        image_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        shape: tuple[int, int] | None = None,
-    ) -> None:
-        """Set the batches.
-
-        Args:
-            sizes: (N, 2) height and width of each image.
-            batch_size: most images of a batch.
-            image_size: longest side of an image in pixels.
-            rank: whose batches.
-            world_size: number of ranks; they take turns batch by batch.
-            shape: (height, width) of every input; by default that of the batch's images.
-        """
-        order = np.argsort(sizes[:, 0] / sizes[:, 1], kind="stable")
-        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        self.batches = [
-            [
-                EvalKey(int(i), *(shape or evaluation_shape(sizes[batch].tolist(), image_size)))
-                for i in batch
-            ]
-            for batch in batches[rank::world_size] or batches[:1]
+    order = np.argsort(sizes[:, 0] / sizes[:, 1], kind="stable")
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [
+        [
+            EvalKey(int(i), *(shape or evaluation_shape(sizes[batch].tolist(), image_size)))
+            for i in batch
         ]
-
-    def __len__(self) -> int:
-        """Number of batches of this rank."""
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[EvalKey]]:
-        """Give this rank's batches."""
-        return iter(self.batches)
+        for batch in batches[rank::world_size] or batches[:1]
+    ]

@@ -6,9 +6,8 @@ import contextlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,8 +19,8 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 
+from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.structures import Detections
 
 STATES = {
@@ -83,7 +82,7 @@ class CocoResult(NamedTuple):
     per_class: tuple[ClassResult, ...]
 
     def figures(self) -> dict[str, float]:
-        """The twelve by name."""
+        """Return the twelve by name."""
         return {name: getattr(self, name) for name in FIGURES}
 
 
@@ -91,7 +90,7 @@ FIGURES = CocoResult._fields[:12]
 
 
 class CocoMetric(Metric):
-    """Collects detections over all processes; rank 0 evaluates, all ranks get the result.
+    """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
     ranks) counts once. Equal to pycocotools; the default backend is its faster re-implementation.
@@ -106,16 +105,16 @@ class CocoMetric(Metric):
 
     def __init__(
         self,
-        annotation_file: str | Path,
+        truth: Callable[[], Truth],
         category_ids: Sequence[int],
         backend: Literal["faster_coco_eval", "pycocotools"] = "faster_coco_eval",
     ) -> None:
-        """Set the ground truth.
+        """Set the parts.
 
         Args:
-            annotation_file: COCO-format JSON; read when first needed.
+            truth: gives the ground truth; called on rank 0, when the figures are computed.
             category_ids: the data set's id of each class index.
-            backend: who evaluates.
+            backend: the library that evaluates.
 
         Raises:
             UserError: there is no such backend.
@@ -123,7 +122,7 @@ class CocoMetric(Metric):
         super().__init__()
         if backend not in BACKENDS:
             raise UserError(f"There is no backend={backend}: choose from {', '.join(BACKENDS)}.")
-        self.annotation_file = Path(annotation_file)
+        self.truth = truth
         self.category_ids = tuple(int(i) for i in category_ids)
         self.backend = backend
         # One row an image (its id and number of detections) and one a detection, in the same order.
@@ -154,7 +153,7 @@ class CocoMetric(Metric):
         super().sync(*args, **kwargs)
 
     def _column(self, state: str) -> Tensor:
-        """One state as a tensor, gathered or not."""
+        """Return one state as a tensor, gathered or not."""
         rows = getattr(self, state)
         if isinstance(rows, Tensor):
             return rows
@@ -179,7 +178,7 @@ class CocoMetric(Metric):
         return result
 
     def detections_json(self) -> list[dict[str, Any]]:
-        """All detections of all ranks in COCO's results format, with the data set's ids.
+        """Return all detections of all ranks in COCO's results format, with the data set's ids.
 
         A collective operation: every rank must call it.
         """
@@ -196,7 +195,10 @@ class CocoMetric(Metric):
         ]
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct image ids (M,) and detections (N, 7): image id, x, y, w, h, score, category."""
+        """Return the image ids (M,), each once, and their detections (N, 7).
+
+        A row is image id, x, y, width, height, score, category id.
+        """
         columns = {state: self._column(state).cpu().numpy() for state in STATES}
         seen, counts, boxes = columns["seen"], columns["counts"], columns["boxes"].astype(float)
         images, first = np.unique(seen, return_index=True)
@@ -216,7 +218,7 @@ class CocoMetric(Metric):
         coco_class, eval_class = BACKENDS[self.backend]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
             truth = coco_class()
-            truth.dataset = read_ground_truth(self.annotation_file)
+            truth.dataset = self.truth()
             truth.createIndex()
             if len(rows):
                 found = truth.loadRes(rows)

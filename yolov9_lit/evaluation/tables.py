@@ -1,4 +1,4 @@
-"""Rich tables of COCO's figures."""
+"""Tables of the COCO metrics for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yolov9_lit.evaluation.coco_map import CocoResult
 
 
 def results_table(result: CocoResult) -> Table:
-    """The twelve figures, in percent."""
+    """Return the twelve COCO metrics in percent as a table."""
     table = Table(title=f"{result.num_images} images (%)", title_justify="left")
     table.add_column("figure")
     table.add_column("", justify="right")
@@ -18,7 +18,7 @@ def results_table(result: CocoResult) -> Table:
 
 
 def per_class_table(result: CocoResult) -> Table:
-    """One row a class, the best first; classes that the images hold none of come last."""
+    """Return one row per class by descending AP; classes without objects come last."""
     table = Table(title="By class (%)", title_justify="left")
     table.add_column("class")
     for name in ("objects", "AP", "AP50", "AR_100"):
@@ -30,5 +30,5 @@ def per_class_table(result: CocoResult) -> Table:
 
 
 def _percent(value: float) -> str:
-    """COCO says -1 where there was nothing to find."""
+    """Format a fraction as percent; COCO gives -1 where there are no objects."""
     return "-" if value < 0 else f"{100 * value:.1f}"

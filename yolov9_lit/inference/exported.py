@@ -1,4 +1,4 @@
-"""Exported files run through the same preprocessing and the same detections as a checkpoint."""
+"""Run exported files with the preprocessing and the detections of a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,29 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 from torch.nn import functional as F
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.inference.export.format import Exported, find_format, reason
 from yolov9_lit.inference.export.graph import Candidates, PaddedDetections
-from yolov9_lit.inference.export.record import Exported, ExportFormat
-from yolov9_lit.inference.export.runtimes import reason
 from yolov9_lit.inference.images import ImagePredictor, unit_range
 from yolov9_lit.structures import Detections
 
 log = logging.getLogger(__name__)
-
-_ROOM = "yolov9_lit.inference.export"
-FORMATS = {
-    ".onnx": f"{_ROOM}.onnx_format.OnnxFormat",
-    ".xml": f"{_ROOM}.openvino_format.OpenVinoFormat",
-    ".torchscript": f"{_ROOM}.torchscript_format.TorchScriptFormat",
-    ".pt2": f"{_ROOM}.torch_export_format.TorchExportFormat",
-}
-"""Who reads a file, by its ending alone: the last two are programs, never to be guessed."""
 
 
 class ExportedPredictor(ImagePredictor):
@@ -44,20 +33,20 @@ class ExportedPredictor(ImagePredictor):
         self.file = file
 
     def deploy(self) -> ExportedPredictor:
-        """The same: an exported file is deployed."""
+        """Return the predictor itself: an exported file is deployed."""
         return self
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Candidates | PaddedDetections:
-        """The file's outputs for images (B, 3, H, W) in 0..1 of any batch size.
+        """Return the file's outputs for images (B, 3, H, W) in 0..1 of any batch size.
 
         Raises:
-            UserError: the file cannot be run, or its outputs are not those that it tells.
+            UserError: the file cannot be run, or its outputs are not those of its record.
         """
         outputs = Candidates if self.file.record.nms is None else PaddedDetections
         try:
             parts = [self.file.run(chunk) for chunk in self._chunks(images.cpu())]
-        except Exception as error:  # each runtime has classes of its own
+        except Exception as error:  # Each runtime has classes of its own.
             raise UserError(
                 f"The exported file does not take images of shape {tuple(images.shape)}: "
                 f"{reason(error)}."
@@ -71,13 +60,13 @@ class ExportedPredictor(ImagePredictor):
         return outputs(*joined)
 
     def _chunks(self, images: Tensor) -> Iterator[Tensor]:
-        """Batches of the size the file takes, the last one filled up with black."""
+        """Give batches of the size that the file takes, the last one filled up with black."""
         size = self.file.record.shape.batch or len(images)
         for chunk in images.split(size):
             yield F.pad(chunk, (0, 0) * 3 + (0, size - len(chunk)))
 
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
-        """Detect objects in inputs; what NMS inside the file dropped stays dropped."""
+        """Detect objects in inputs; what NMS inside the file has dropped stays dropped."""
         outputs = self(self._large_enough(unit_range(images)))
         if isinstance(outputs, Candidates):
             return non_max_suppression(*outputs, settings)
@@ -88,22 +77,23 @@ class ExportedPredictor(ImagePredictor):
         ]
 
     def _large_enough(self, images: Tensor) -> Tensor:
-        """Pad with grey on the right and below, where no box moves, to the file's least side."""
+        """Pad with grey on the right and below, which moves no box, to the file's smallest side."""
         rows, columns = (max(self.file.least_side - side, 0) for side in images.shape[2:])
         return F.pad(images, (0, columns, 0, rows), value=GREY / 255)
 
 
-def open_exported(path: str | Path) -> ExportedPredictor:
-    """Open an exported file.
+def open_exported(path: str | Path) -> ExportedPredictor | None:
+    """Open an exported file; return None if its ending is not that of an exported file.
 
     Raises:
-        UserError: it is not there, is damaged, has no record, or its runtime is not installed.
+        UserError: it does not exist, is damaged, has no record, or its runtime is not installed.
     """
     path = Path(path)
+    if (form := find_format(path)) is None:
+        return None
     if not path.is_file():
         raise UserError(f"There is no file {path}: give one that yolov9_lit.export wrote.")
-    reader: type[ExportFormat] = get_class(FORMATS[path.suffix])
-    file = reader.read(path)
+    file = form.read(path)
     if (nms := file.record.nms) is not None:
         log.warning(
             "%s has NMS inside: confidence %g, IoU %g, one label a box, at most %d detections; "

@@ -1,4 +1,4 @@
-"""Images in, detections out: what every way to run a detector shares."""
+"""Images in, detections out: what every predictor shares."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
 
 
 class ImagePredictor(nn.Module, ABC):
-    """A detector with its classes and preprocessing; a subclass says how it computes.
+    """A detector with its classes and preprocessing; a subclass computes the detections.
 
     Attributes:
         card: structure, classes and preprocessing.
-        input_shape: (height, width) of all inputs, where the network takes no other.
+        input_shape: (height, width) of all inputs if the network takes no other.
     """
 
     def __init__(self, card: ModelCard, input_shape: tuple[int, int] | None = None) -> None:
@@ -45,21 +45,22 @@ class ImagePredictor(nn.Module, ABC):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names by class index."""
+        """Return the names by class index."""
         return self.card.class_names
 
     def input_size(self, wanted: int | None) -> int:
-        """Longest side that images get: the wanted one, or the card's.
+        """Return the longest side of inputs in pixels: the wanted one, or the card's.
 
         Raises:
-            UserError: it is no size, or the network takes one shape only, which is another.
+            UserError: the wanted one is no size, or the network takes only another one.
         """
         if wanted is None:
             return self.card.image_size
         if self.input_shape and wanted != max(self.input_shape):
             height, width = self.input_shape
             raise UserError(
-                f"image_size={wanted}: this file takes {height}x{width} only, leave image_size out."
+                f"image_size={wanted} does not fit: this file takes {height}x{width} only, leave "
+                "image_size out."
             )
         return whole_number("image_size", wanted)
 
@@ -69,10 +70,10 @@ class ImagePredictor(nn.Module, ABC):
 
         Args:
             images: (B, 3, H, W) uint8 (0..255) or float (0..1), H and W multiples of 32.
-            settings: of non-maximum suppression.
+            settings: settings of non-maximum suppression.
 
         Returns:
-            One entry an image, boxes in input pixels.
+            One entry per image, boxes xyxy in input pixels.
         """
 
     @torch.inference_mode()
@@ -86,22 +87,22 @@ class ImagePredictor(nn.Module, ABC):
         image_size: int | None = None,
         batch_size: int = 16,
     ) -> list[Detections]:
-        """Detect objects.
+        """Detect objects in images.
 
-        Images are letterboxed as in evaluation, each to its own aspect ratio, so that a
-        image's result does not depend on its company.
+        Images are letterboxed as in evaluation, each to its own aspect ratio, so that an image's
+        detections do not depend on the other images.
 
         Args:
             images: one image or several.
-            confidence: detections score more than this, 0..1.
+            confidence: score that detections must exceed, 0..1.
             iou: threshold of non-maximum suppression, 0..1.
-            max_detections: most detections of an image.
-            image_size: longest side the network sees, in pixels; the checkpoint's by default. An
-                exported file of a fixed shape takes no other.
-            batch_size: most images computed at once.
+            max_detections: largest number of detections per image.
+            image_size: longest side of inputs in pixels; the checkpoint's by default. An exported
+                file of a fixed shape takes no other.
+            batch_size: largest number of images in a batch.
 
         Returns:
-            One entry an image, boxes xyxy in the image's own pixels.
+            One entry per image, boxes xyxy in the image's own pixels.
 
         Raises:
             UserError: an image cannot be read, or a value is out of its range.
@@ -144,12 +145,12 @@ class ImagePredictor(nn.Module, ABC):
 
 
 def unit_range(images: Tensor) -> Tensor:
-    """Images as floats in 0..1, of uint8 in 0..255 or of such floats."""
+    """Return images as floats in 0..1, from uint8 in 0..255 or from floats in 0..1."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def _as_array(image: ImageLike) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; as `read_image`, drops transparency and keeps the upper 8 of 16 bits."""
+    """Return (H, W, 3) uint8 RGB: like `read_image`, without transparency, upper 8 of 16 bits."""
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, Image.Image):
@@ -164,5 +165,5 @@ def _as_array(image: ImageLike) -> np.ndarray:
             return image[..., :3]
     given = f"{getattr(image, 'dtype', type(image).__name__)} of {np.shape(image)}"
     raise UserError(
-        f"An image is {given}: give a path, a PIL image, or uint8 RGB of (height, width, 3)."
+        f"An image is {given}: give a path, a PIL image, or a uint8 RGB array (height, width, 3)."
     )

@@ -1,12 +1,12 @@
-"""What prediction reads and writes: images, folders, globs and videos."""
+"""Read what to predict on (images, folders, globs, videos) and write annotated copies."""
 
 from __future__ import annotations
 
 import glob
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import cv2
@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        path: of the file.
+        path: path of the file.
         frame_index: from 0; None for an image.
         fps: frames a second; None for an image.
     """
@@ -39,20 +39,18 @@ class Frame(NamedTuple):
 
 
 class Source:
-    """Gives frames one by one; files that cannot be read are skipped with a warning each.
+    """Iterates over frames; each file that cannot be read is skipped with a warning.
 
     Attributes:
         paths: the files, in order.
-        unreadable: those skipped so far.
+        unreadable: the files skipped so far.
     """
 
     def __init__(self, paths: list[Path]) -> None:
-        """Set the files."""
         self.paths = paths
         self.unreadable: list[Path] = []
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read."""
         for path in self.paths:
             if path.suffix.lower() in VIDEO_ENDINGS:
                 yield from self._video(path)
@@ -78,7 +76,7 @@ class Source:
         finally:
             capture.release()
         if not count:
-            self._skip(path, f"{path} holds no frame that can be read.")
+            self._skip(path, f"{path} has no readable frame: convert it to a common format.")
 
     def _skip(self, path: Path, reason: str) -> None:
         self.unreadable.append(path)
@@ -99,7 +97,7 @@ def open_source(source: str | Path) -> Source:
         endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
         paths = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in endings)
         if not paths:
-            raise UserError(f"The folder {path} holds no images and no videos.")
+            raise UserError(f"{path} has neither images nor videos: give another folder.")
     elif path.is_file():
         paths = [path]
     else:
@@ -109,35 +107,21 @@ def open_source(source: str | Path) -> Source:
     return Source(paths)
 
 
-class AnnotatedWriter:
+class AnnotatedWriter(ExitStack):
     """Writes annotated copies into a folder: images under their names, frames as one video.
 
-    Existing files are kept: a name that is taken gets a number. Use as a context manager: it
-    completes the videos.
+    Existing files are kept: a taken name gets a number. Used as a context manager it completes the
+    videos at exit.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Set the folder, made when needed."""
+        super().__init__()
         self.directory = directory
         self._targets: dict[Path, Path] = {}
         self._videos: dict[Path, cv2.VideoWriter] = {}
 
-    def __enter__(self) -> AnnotatedWriter:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Complete the videos."""
-        for video in self._videos.values():
-            video.release()
-
     def write(self, frame: Frame, drawn: np.ndarray) -> Path:
-        """Write a frame's annotated copy (H, W, 3) uint8 RGB; gives the file's path.
+        """Write a frame's annotated copy (H, W, 3) uint8 RGB and return the file's path.
 
         Raises:
             UserError: a video of this size and rate cannot be written.
@@ -155,9 +139,10 @@ class AnnotatedWriter:
             if not video.isOpened():
                 raise UserError(
                     f"{target} cannot be written as a video of {frame.fps} frames a second and "
-                    f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common form."
+                    f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common format."
                 )
             self._videos[target] = video
+            self.callback(video.release)
         self._videos[target].write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         return target
 

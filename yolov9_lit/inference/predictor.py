@@ -1,4 +1,4 @@
-"""A checkpoint's detector in evaluation mode, and the door to every file that can be run."""
+"""The predictor of a checkpoint, and `load`, which opens any file that can be run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from yolov9_lit.inference.images import ImagePredictor, unit_range
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Detections, HeadOutput, Prediction
 from yolov9_lit.weights.card import ModelCard
-from yolov9_lit.weights.checkpoints import is_exported, load_detector, read_checkpoint
+from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
+
+CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
+"""Usual endings of checkpoints, which are never exported files; others may be either."""
 
 
 class Predictor(ImagePredictor):
@@ -21,7 +24,6 @@ class Predictor(ImagePredictor):
 
     Attributes:
         detector: the network.
-        card: its structure, classes and preprocessing.
     """
 
     def __init__(self, detector: Detector, card: ModelCard) -> None:
@@ -30,11 +32,11 @@ class Predictor(ImagePredictor):
         self.eval()
 
     def forward(self, images: Tensor) -> Prediction:
-        """Raw outputs for images (B, 3, H, W) in 0..1, H and W multiples of 32."""
+        """Return raw outputs for images (B, 3, H, W) in 0..1, H and W multiples of 32."""
         return self.detector(images)
 
     def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
-        """Boxes (B, A, 4) xyxy in input pixels and probabilities (B, A, C) of one branch."""
+        """Return boxes (B, A, 4) xyxy in input pixels and probabilities (B, A, C) of one branch."""
         return self.detector.decode(output)
 
     @torch.inference_mode()
@@ -44,20 +46,20 @@ class Predictor(ImagePredictor):
         return non_max_suppression(*self.decode(self(images).main), settings)
 
     def deploy(self) -> Predictor:
-        """A copy with the main branch alone, re-parameterised and fused: same detections."""
+        """Return a copy with the main branch alone, fused; its detections are the same."""
         return Predictor(self.detector.deploy(), self.card)
 
 
 def load(path: str | Path) -> Predictor | ExportedPredictor:
-    """Load a checkpoint, or an exported file (told by its ending), on the CPU.
+    """Load a checkpoint or an exported file on the CPU; an ending of its own tells the latter.
 
     Returns:
-        A module in evaluation mode whose `predict` detects objects in images.
+        A module in evaluation mode; its `predict` detects objects in images.
 
     Raises:
-        UserError: the file is not there or is none of these, or its runtime is not installed.
+        UserError: the file does not exist or is neither, or its runtime is not installed.
     """
-    if is_exported(path):
-        return open_exported(path)
+    if Path(path).suffix not in CHECKPOINT_SUFFIXES and (file := open_exported(path)):
+        return file
     checkpoint = read_checkpoint(path)
     return Predictor(load_detector(checkpoint, path), checkpoint.card)

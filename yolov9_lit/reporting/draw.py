@@ -16,11 +16,11 @@ _TINT = 0.3
 def draw_detections(
     image: np.ndarray, detections: Detections, class_names: Sequence[str]
 ) -> np.ndarray:
-    """Draw boxes with class and score; the best ones on top.
+    """Draw boxes with class and score on a copy of the image, the highest score on top.
 
     Args:
-        image: (H, W, 3) uint8 RGB; left as it is.
-        detections: boxes in the image's pixels, by falling score.
+        image: (H, W, 3) uint8 RGB.
+        detections: boxes in the image's pixels, in order of falling score.
         class_names: by class index.
 
     Returns:
@@ -42,13 +42,13 @@ def draw_objects(
     outlines: Sequence[Sequence[np.ndarray]],
     class_names: Sequence[str],
 ) -> np.ndarray:
-    """Draw annotated objects: outlines, tinted inside, under boxes with the class; small on top.
+    """Draw annotations on a copy of the image: tinted outlines, boxes and classes, small on top.
 
     Args:
-        image: (H, W, 3) uint8 RGB; left as it is.
+        image: (H, W, 3) uint8 RGB.
         boxes: (K, 4) xyxy in the image's pixels.
         labels: (K,) class indices.
-        outlines: for each object its polygons (P, 2) in pixels; none where unknown.
+        outlines: for each object its polygons (P, 2) in pixels; empty where unknown.
         class_names: by class index.
 
     Returns:
@@ -70,7 +70,7 @@ def draw_objects(
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """An RGB colour, 0..255; neighbouring classes differ clearly (golden-ratio hues)."""
+    """Return an RGB colour, 0..255; neighbouring classes differ clearly (golden-ratio hues)."""
     r, g, b = colorsys.hsv_to_rgb((label * 0.618034) % 1.0, 0.85, 0.95)
     return round(255 * r), round(255 * g), round(255 * b)
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside it."""
+"""A report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_page(
     plots: Sequence[Plot],
     appendix: Sequence[Table],
 ) -> str:
-    """Make the page: tables, images inside it, further tables."""
+    """Return the page: tables, then the plots (as data inside it), then further tables."""
     template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(title),

@@ -1,4 +1,4 @@
-"""What every plot shares: its colours, and what it tells of itself."""
+"""What all plots share: colours, and the image file with its caption."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#3A3A3A", "#56A0D3", "#A6321F")
-"""After Okabe and Ito: told apart with colour-blind eyes, dark enough for text on white."""
+"""After Okabe and Ito: distinct for colour-blind readers, dark enough for text on white."""
 
 
 class Plot(NamedTuple):

@@ -1,55 +1,134 @@
-"""Parameters and GFLOPs, as trained and deployed, of a configuration or of a table's rows."""
+"""Parameters and GFLOPs: of one configuration, or of the paper's rows beside its figures."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
+import torch
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.models.cost import cost_table, detector_cost
-from yolov9_lit.research.rows import row_costs, row_names
-from yolov9_lit.research.tables import rows_table
+from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
+from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.weights.transfer import adopt_structure
 
-
-def summarise_model(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
-    """Return the costs of one configuration and of its parts, as a table and as figures."""
-    adopt_structure(cfg)
-    detector = build(cfg.model, num_classes=cfg.model.num_classes or cfg.num_classes)
-    cost = detector_cost(detector, cfg.image_size, cfg.model.in_channels)
-    figures = {
-        "trained": cost.trained._asdict(),
-        "deployed": cost.deployed._asdict(),
-        "parts": cost.parts,
-    }
-    return cost_table(cost, cfg.image_size), figures
+MARKDOWN_WIDTH = 200
 
 
-def summarise_rows(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
-    """Return the costs of rows of the paper's tables beside the paper's, as a table and as figures.
+class RowCost(NamedTuple):
+    """A row of the paper's tables.
+
+    Attributes:
+        name: of its file in `conf/row`, without the ending.
+        cost: of the detector it describes.
+        paper: as many figures as the paper prints of it, see `paper_figures`.
+    """
+
+    name: str
+    cost: DetectorCost
+    paper: dict[str, Any]
+
+
+def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
+    """Count the configuration, or each row whose name matches `cfg.rows`; inside a command only.
+
+    Returns:
+        A table to print, and the same figures for JSON.
 
     Raises:
-        UserError: there are no such rows, or one row was chosen as well.
+        UserError: no row matches, or `row` was chosen as well.
     """
+    figures: dict[str, Any] = {"image_size": cfg.image_size}
+    if not cfg.rows:
+        adopt_structure(cfg)
+        cost = _count(cfg)
+        return cost_table(cost, cfg.image_size), figures | _forms(cost) | {"parts": cost.parts}
     hydra = HydraConfig.get()
     if hydra.runtime.choices["row"]:
         raise UserError("Both row and rows are given: leave out one of them.")
-    names = row_names(cfg.rows)
+    names = _matching_rows(cfg.rows)
     costs = row_costs(names, hydra.overrides.task)
     progress = track(costs, "counting", len(names), transient=True, console=Console(stderr=True))
     rows = list(progress)
-    figures = {
-        row.name: {
-            "trained": row.cost.trained._asdict(),
-            "deployed": row.cost.deployed._asdict(),
-            "paper": row.paper,
-        }
-        for row in rows
-    }
-    return rows_table(rows, cfg.image_size), {"rows": figures}
+    by_row = {row.name: _forms(row.cost) | {"paper": row.paper} for row in rows}
+    return _rows_table(rows, cfg.image_size), figures | {"rows": by_row}
+
+
+def row_costs(names: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[RowCost]:
+    """Compose, build and count each row; inside a command only.
+
+    Args:
+        names: of files in `conf/row`, without their ending.
+        overrides: of the summary's config, for all of them, e.g. `model=gelan_t`.
+
+    Raises:
+        UserError: a constructor refused a value.
+    """
+    for name in names:
+        cfg = compose("summary", overrides=[*overrides, f"row={name}"])
+        with torch.device("meta"):
+            cost = _count(cfg)
+        paper = paper_figures(name, cfg)
+        yield RowCost(name, cost, {k: v for k, v in paper.items() if k not in ("table", "model")})
+
+
+def print_table(table: Table, markdown: bool = False) -> None:
+    """Print to the terminal, or as Markdown with each row on one line."""
+    if not markdown:
+        Console().print(table)
+        return
+    table.box, table.title = box.MARKDOWN, None
+    for row in table.rows:
+        row.end_section = False  # its line would not be Markdown
+    Console(width=MARKDOWN_WIDTH).print(table)
+
+
+def _count(cfg: DictConfig) -> DetectorCost:
+    detector = build(cfg.model, num_classes=cfg.model.num_classes or cfg.num_classes)
+    return detector_cost(detector, cfg.image_size, cfg.model.in_channels)
+
+
+def _forms(cost: DetectorCost) -> dict[str, Any]:
+    return {"trained": cost.trained._asdict(), "deployed": cost.deployed._asdict()}
+
+
+def _matching_rows(pattern: str) -> list[str]:
+    """Return the rows, a user's own among them, whose names match a pattern with `*` and `?`."""
+    names = GlobalHydra.instance().config_loader().get_group_options("row")
+    found = sorted(name for name in names if fnmatchcase(name, pattern))
+    if not found:
+        tables = sorted({name.partition("-")[0] for name in names})
+        raise UserError(f"No row is called {pattern}: use a pattern like '{tables[0]}-*'.")
+    return found
+
+
+def _rows_table(rows: Sequence[RowCost], image_size: int) -> Table:
+    title = f"At {image_size} pixels, in brackets the paper's figures"
+    table = Table(title=title, title_justify="left")
+    table.add_column("row", no_wrap=True)
+    for column in ("M deployed", "GFLOPs deployed", "M trained", "GFLOPs trained", "paper's AP"):
+        table.add_column(column, justify="right")
+    for name, cost, paper in rows:
+        table.add_row(
+            name,
+            f"{cost.deployed.params / 1e6:.2f}{_in_brackets(paper, 'params')}",
+            f"{cost.deployed.gflops:.1f}{_in_brackets(paper, 'gflops')}",
+            f"{cost.trained.params / 1e6:.2f}",
+            f"{cost.trained.gflops:.1f}",
+            f"{paper['ap']:.1f}" if "ap" in paper else "",
+        )
+    return table
+
+
+def _in_brackets(paper: Mapping[str, Any], figure: str) -> str:
+    return f" ({paper[figure]:.1f})" if figure in paper else ""

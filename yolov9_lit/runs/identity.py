@@ -1,62 +1,75 @@
-"""What makes a run the experiment it is, apart from where and how it is carried out."""
+"""What makes a run the experiment it is, apart from where and how it is carried out.
+
+The rule: a key whose path stands in the node `execution` (conf/execution/default.yaml) says
+how a run is carried out, with all below it. Everything else makes the experiment.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-NOT_THE_EXPERIMENT = (
-    "run_dir",
-    "ckpt_path",
-    "sweep",
-    "logger",
-    "callbacks.last",
-    "callbacks.pictures",
-    "callbacks.progress",
-    "data.cache",
-    "data.cache_dir",
-    "data.cache_gb",
-    "data.shard_cache_dir",
-    "data.shard_cache_gb",
-    "data.num_workers",
-    "data.augmentation",  # the same as `augment`
-    "data.how_to_get",
-    "data.prepare",
-    "trainer.accelerator",
-    "trainer.default_root_dir",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.profiler",
-)
-"""Keys, and all below them, that say where and how a run is carried out, not what it is."""
+NODE = "execution"
+EARLIER = "paper"
+"""A node that earlier configs had: the paper's figures, which make no experiment."""
+
+PACKAGE = "yolov9_lit."
 
 
-def is_experiment(key: str) -> bool:
-    """Whether a dotted key makes the experiment."""
-    return not any(key == part or key.startswith(f"{part}.") for part in NOT_THE_EXPERIMENT)
+def is_experiment(key: str, execution: Mapping[str, Any] | None) -> bool:
+    """Tell whether a dotted key makes the experiment.
+
+    Args:
+        key: of the config; empty for its root.
+        execution: the config's node of that name.
+    """
+    parts = key.split(".")
+    if parts[0] in (NODE, EARLIER):
+        return False
+    node: Any = execution or {}
+    for part in parts:
+        if part not in node:
+            return True
+        node = node[part]
+        if not isinstance(node, Mapping):
+            return False
+    return True
 
 
 def experiment_config(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved config in plain containers, without where and how it is carried out.
+    """Return the resolved config in plain containers, without where and how it is carried out.
 
-    Paths within the run's folder are written as `${run_dir}/...`.
+    Widths of the model are spelled out; paths within the run's folder begin with `${run_dir}`.
     """
+    from yolov9_lit.weights.card import spelled_out  # torch: who reads records does without it
+
     plain = OmegaConf.to_container(cfg, resolve=True)
-    pruned = _pruned(plain, str(cfg.run_dir))
+    assert isinstance(plain, dict)
+    plain["model"] = spelled_out(plain["model"])
+    pruned = _pruned(plain, plain.get(NODE), str(cfg.run_dir))
     assert isinstance(pruned, dict)
     return pruned
 
 
-def differences(first: Any, second: Any, key: str = "") -> list[str]:
-    """Keys, dotted, at which two experiments differ; the paper's figures are none of them.
+def differences(
+    first: Any, second: Any, execution: Mapping[str, Any] | None, key: str = ""
+) -> list[str]:
+    """List the dotted keys at which two experiments differ.
 
-    Nor is what an earlier version may have taken for a part of the experiment.
+    Classes of this package are compared by name: a later version may keep them elsewhere. Keys that
+    an earlier version took for a part of the experiment are passed over.
+
+    Args:
+        first: config of an experiment.
+        second: of another.
+        execution: the node of that name of the present config.
+        key: at which the two stand; empty for the root.
     """
-    if key == "paper" or not is_experiment(key):
+    if key and not is_experiment(key, execution):
         return []
     if isinstance(first, dict) and isinstance(second, dict):
         names = [*first, *(name for name in second if name not in first)]
@@ -65,26 +78,39 @@ def differences(first: Any, second: Any, key: str = "") -> list[str]:
             found
             for name in names
             for found in differences(
-                first.get(name, missing), second.get(name, missing), f"{key}.{name}".lstrip(".")
+                first.get(name, missing),
+                second.get(name, missing),
+                execution,
+                f"{key}.{name}".lstrip("."),
             )
         ]
-    return [] if first == second else [key]
+    return [] if moved(first) == moved(second) else [key]
+
+
+def moved(value: Any) -> Any:
+    """Return a value in which classes of this package have lost the modules they lie in."""
+    if isinstance(value, dict):
+        return {key: moved(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [moved(inner) for inner in value]
+    own = isinstance(value, str) and value.startswith(PACKAGE)
+    return value.rsplit(".", 1)[-1] if own else value
 
 
 def fingerprint(config: dict[str, Any]) -> str:
-    """Short hash of an experiment's config."""
-    text = json.dumps({k: v for k, v in config.items() if k != "paper"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Return a short hash of an experiment's config."""
+    kept = {name: value for name, value in config.items() if name != EARLIER}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _pruned(node: Any, run_dir: str, key: str = "") -> Any:
+def _pruned(node: Any, execution: Mapping[str, Any] | None, run_dir: str, key: str = "") -> Any:
     if isinstance(node, dict):
         keys = {name: f"{key}.{name}".lstrip(".") for name in node}
         return {
-            str(name): _pruned(value, run_dir, keys[name])
+            str(name): _pruned(value, execution, run_dir, keys[name])
             for name, value in node.items()
-            if is_experiment(keys[name])
+            if is_experiment(keys[name], execution)
         }
     if isinstance(node, list):
-        return [_pruned(value, run_dir, key) for value in node]
+        return [_pruned(value, execution, run_dir, key) for value in node]
     return node.replace(run_dir, "${run_dir}") if isinstance(node, str) else node

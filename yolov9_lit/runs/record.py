@@ -7,11 +7,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from omegaconf import DictConfig
 
 from yolov9_lit.errors import UserError
@@ -24,13 +23,36 @@ PACKAGES = ("torch", "torchvision", "lightning", "numpy", "albumentations", "yol
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a training gives.
+
+    Attributes:
+        figures: of the test, as fractions, or of the last validation where there was no test.
+        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
+        epochs: finished ones.
+        seconds_per_epoch: median of the training epochs, evaluation not counted.
+        peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
+        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
+        annotations: COCO file of the test.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    seconds_per_epoch: float | None = None
+    peak_memory_mb: float | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    annotations: str = ""
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """One run.
+    """One run. In `run.json` its result's fields stand beside its own.
 
     Attributes:
         status: "running" also stands for a run that was killed: it can be continued.
-        config: resolved config without the keys that only say where and how; empty where a mistake
-            was found before that was known.
+        config: of the experiment (see `runs.identity`); empty where a mistake was found before that
+            was known.
         overrides: what the user gave on the command line, or the sweep for this job.
         choices: chosen option of each config group.
         seed: of the run.
@@ -44,37 +66,25 @@ class RunRecord:
         weights: "path" and "sha256" of the checkpoint that the training started from; None: fresh.
         resumed: how often the run was continued.
         error: traceback of a failed run.
-        figures: of the test, as fractions, or of the last validation where there was no test.
-        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
-        epochs: finished ones.
-        seconds_per_epoch: median of the training epochs, evaluation not counted.
-        peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
-        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
-        annotations: COCO file of the test; empty before the end.
+        result: what it gave; empty before its end.
     """
 
     status: Literal["running", "done", "failed"]
-    config: dict[str, Any]
-    overrides: list[str]
-    choices: dict[str, str | None]
-    seed: int
-    sweep: str | None
-    versions: dict[str, str]
-    commit: str | None
-    dirty: bool
-    device: str
-    started: str
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str | None] = field(default_factory=dict)
+    seed: int | None = None
+    sweep: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
+    dirty: bool = False
+    device: str = ""
+    started: str = ""
     ended: str | None = None
     weights: dict[str, str] | None = None
     resumed: int = 0
     error: str | None = None
-    figures: dict[str, float] = field(default_factory=dict)
-    cost: dict[str, float] = field(default_factory=dict)
-    epochs: int = 0
-    seconds_per_epoch: float | None = None
-    peak_memory_mb: float | None = None
-    data: dict[str, Any] = field(default_factory=dict)
-    annotations: str = ""
+    result: Result = field(default_factory=Result)
 
     @classmethod
     def begin(
@@ -94,7 +104,7 @@ class RunRecord:
             choices=dict(choices),
             seed=cfg.seed,
             sweep=cfg.sweep,
-            versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            versions={"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
             commit=commit,
             dirty=dirty,
             device=_device(),
@@ -104,7 +114,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord | None:
-        """The record of a run's folder; None where there is none.
+        """Read the record of a run's folder; None where there is none.
 
         Raises:
             UserError: the file is damaged or of another version.
@@ -114,17 +124,18 @@ class RunRecord:
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            names = {f.name for f in fields(cls)}
-            return cls(**{name: value for name, value in content.items() if name in names})
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            return cls(**_known(cls, content), result=Result(**_known(Result, content)))
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is no record of a run ({error}): move it away.") from error
 
     def write(self, folder: Path) -> None:
         """Write or replace the record of that folder."""
-        write_json(folder / FILE, asdict(self) | {"fingerprint": self.fingerprint}, indent=2)
+        content = asdict(self)
+        content |= {**content.pop("result"), "fingerprint": self.fingerprint}
+        write_json(folder / FILE, content, indent=2)
 
     def ending(self, status: Literal["done", "failed"], **values: Any) -> RunRecord:
-        """The same run, ended now."""
+        """Return the same run, ended now."""
         return replace(self, status=status, ended=now(), **values)
 
     @property
@@ -134,11 +145,26 @@ class RunRecord:
 
 
 def now() -> str:
-    """ISO time, UTC, in seconds."""
+    """Return the ISO time, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _device() -> str:
+    import torch  # Who reads records only does without it.
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout on PYTHONPATH
+        return "unknown"
+
+
+def _known(cls: type[RunRecord] | type[Result], content: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a class; a later version may have others."""
+    names = {f.name for f in fields(cls)} - {"result"}
+    return {name: value for name, value in content.items() if name in names}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
@@ -24,34 +24,12 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.files import remove_parts
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import differences, experiment_config
-from yolov9_lit.runs.record import RunRecord
+from yolov9_lit.runs.record import Result, RunRecord
 
 log = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
-    """What a training gives.
-
-    Attributes:
-        figures: of the test, or of the last validation where no test was asked for.
-        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
-        epochs: finished ones.
-        seconds_per_epoch: median of the training epochs.
-        peak_memory_mb: largest memory in use in training.
-        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
-        annotations: COCO file of the test.
-    """
-
-    figures: dict[str, float]
-    cost: dict[str, float]
-    epochs: int
-    seconds_per_epoch: float | None
-    peak_memory_mb: float | None
-    data: dict[str, Any]
-    annotations: str
-
-
-def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:
+def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
     """Train in `cfg.run_dir`, keeping `run.json` there, unless that was done before.
 
     Args:
@@ -79,7 +57,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome
         return _carry_out(cfg, train, folder, record)
 
 
-def finished(cfg: DictConfig) -> Outcome | None:
+def finished(cfg: DictConfig) -> Result | None:
     """What the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
 
     Raises:
@@ -89,7 +67,7 @@ def finished(cfg: DictConfig) -> Outcome | None:
     record = RunRecord.read(folder)
     if record is None:
         return None
-    keys = differences(record.config, experiment_config(cfg))
+    keys = differences(record.config, experiment_config(cfg), cfg.execution)
     if keys and record.config:
         raise UserError(
             f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
@@ -97,7 +75,7 @@ def finished(cfg: DictConfig) -> Outcome | None:
         )
     if record.status != "done":
         return None
-    return Outcome(*(getattr(record, name) for name in Outcome._fields))
+    return record.result
 
 
 @contextmanager
@@ -119,17 +97,17 @@ def refusal_recorded(cfg: DictConfig) -> Iterator[None]:
 
 
 def _carry_out(
-    cfg: DictConfig, train: Callable[[DictConfig], Outcome], folder: Path, record: RunRecord
-) -> Outcome:
+    cfg: DictConfig, train: Callable[[DictConfig], Result], folder: Path, record: RunRecord
+) -> Result:
     write = rank_zero_only(RunRecord.write)
     write(record, folder)
     try:
-        outcome = train(cfg)
+        result = train(cfg)
     except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
         write(record.ending("failed", error=traceback.format_exc()), folder)
         raise
-    write(record.ending("done", **outcome._asdict()), folder)
-    return outcome
+    write(record.ending("done", result=result), folder)
+    return result
 
 
 def _clear(folder: Path) -> None:

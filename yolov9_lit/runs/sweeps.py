@@ -26,8 +26,8 @@ from rich.table import Table
 from yolov9_lit.errors import UserError, last_line
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import experiment_config
-from yolov9_lit.runs.record import FILE, RunRecord
-from yolov9_lit.runs.resume import Outcome, finished, refusal_recorded
+from yolov9_lit.runs.record import FILE, Result, RunRecord
+from yolov9_lit.runs.resume import finished, refusal_recorded
 from yolov9_lit.weights.transfer import adopt_structure
 
 OF_THE_SWEEP = (
@@ -41,14 +41,12 @@ OF_THE_SWEEP = (
 )
 """Overrides of Hydra's own config that a job does not inherit."""
 
-NOTHING = Outcome({}, {}, 0, None, None, {}, "")
-
 
 class JobFailedError(RuntimeError):
     """A job of a sweep ended badly; its folder tells why."""
 
 
-def run_apart(cfg: DictConfig) -> Outcome:
+def run_apart(cfg: DictConfig) -> Result:
     """Run one job of a sweep in a process of its own, unless it was finished earlier.
 
     Raises:
@@ -64,7 +62,7 @@ def run_apart(cfg: DictConfig) -> Outcome:
     folder = Path(cfg.run_dir)
     code = _call(_job_command(folder))
     if code == 0 and not is_first_rank():
-        return NOTHING  # The first rank has, or will have, recorded what the job gave.
+        return Result()  # The first rank has, or will have, recorded what the job gave.
     done = finished(cfg)
     if done is None:
         raise JobFailedError(f"{folder}: {_failure(folder, code)}")

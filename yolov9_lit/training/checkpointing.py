@@ -14,31 +14,31 @@ from yolov9_lit.files import atomic_write
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there when it is whole."""
+    """Writes a checkpoint to a temporary file and moves it into place once it is complete."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write to a local path; Lightning's own way needs as much room in /tmp as well.
+        """Write to a local path; Lightning's own method needs the same space in /tmp as well.
 
         Raises:
-            OSError: it cannot be written; what was there stays.
+            OSError: the file cannot be written; an earlier one stays.
         """
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
             with atomic_write(path) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
-        except RuntimeError as error:  # Torch's own, of what the disk has answered.
+        except RuntimeError as error:  # What torch makes of the disk's error.
             if isinstance(error.__context__, OSError):
                 error.__context__.filename = str(path)
                 raise error.__context__ from None
             raise
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        """Read a local path, executing nothing in it.
+        """Read a local file without executing anything in it.
 
         Raises:
-            UserError: it is no checkpoint of a training.
+            UserError: the file is not a training's checkpoint.
         """
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)

@@ -23,7 +23,7 @@ class EMA(WeightAveraging):
 
         Args:
             decay: share of the old average that a late update keeps, in 0..1.
-            tau: optimiser steps in which the decay reaches 63 % of its end.
+            tau: optimiser steps after which the decay has reached 63 % of its final value.
         """
         self.decay = decay
         self.tau = tau
@@ -40,10 +40,6 @@ class EMA(WeightAveraging):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restore both sets of weights to resume; a test keeps the averaged ones.
-
-        Lightning's own version would put the trained weights into a model that is tested in the
-        process that trained it.
-        """
+        # Lightning's own would load the trained weights also for a test in the same process.
         if trainer.state.fn == TrainerFn.FITTING:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -1,4 +1,4 @@
-"""The LightningModules that evaluate a detector with COCO's figures."""
+"""The LightningModules that measure a detector by COCO's metrics."""
 
 from __future__ import annotations
 
@@ -16,18 +16,15 @@ from yolov9_lit.structures import Batch, Detections
 
 
 class EvaluationModule(L.LightningModule, ABC):
-    """Measures what a subclass's `detect` finds in a data set."""
+    """Measures what a subclass's `detect` finds in a data set.
+
+    Attributes:
+        figures: the 12 COCO metrics of the last evaluation.
+        result: these and more, by class too, of the last evaluation.
+        found: detections of the last test, in COCO's results format.
+    """
 
     def __init__(self, nms: NMSSettings, test_metric: CocoMetric) -> None:
-        """Join the parts.
-
-        Args:
-            nms: of the evaluation.
-            test_metric: measures the test.
-
-        After an evaluation, `figures` holds what it gave; after a test, `result` has the figures
-        by class too, and `found` the detections in COCO's format.
-        """
         super().__init__()
         self.nms = nms
         self.test_metric = test_metric
@@ -37,27 +34,38 @@ class EvaluationModule(L.LightningModule, ABC):
 
     @abstractmethod
     def detect(self, images: Tensor) -> list[Detections]:
-        """Detections in images (B, C, H, W) uint8 or float, in input pixels."""
+        """Return the detections in images (B, C, H, W) uint8 or float, in input pixels."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
-        """Detect and measure; callbacks find the "detections" in the outputs."""
+        """Detect and measure; for callbacks "detections" holds an entry an image."""
         if not batch.infos:  # None of its images could be read.
             return {"detections": []}
-        detections = restored(self.detect(batch.images), batch)
-        self.test_metric.update(detections, [info.image_id for info in batch.infos])
-        return {"detections": detections}
+        return {"detections": self.measure(self.test_metric, self.detect(batch.images), batch)}
+
+    def measure(
+        self, metric: CocoMetric, detections: list[Detections], batch: Batch
+    ) -> list[Detections]:
+        """Add a batch's detections, in input pixels, to a metric.
+
+        Returns:
+            The same detections in the original images' pixels.
+        """
+        restored = [
+            found._replace(boxes=restore_boxes(found.boxes, info))
+            for found, info in zip(detections, batch.infos, strict=True)
+        ]
+        metric.update(restored, [info.image_id for info in batch.infos])
+        return restored
 
     def on_test_epoch_start(self) -> None:
-        """Forget an earlier test."""
         self.test_metric.reset()
 
     def on_test_epoch_end(self) -> None:
-        """Log the COCO figures."""
         self.log_figures("test", self.test_metric)
         self.found = self.test_metric.detections_json()
 
     def log_figures(self, stage: str, metric: CocoMetric) -> None:
-        """Compute, keep as `result` and log; every rank holds the same figures afterwards."""
+        """Compute a metric, on all ranks alike, keep it and log it as `stage`/AP and so on."""
         self.result = metric.compute()
         self.figures = self.result.figures()
         for name, value in self.figures.items():
@@ -65,23 +73,13 @@ class EvaluationModule(L.LightningModule, ABC):
 
 
 class PredictorEvaluation(EvaluationModule):
-    """Measures a checkpoint's detector, or an exported file."""
+    """Measures the detector of a checkpoint or of an exported file."""
 
     def __init__(
         self, predictor: ImagePredictor, nms: NMSSettings, test_metric: CocoMetric
     ) -> None:
-        """Join the parts; see `EvaluationModule`."""
         super().__init__(nms, test_metric)
         self.predictor = predictor
 
     def detect(self, images: Tensor) -> list[Detections]:
-        """Detect."""
         return self.predictor.detect(images, self.nms)
-
-
-def restored(found: list[Detections], batch: Batch) -> list[Detections]:
-    """Detections of a batch in the original images' pixels."""
-    return [
-        detections._replace(boxes=restore_boxes(detections.boxes, info))
-        for detections, info in zip(found, batch.infos, strict=True)
-    ]

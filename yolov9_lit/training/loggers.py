@@ -1,4 +1,4 @@
-"""Loggers that go on where a run was interrupted, and W&B that never stops a run."""
+"""Loggers that continue where a run was interrupted, and W&B that never stops a run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import csv
 import logging
 import netrc
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 from uuid import uuid4
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 
 log = logging.getLogger(__name__)
@@ -23,18 +24,13 @@ log = logging.getLogger(__name__)
 class ContinuingCSVLogger(CSVLogger):
     """Lightning's metrics.csv, kept when a run is continued in its folder."""
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
-        """The writer of this run."""
-        if self._experiment is None:
-            self._experiment = _ContinuingWriter(log_dir=self.log_dir)
-        assert isinstance(self._experiment, ExperimentWriter)
-        return self._experiment
+    def __init__(self, save_dir: str | Path, **arguments: Any) -> None:
+        super().__init__(save_dir, **arguments)
+        self._experiment = _ContinuingWriter(self.log_dir)
 
 
 class _ContinuingWriter(ExperimentWriter):
-    """Keeps the rows of an earlier, interrupted writing up to where it is taken up again."""
+    """Keeps an interrupted run's rows up to the step at which the run is continued."""
 
     def __init__(self, log_dir: str) -> None:
         self._earlier: list[dict[str, Any]] = []
@@ -50,7 +46,7 @@ class _ContinuingWriter(ExperimentWriter):
             self._earlier = [row for row in rows if (row.get("step") or "").isdigit()]
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
-        """Record; a continued run logs its steps anew from where its checkpoint was made."""
+        """Record a row; the first one replaces the earlier rows from its step on."""
         if self._earlier and step is not None:
             kept = [row for row in self._earlier if int(row["step"]) < step]
             self.metrics_keys = sorted(k for k in self._earlier[0] if k)
@@ -59,7 +55,6 @@ class _ContinuingWriter(ExperimentWriter):
         super().log_metrics(metrics_dict, step)
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
-        """Add columns to the file."""
         with Path(self.metrics_file_path).open(newline="") as file:
             self._write_whole(list(csv.DictReader(file)), fieldnames)
 
@@ -71,16 +66,30 @@ class _ContinuingWriter(ExperimentWriter):
             writer.writerows(rows)
 
 
-def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: Any) -> WandbLogger:
-    """Make the logger; without an account on this machine it records offline.
+def tensorboard_logger(**arguments: Any) -> TensorBoardLogger:
+    """Build Lightning's TensorBoard logger.
 
-    A run continued in its folder goes on as the same W&B run.
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    _require("tensorboard")
+    return TensorBoardLogger(**arguments)
+
+
+def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: Any) -> WandbLogger:
+    """Build Lightning's W&B logger; without an account on this machine it records offline.
+
+    A run continued in its folder remains the same W&B run.
 
     Args:
         save_dir: the run's folder.
         offline: record in the run's folder, to be sent later with `wandb sync`.
         arguments: of `lightning.pytorch.loggers.WandbLogger`.
+
+    Raises:
+        UserError: W&B is not installed.
     """
+    _require("wandb")
     if not offline and "WANDB_MODE" not in os.environ and not _has_account():
         log.warning(
             "No W&B account on this machine: recording offline "
@@ -94,8 +103,13 @@ def wandb_logger(*, save_dir: str | Path, offline: bool = False, **arguments: An
     )
 
 
+def _require(package: str) -> None:
+    if find_spec(package) is None:
+        raise UserError(f"logger={package}: {package} is not installed: pip install {package}.")
+
+
 def _run_id(folder: Path) -> str:
-    """The id that the run in a folder has with W&B, made at its first start."""
+    """Return the W&B id of the run in a folder, created at its first start."""
     path = folder / "wandb_id.txt"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +119,7 @@ def _run_id(folder: Path) -> str:
 
 
 def _has_account() -> bool:
-    """Whether there is a key where `wandb login` puts it: the environment or the netrc file."""
+    """Return whether there is a key where `wandb login` puts it: the environment or netrc file."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname

@@ -19,7 +19,7 @@ class OptimizerRecipe:
     Attributes:
         factory: torch optimiser class with its other arguments bound.
         lr: initial learning rate.
-        weight_decay: of the weights proper, at the nominal batch.
+        weight_decay: of all but biases and normalisation weights, at the nominal batch.
         clip_norm: largest 2-norm of an update's gradient; None for no clipping.
     """
 
@@ -29,11 +29,11 @@ class OptimizerRecipe:
     clip_norm: float | None = 10.0
 
     def build(self, model: nn.Module, decay_scale: float = 1.0) -> Optimizer:
-        """Make the optimiser; each group keeps its "name" and "initial_lr".
+        """Build the optimiser of a model's trainable parameters.
 
         Args:
-            model: whose trainable parameters it updates.
-            decay_scale: multiplies the weight decay; the batch an update sees over the nominal one.
+            model: each of its groups keeps a "name" and its "initial_lr".
+            decay_scale: factor of the weight decay: images of an update over the nominal batch.
         """
         groups = parameter_groups(model, self.weight_decay * decay_scale)
         for group in groups:
@@ -44,28 +44,19 @@ class OptimizerRecipe:
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Sort the trainable parameters into biases, normalisation weights and all other weights.
 
-    Args:
-        model: whose parameters are to be trained.
-        weight_decay: of the other weights.
-
     Returns:
         Groups for a torch optimiser, each with a "name"; empty ones are left out.
     """
-    biases, norms, weights = [], [], []
+    by_name: dict[str, list[nn.Parameter]] = {BIAS_GROUP: [], "norm": [], "weight": []}
     for module in model.modules():
         is_norm = isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm | nn.GroupNorm)
         for name, parameter in module.named_parameters(recurse=False):
-            if not parameter.requires_grad:
-                continue
-            if name == "bias":
-                biases.append(parameter)
-            elif is_norm:
-                norms.append(parameter)
-            else:
-                weights.append(parameter)
-    groups = [
-        {"name": BIAS_GROUP, "params": biases, "weight_decay": 0.0},
-        {"name": "norm", "params": norms, "weight_decay": 0.0},
-        {"name": "weight", "params": weights, "weight_decay": weight_decay},
+            if parameter.requires_grad:
+                group = BIAS_GROUP if name == "bias" else "norm" if is_norm else "weight"
+                by_name[group].append(parameter)
+    decays = {BIAS_GROUP: 0.0, "norm": 0.0, "weight": weight_decay}
+    return [
+        {"name": name, "params": parameters, "weight_decay": decays[name]}
+        for name, parameters in by_name.items()
+        if parameters
     ]
-    return [group for group in groups if group["params"]]

@@ -9,13 +9,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from torch.optim import Optimizer
+
+from yolov9_lit.training.optimizers import BIAS_GROUP
+
 
 class Setting(NamedTuple):
     """What holds for one training batch.
 
     Attributes:
-        lr_factor: multiplies each group's initial learning rate; bias groups excepted in warm-up.
-        bias_lr_offset: added to the bias groups' learning rate.
+        lr_factor: multiplies the initial learning rate of all groups.
+        bias_lr_offset: added to the biases' learning rate in the warm-up.
         momentum: for optimisers that have one.
         accumulate: batches whose gradients make one optimiser step.
     """
@@ -25,25 +29,34 @@ class Setting(NamedTuple):
     momentum: float
     accumulate: int
 
+    def apply(self, optimizer: Optimizer) -> float:
+        """Set an optimiser's learning rates and momentum; return the rate of its last group."""
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.lr_factor
+            if group["name"] == BIAS_GROUP:
+                group["lr"] += self.bias_lr_offset
+            if "momentum" in group:
+                group["momentum"] = self.momentum
+        return optimizer.param_groups[-1]["lr"]
+
 
 @dataclass(frozen=True)
 class WarmupDecay:
-    """Linear warm-up by batch, then decay by epoch from the initial learning rate to its end.
+    """Linear warm-up by batch, then decay by epoch to a share of the initial learning rate.
 
-    The decay runs one epoch late in the epochs after the one that ends the warm-up, as in every
-    published training: there the warm-up reads the rate of its own epoch, the scheduler that takes
-    over is an epoch behind. In short trainings this shows (20 epochs: the last rate is 0.109 of
-    the first, not 0.06).
+    After the warm-up's last epoch the decay runs one epoch late, as in every published training:
+    the warm-up uses the rate of its own epoch, the scheduler that takes over is an epoch behind.
+    Short trainings show it: of 20 epochs, the last has 0.109 of the first rate, not 0.06.
 
     Attributes:
         decay: "linear" as published, "cosine", or "constant".
-        final_factor: the learning rate of the last epoch's end, as a share of the initial one.
+        final_factor: the learning rate at the end, as a share of the initial one.
         warmup_epochs: length of the warm-up; 0 for none.
-        min_warmup_batches: the warm-up is at least that long.
-        warmup_bias_lr: where the biases' learning rate starts.
-        warmup_momentum: where the momentum starts.
-        momentum: where it arrives; optimisers without momentum pass it over.
-        nominal_batch: images an optimiser step sees after warm-up.
+        min_warmup_batches: least length of the warm-up, if there is one.
+        warmup_bias_lr: the biases' learning rate at the start.
+        warmup_momentum: momentum at the start.
+        momentum: momentum after the warm-up.
+        nominal_batch: images of an optimiser step after the warm-up.
     """
 
     decay: Literal["linear", "cosine", "constant"] = "linear"
@@ -56,11 +69,11 @@ class WarmupDecay:
     nominal_batch: int = 64
 
     def accumulation(self, batch_size: int) -> int:
-        """Batches an optimiser step takes after warm-up, for a batch of that many images."""
+        """Return the batches of an optimiser step after the warm-up, for batches of that size."""
         return max(round(self.nominal_batch / batch_size), 1)
 
     def at(self, batch: int, epoch: int, *, batches: int, epochs: int, batch_size: int) -> Setting:
-        """Give what holds at a batch.
+        """Return what holds for a batch.
 
         Args:
             batch: index within the epoch.
@@ -89,7 +102,7 @@ class WarmupDecay:
         return max(round(self.warmup_epochs * batches), self.min_warmup_batches)
 
     def _decayed(self, progress: float) -> float:
-        """The learning rate's factor after that share, 0..1, of the training."""
+        """Return the learning rate's factor after a share, 0..1, of the training."""
         if self.decay == "constant":
             return 1.0
         left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from yolov9_lit.models.create import BLOCKS, DOWNS, PGI, backbone_of, widths
+from yolov9_lit.models.detector import gelan_detector
+from yolov9_lit.models.head import Head
+from yolov9_lit.models.sizes import size_of
+
 FORMAT = 1
 
 PREFIX = "detector."
@@ -65,3 +70,51 @@ _KINDS: Mapping[str, Any] = {
     "image_size": int,
 }
 """What a card's parts may be."""
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """Return the config of a model with every width spelled out, as a card holds it.
+
+    A checkpoint does not depend on the table of sizes, which may change.
+
+    Args:
+        name: one of `models.sizes.list_models`.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    size = size_of(name)
+    pgi = PGI[size.pgi if name.startswith("yolov9") else "none"]
+    head = {"box_groups": 4, "class_width_factor": size.class_width_factor}
+    return {
+        "_target_": _path(gelan_detector),
+        "_convert_": "all",
+        "num_classes": None,
+        "in_channels": 3,
+        "backbone": _factory(backbone_of(size)),
+        "head": {**_factory(Head), **head, "class_width_limit": 128},
+        **{field: _listed(value) for field, value in widths(size).items()},
+        "down": _factory(DOWNS[size.down]),
+        "block": _factory(BLOCKS["csp"]),
+        "pgi": {branch: _factory(part) for branch, part in pgi.items()},
+    }
+
+
+def spelled_out(model: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a resolved model config as a card holds it: widths in place of the size's name."""
+    config = {str(key): value for key, value in model.items()}
+    if config.pop("name", None) is not None:
+        config["_target_"] = _path(gelan_detector)
+    return config
+
+
+def _factory(part: Any) -> dict[str, Any]:
+    return {"_target_": _path(part), "_partial_": True}
+
+
+def _path(part: Any) -> str:
+    return f"{part.__module__}.{part.__qualname__}"
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, tuple) else value

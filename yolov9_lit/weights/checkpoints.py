@@ -1,4 +1,4 @@
-"""Reading checkpoints: this project's, deployed ones and published ones."""
+"""Read checkpoints: this project's, deployed ones and published ones."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from yolov9_lit.weights.card import PREFIX, ModelCard
 from yolov9_lit.weights.deployed import SUFFIX, read_deployed
 from yolov9_lit.weights.parts import check_model
 from yolov9_lit.weights.published import recognise
-from yolov9_lit.weights.torch_files import read_torch_file
+from yolov9_lit.weights.unpickling import read_torch_file
 
 EXPORTED = (".onnx", ".xml", ".torchscript", ".pt2")
-"""Endings of exported files, which `inference.exported` opens."""
+"""Endings of exported files, to name them in messages; `inference.exported` opens them."""
 
 _GIVE = "give one that yolov9_lit.train wrote"
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint's card and the (averaged) weights of its detector.
+    """A checkpoint's card and the weights of its detector (their moving average if it has one).
 
     Attributes:
         card: structure, classes and preprocessing.
-        weights: by the detector's names.
+        weights: tensors by the names in the detector's state dict.
         deployed: the weights are those of `Detector.deploy`.
     """
 
@@ -38,7 +38,7 @@ class Checkpoint(NamedTuple):
 
 
 def is_exported(path: str | Path) -> bool:
-    """Whether a file's ending is that of an exported one."""
+    """Tell whether a path has the ending of an exported file."""
     return Path(path).suffix in EXPORTED
 
 
@@ -46,14 +46,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint of this project or a published one; nothing in the file is executed.
 
     Raises:
-        UserError: no such file, not a checkpoint but e.g. an exported file, or the checkpoint of
-            an unknown model.
+        UserError: the file does not exist, is no checkpoint (an exported file, for example), or
+            holds an unknown model.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
     if is_exported(path):
-        raise UserError(f"{path} is exported, for predict and eval only: give its checkpoint.")
+        raise UserError(
+            f"{path} is exported, for predict and eval only: give the checkpoint it was made from."
+        )
     if path.suffix == SUFFIX:
         return _with_card(*read_deployed(path), path, deployed=True)
     content = read_torch_file(path)
@@ -61,20 +63,20 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _with_card(content["card"], content.get("state_dict"), path)
     if (found := recognise(content, path)) is None:
         raise UserError(
-            f"{path} is no checkpoint of yolov9_lit, nor a published one of YOLOv9: {_GIVE}."
+            f"{path} is neither a checkpoint of yolov9_lit nor a published one of YOLOv9: {_GIVE}."
         )
     return Checkpoint(*found)
 
 
 def _with_card(card: Any, state: Any, path: Path, deployed: bool = False) -> Checkpoint:
     if not isinstance(card, Mapping) or not isinstance(state, Mapping):
-        raise UserError(f"{path} has a card or weights that are none: {_GIVE}.")
+        raise UserError(f"{path} has a card or weights of a wrong type: {_GIVE}.")
     try:
         found = ModelCard.from_dict(card)
     except KeyError as error:
         raise UserError(f"{path} has a card without {error}: {_GIVE}.") from error
     except TypeError as error:
-        raise UserError(f"{path} has a card that is none ({error}): {_GIVE}.") from error
+        raise UserError(f"{path} has an invalid card ({error}): {_GIVE}.") from error
     except ValueError as error:
         raise UserError(f"{path} needs a newer yolov9_lit: {error}.") from error
     weights = {
@@ -89,24 +91,26 @@ def build_detector(card: ModelCard) -> Detector:
     """Build a card's detector with fresh weights.
 
     Raises:
-        UserError: the card's model is none, see `check_model`, or a constructor refused a value.
+        UserError: the card's model is refused by `check_model` or by a constructor.
     """
     check_model(card.model)
     detector = build(card.model)
     if not isinstance(detector, Detector):
-        raise UserError(f"The checkpoint's model is a {type(detector).__name__}, no detector.")
+        raise UserError(
+            f"The checkpoint's model is a {type(detector).__name__}, no detector: {_GIVE}."
+        )
     return detector
 
 
 def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
-    """Build a checkpoint's detector and load its weights, all of them.
+    """Build a checkpoint's detector in evaluation mode and load all of its weights.
 
     Args:
-        checkpoint: what `read_checkpoint` gave.
+        checkpoint: what `read_checkpoint` returned.
         source: its path, for messages.
 
     Raises:
-        UserError: weights and model do not fit together.
+        UserError: the weights do not fit the model.
     """
     detector = build_detector(checkpoint.card)
     if checkpoint.deployed:
@@ -131,5 +135,5 @@ def load_weights(detector: nn.Module, weights: Mapping[str, Tensor], source: str
     example = (missing + extra + unequal)[0]
     raise UserError(
         f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
-        f"{len(extra)} left over, {len(unequal)} of another shape (first: {example})."
+        f"{len(extra)} left over, {len(unequal)} of another shape (first: {example}): {_GIVE}."
     )

@@ -1,6 +1,6 @@
 """Deploy checkpoints: the main branch alone, fused, in safetensors with the card in the header.
 
-The card describes the detector that was fused; without auxiliary branches, as none is left.
+The card describes the detector before fusion, without its auxiliary branches.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
     """Deploy a detector and write it.
 
     Args:
-        path: of the file; an earlier one stays until the new one is whole.
-        detector: as trained, or deployed already.
-        card: of the detector.
+        path: where to write; an earlier file is replaced once the new one is complete.
+        detector: as trained, or already deployed.
+        card: the detector's card.
     """
     without = {"pgi": None} if "pgi" in card.model else {}
     bare = dataclasses.replace(card, model=card.model | without)
@@ -40,7 +40,7 @@ def write_deployed(path: Path, detector: Detector, card: ModelCard) -> None:
 
 
 def read_deployed(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The card, as `ModelCard.to_dict` gives it, and the tensors by name.
+    """Read the card, as `ModelCard.to_dict` returns it, and the tensors by name.
 
     Raises:
         UserError: the file is damaged, or has no card.

@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
-from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.models.sizes import list_models, size_of
+from yolov9_lit.weights.card import ModelCard, model_config
 from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
 from yolov9_lit.weights.layouts import PUBLISHED, YOLO_MIT, Layout
 from yolov9_lit.weights.unpickling import StandIn, attribute
 
 IMAGE_SIZE = 640
-MODELS = tuple(f"{family}_{size}" for size in "tsmce" for family in ("gelan", "yolov9"))
 CLASS_WIDTHS = ((1, 128), (2, 128), (1, 100))
 """(class_width_factor, class_width_limit) in use; the last is Ultralytics', with box groups 1."""
 
@@ -213,10 +211,9 @@ def _matches(file: FileLayers) -> Iterator[Match]:
     if f"{cls}.2.weight" not in shapes or f"{box}.1.conv.weight" not in shapes:
         return
     stem = list(next(iter(file.layers[0].values()))[1].shape[:1])
-    for name in MODELS:
-        config = compose("summary", [f"model={name}"]).model
-        if [config.stem[0]] == stem:
-            model: Any = OmegaConf.to_container(config, resolve=True)
+    for name in list_models():
+        if [size_of(name).stem[0]] == stem:
+            model = model_config(name)
             model["num_classes"] = shapes[f"{cls}.2.weight"][0]
             model["head"] |= _head(shapes, box, cls, model["head"])
             yield _compare(model, file)

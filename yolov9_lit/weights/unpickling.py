@@ -1,49 +1,51 @@
-"""Reading a pickle without executing anything in it.
+"""Read files of `torch.save` without executing anything in them.
 
-A pickle is a program: it may name any function and call it. The reader here knows tensors and
-plain containers; an object of a class that it does not know becomes an empty `StandIn` that keeps
-its state, no module is ever imported for it, and a pickle that asks for a function of Python's own
-is refused. Nor can a small one take much memory or time: nothing is copied or hashed that the
-pickle did not spell out, and a tensor is never larger than its storage.
+A pickle is a program: it may name any function and call it. `torch.load` reads the file, and the
+reader of pickles that it is given here knows tensors and plain containers only: an object of any
+other class becomes a `StandIn` that keeps its state, no module is imported for it, and a pickle
+that asks for a function of Python's own is refused. A small file takes neither much memory nor
+time: sizes are compared with the file's, and nothing is copied or hashed beyond what it spells out.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import sys
+import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.serialization import StorageType
 
-STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-"""Element types by the name that torch pickles for them."""
+from yolov9_lit.errors import UserError
+
+LONGEST_PICKLE = 2**23
+"""In bytes; a detector's has about a megabyte. A byte may become an object of a hundred bytes."""
+
+MOST_ARGUMENTS = 64
+"""Of a call, and axes of a tensor."""
+
+MOST_CLASSES = 1000
+"""Of a pickle; a detector's has less than a hundred."""
 
 DATA_MODULES = {
     *("_codecs", "argparse", "collections", "copy_reg", "copyreg", "datetime", "enum", "pathlib"),
     *("types", "typing"),
 }
-"""Modules of Python whose values real checkpoints hold; like all others they get stand-ins."""
+"""Modules of Python whose objects real checkpoints hold; they too become stand-ins."""
 
 DATA_TYPES = {
     *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
     *("object", "set", "slice", "str", "tuple"),
 }
-"""Built-in types that may be named, likewise; other built-in names are functions."""
+"""Built-in types, which become stand-ins too; other built-in names are functions."""
 
 OPCODES = (
     *(pickle.PROTO, pickle.FRAME, pickle.MARK, pickle.STOP, pickle.POP, pickle.POP_MARK),
@@ -53,45 +55,123 @@ OPCODES = (
     *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINSTRING, pickle.SHORT_BINSTRING),
     *(pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.EMPTY_TUPLE),
     *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_LIST),
-    *(pickle.EMPTY_DICT, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID),
+    *(pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.GLOBAL, pickle.STACK_GLOBAL),
+    pickle.BINPERSID,
 )
-"""What Python's own reader may do; the rest is done here, or belongs to protocols before 2."""
-
-MOST_ARGUMENTS = 64
-"""Of a call, and axes of a tensor."""
-
-MOST_CLASSES = 1000
-"""Of a pickle; a detector's has less than a hundred."""
+"""What Python's own reader does; the class below does the rest, or refuses it."""
 
 _PythonUnpickler: Any = pickle._Unpickler
-"""Written in Python; the one in C takes as much memory as a file tells it to."""
+"""Written in Python; the one in C allocates whatever a file asks for."""
 
 
 class StandIn:
-    """An object of a class that is not known here: its attributes are kept, its code is not."""
+    """An object of an unknown class: its attributes are kept, its code and items are not."""
 
-    def __init__(self, *arguments: Any) -> None:
-        """Take any arguments and leave them."""
+    def __init__(self, *_: Any) -> None:
+        """Ignore the arguments."""
+
+    append = extend = __init__
 
 
-class Source(Protocol):
-    """What a pickle is read from."""
+def attribute(thing: Any, name: str) -> Any:
+    """Return an attribute that a stand-in's pickle held, or None."""
+    return vars(thing).get(name) if isinstance(thing, StandIn) else None
 
-    def read(self, size: int) -> bytes:
-        """At most so many bytes."""
-        ...
 
-    def readline(self) -> bytes:
-        """Up to the next end of a line."""
-        ...
+def read_torch_file(path: Path) -> Any:
+    """Read a file of `torch.save`: tensors, plain containers and stand-ins.
+
+    Raises:
+        UserError: the file is damaged, not of this kind, or asks for a function.
+    """
+    try:
+        with path.open("rb") as file:  # In memory torch takes the old format for nothing else.
+            zipped = file.read(4) == b"PK\x03\x04"
+            old = io.BytesIO() if zipped else io.BytesIO(path.read_bytes())
+        return torch.load(
+            path if zipped else old,
+            map_location="cpu",
+            mmap=zipped,  # No storage reaches beyond the file.
+            weights_only=False,
+            pickle_module=_pickle_module(path.stat().st_size, _check_zip(path) if zipped else None),
+        )
+    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        said = "".join(filter(str.isprintable, str(error).partition("\n")[0]))[:200].rstrip(".")
+        reason = said or type(error).__name__
+    except (OSError, EOFError, MemoryError, RecursionError) as error:
+        reason = f"it is damaged ({type(error).__name__})"
+    except Exception:  # Bytes that are no pickle fail in any way.
+        reason = "it is no file of torch.save, or is damaged"
+    raise UserError(f"{path} cannot be read as a checkpoint: {reason}: give another file.")
+
+
+def _check_zip(path: Path) -> dict[str, int]:
+    """Check the records of a zip file and return the bytes of each storage by its key."""
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        stored = all(r.compress_type == zipfile.ZIP_STORED for r in records)
+        sizes = {r.filename: r.file_size for r in records}
+        if not stored or sum(r.file_size for r in records) > path.stat().st_size:
+            raise pickle.UnpicklingError("its records are larger than the file, as in a zip bomb")
+        if len(sizes) < len(records):
+            raise pickle.UnpicklingError("it holds a record twice")
+        folders = [n.removesuffix("data.pkl") for n in sizes if n.endswith("/data.pkl")]
+        if len(folders) != 1 or _is_script(path):
+            raise pickle.UnpicklingError("it is a zip, but not one of torch.save")
+        if archive.testzip():
+            raise pickle.UnpicklingError("its checksums differ from its content")
+    start = f"{folders[0]}data/"
+    return {n.removeprefix(start): size for n, size in sizes.items() if n.startswith(start)}
+
+
+def _is_script(path: Path) -> bool:
+    """Tell whether `torch.load` would run the file; only its own reader of zip files knows."""
+    return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
+
+
+def _pickle_module(room: int, sizes: Mapping[str, int] | None = None) -> SimpleNamespace:
+    """Return what `torch.load` reads the pickles of one file by.
+
+    Args:
+        room: bytes of the file.
+        sizes: bytes of each storage by its key; None where the file does not tell.
+    """
+    storages: dict[str, tuple[torch.dtype, int]] = {}  # Those that the pickles refer to.
+
+    def check(key: str, dtype: torch.dtype, count: int) -> None:
+        nonlocal room
+        if storages.get(key) == (dtype, count):
+            return
+        if key in storages:
+            raise pickle.UnpicklingError("it refers to one storage as two kinds")
+        size = count * dtype.itemsize
+        if size < 0 or (sizes is not None and sizes.get(key) != size):
+            raise pickle.UnpicklingError("a tensor in it is cut short")
+        if size > room:
+            raise pickle.UnpicklingError("its tensors are larger than the file")
+        storages[key], room = (dtype, count), room - size
+
+    def load(file: IO[bytes], **_: Any) -> Any:
+        """Read a pickle before or after the object's own: a header, then the storages' keys."""
+        found = reader(file).load()
+        if isinstance(found, int | dict) and not storages:
+            return found
+        if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+            raise pickle.UnpicklingError("a tensor in it has no name")
+        if not storages.keys() <= set(found):
+            raise pickle.UnpicklingError("a tensor in it has no elements")
+        return found
+
+    reader = type("Unpickler", (Unpickler,), {"check_storage": staticmethod(check)})
+    return SimpleNamespace(__name__="unpickling", Unpickler=reader, load=load)
 
 
 def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    """A view of a storage that neither repeats elements nor leaves its bounds."""
+    """Return a view of a storage that neither repeats elements nor leaves its bounds."""
     for numbers in ((offset,), size, stride):
         if not (isinstance(numbers, tuple) and len(numbers) <= MOST_ARGUMENTS):
             raise pickle.UnpicklingError("a tensor in it has no shape")
-        if not all(isinstance(n, int) and n >= 0 and n.bit_length() < 64 for n in numbers):
+        if not all(isinstance(n, int) and 0 <= n < 2**63 for n in numbers):
             raise pickle.UnpicklingError("a tensor in it has an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     elements = math.prod(size)
@@ -100,45 +180,39 @@ def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Te
     return storage.as_strided(size, stride, offset)
 
 
-def _parameter(data: Tensor, *_: Any) -> Tensor:
-    return data
-
-
-def _size(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    return numbers
-
-
-def _ordered() -> OrderedDict[Any, Any]:
-    return OrderedDict()
-
-
 ADMITTED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _ordered,
+    ("collections", "OrderedDict"): lambda: OrderedDict(),
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
-    ("torch", "Size"): _size,
-    **{("torch", name): dtype for name, dtype in STORAGES.items()},
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
+    ("torch", "Size"): lambda numbers: numbers,
 }
-"""What a pickle may name and gets; anything else is a stand-in or refused."""
+"""What a pickle may name and call; anything else is a stand-in or refused."""
 
 
 class Unpickler(_PythonUnpickler):
-    """Reads one pickle."""
+    """Reads one pickle, for `torch.load`, which sets `persistent_load`: what makes a storage."""
 
-    def __init__(self, file: Source, storage: Callable[[torch.dtype, str, int], Tensor]) -> None:
-        """Prepare to read.
-
-        Args:
-            file: at the pickle's begin.
-            storage: gives the storage of (element type, key, number of elements).
-        """
-        super().__init__(file, encoding="utf-8")
-        self._storage = storage
+    def __init__(self, file: IO[bytes], **_: Any) -> None:
+        """Prepare to read a file from where it stands."""
+        self._file, self._start = file, file.tell()
+        self._data = io.BytesIO(file.read(LONGEST_PICKLE))
         self._stand_ins: dict[tuple[str, str], type[StandIn]] = {}
+        super().__init__(self._data, encoding="utf-8")
+
+    def load(self) -> Any:
+        """Return the object, with the file at the end of its pickle."""
+        try:
+            found = super().load()
+        except EOFError as error:
+            if self._data.tell() < LONGEST_PICKLE:
+                raise
+            raise pickle.UnpicklingError("it holds more than a checkpoint's objects") from error
+        self._file.seek(self._start + self._data.tell())
+        return found
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a class or function; nothing is imported."""
+        """Return what stands for a class or function; nothing is imported."""
         if (module, name) in ADMITTED:
             return ADMITTED[module, name]
         root = module.partition(".")[0]
@@ -147,54 +221,51 @@ class Unpickler(_PythonUnpickler):
         else:
             refused = root in sys.stdlib_module_names and root not in DATA_MODULES
         if refused:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no data; refused")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, a function; refused")
+        if len(self._stand_ins) == MOST_CLASSES:
+            raise pickle.UnpicklingError("it names more classes than a checkpoint has")
         if (module, name) not in self._stand_ins:
-            if len(self._stand_ins) == MOST_CLASSES:
-                raise pickle.UnpicklingError("it names more classes than a checkpoint has")
             self._stand_ins[module, name] = type(name, (StandIn,), {})
         return self._stand_ins[module, name]
 
-    def persistent_load(self, pid: Any) -> Any:
-        """The storage that torch refers to; in the old format also a class, beside its source."""
-        match pid:
-            case ("module", kind, *_):
+    @property
+    def persistent_load(self) -> Any:
+        """Return what makes a storage (elements,) of a reference to it."""
+        return self._storage
+
+    @persistent_load.setter
+    def persistent_load(self, load: Any) -> None:
+        self._load_storage = load
+
+    def _storage(self, reference: Any) -> Any:
+        match reference:
+            case ("module", kind, *_):  # Of the old format: a class, and its source.
                 return kind
-            case ("storage", torch.dtype() as dtype, str(key), _, int(count), *view):
+            case ("storage", StorageType(dtype=dtype), str(key), _, int(count), *view):
                 if view in ([], [None]):
-                    return self._storage(dtype, key, count)
+                    self.check_storage(key, dtype, count)
+                    return torch.empty(0, dtype=dtype).set_(self._load_storage(reference))
         raise pickle.UnpicklingError("it refers to a storage of an unknown kind")
 
     def load_reduce(self) -> None:
-        """Call what was found by `find_class`."""
+        """Call what `find_class` returned."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(arguments, tuple) or len(arguments) > MOST_ARGUMENTS:
             raise pickle.UnpicklingError("it calls something with too many arguments")
         self.append(function(*arguments))
 
     def load_newobj_ex(self) -> None:
-        """The same with named arguments: only stand-ins have them, and leave them."""
+        """Call without the named arguments, which only stand-ins have."""
         self.stack.pop()
         self.load_reduce()
 
     def load_build(self) -> None:
-        """Set the attributes of a stand-in; those of a state dict are of no use."""
+        """Set the attributes of a stand-in; a state dict's are not needed."""
         state, thing = self.stack.pop(), self.stack[-1]
-        if isinstance(thing, StandIn):
-            if isinstance(state, dict):
-                thing.__dict__ = state
-        elif not isinstance(thing, OrderedDict):
+        if isinstance(thing, StandIn) and isinstance(state, dict):
+            thing.__dict__ = state
+        elif not isinstance(thing, StandIn | OrderedDict):
             raise _change_of(thing)
-
-    def load_append(self) -> None:
-        """Append an item to a list."""
-        self._extend([self.stack.pop()])
-
-    def load_appends(self) -> None:
-        """Append items to a list."""
-        self._extend(self.pop_mark())
-
-    def _extend(self, items: list[Any]) -> None:
-        self._target(list).extend(items)
 
     def load_setitem(self) -> None:
         """Set an entry of a mapping."""
@@ -206,28 +277,14 @@ class Unpickler(_PythonUnpickler):
         self._update(self.pop_mark())
 
     def _update(self, items: list[Any]) -> None:
-        """Hashing a tuple may take forever, and long whole numbers may all have one hash."""
+        """Set entries; to hash a tuple may take forever, and long integers may share one hash."""
         for key in items[::2]:
             if isinstance(key, tuple) or (isinstance(key, int) and key.bit_length() > 64):
                 raise pickle.UnpicklingError("a mapping in it has a key that is no name")
-        self._target(dict).update(zip(items[::2], items[1::2], strict=True))
-
-    def _target(self, kind: type) -> Any:
-        """The container on the stack; of a stand-in's items nothing is kept."""
-        if isinstance(self.stack[-1], StandIn):
-            return kind()
-        if not isinstance(self.stack[-1], kind):
+        if isinstance(self.stack[-1], dict):
+            self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+        elif not isinstance(self.stack[-1], StandIn):
             raise _change_of(self.stack[-1])
-        return self.stack[-1]
-
-    def load_empty_set(self) -> None:
-        """Sets get a stand-in: their items would be hashed."""
-        self.append(StandIn())
-
-    def load_frozenset(self) -> None:
-        """Likewise."""
-        self.pop_mark()
-        self.append(StandIn())
 
     dispatch: ClassVar = {
         **{code[0]: _PythonUnpickler.dispatch[code[0]] for code in OPCODES},
@@ -235,20 +292,13 @@ class Unpickler(_PythonUnpickler):
         pickle.NEWOBJ[0]: load_reduce,
         pickle.NEWOBJ_EX[0]: load_newobj_ex,
         pickle.BUILD[0]: load_build,
-        pickle.APPEND[0]: load_append,
-        pickle.APPENDS[0]: load_appends,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
-        pickle.EMPTY_SET[0]: load_empty_set,
-        pickle.FROZENSET[0]: load_frozenset,
-        pickle.ADDITEMS[0]: load_appends,
+        pickle.EMPTY_SET[0]: lambda self: self.append(StandIn()),  # Its items would be hashed.
+        pickle.FROZENSET[0]: lambda self: self.append(StandIn(self.pop_mark())),
+        pickle.ADDITEMS[0]: _PythonUnpickler.load_appends,
     }
 
 
 def _change_of(thing: Any) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(f"it changes a {type(thing).__name__.lower()}")
-
-
-def attribute(thing: Any, name: str) -> Any:
-    """An attribute that a stand-in's pickle held, or None."""
-    return vars(thing).get(name) if isinstance(thing, StandIn) else None

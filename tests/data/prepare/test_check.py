@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from yolov9_lit.data.__main__ import main
+from yolov9_lit.data.coco.faults import Note
 from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.prepare.check import check_splits
 from yolov9_lit.data.prepare.shapes import make_shapes
@@ -29,11 +30,11 @@ def edit(root, split, change):
 
 
 def found(root):
-    """Problems by split and kind: the items."""
+    """Faults by split and kind: the items."""
     return {
         report.split.name: {
-            kind: [problem.where for problem in problems]
-            for kind, problems in report.problems.by_kind().items()
+            sentence: [item.where for item in items]
+            for sentence, items in report.faults.by_sentence().items()
         }
         for report in check_splits(find_splits(root), workers=1)
     }
@@ -74,9 +75,7 @@ def test_each_fault_is_found_where_it_is(root):
     Image.new("RGB", (9, 9)).save(root / "train2017" / "extra.png")
     shutil.copy(root / "train2017" / names[0], root / "val2017" / names[0])
     reports = {r.split.name: r for r in check_splits(find_splits(root), workers=1)}
-    assert "images in its folder are named by no annotation file" in (
-        reports["train2017"].problems.notes
-    )
+    assert reports["train2017"].faults.notes[Note.IMAGES_UNNAMED] == 1
     kinds = found(root)
     train = kinds["train2017"]
     assert only(train, "missing") == [names[1]]

@@ -20,7 +20,7 @@ from yolov9_lit.data.images import UnreadableImage
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.shards import files as shard_files
-from yolov9_lit.data.shards.cache import ShardCache
+from yolov9_lit.data.shards.files import ShardCache
 from yolov9_lit.data.shards.index import Members, write_index
 from yolov9_lit.data.shards.reader import open_shards
 from yolov9_lit.data.shards.writer import write_shards
@@ -116,7 +116,7 @@ def test_an_interrupted_call_is_taken_up(shapes, sharded, tmp_path, monkeypatch)
         twin = tmp_path / "out" / path.relative_to(sharded)
         assert path.read_bytes() == twin.read_bytes(), path.name
     assert shard(shapes, tmp_path / "out") == report
-    with pytest.raises(UserError, match="holds something else; delete it or choose another out"):
+    with pytest.raises(UserError, match="holds something else: delete it or choose another out"):
         shard(shapes, tmp_path / "out", seed=2)
 
 
@@ -147,7 +147,7 @@ def test_the_command_finds_the_splits_of_a_root(shapes, tmp_path, capsys):
     assert main(["shard", f"out={tmp_path}"]) == 2
     assert "either root, or annotations and images" in capsys.readouterr().err
     assert main(["shard", f"root={shapes}", f"out={tmp_path / 'new'}", "shard_mb=0"]) == 2
-    assert "shard_mb is 0; give a whole number" in capsys.readouterr().err
+    assert "shard_mb is 0: give a whole number" in capsys.readouterr().err
 
 
 def test_damage_is_told(shapes, tmp_path):
@@ -162,7 +162,7 @@ def test_damage_is_told(shapes, tmp_path):
         annotations.images.encoded(first)
     annotations.images.encoded(first + 1)
     path.write_bytes(content[:-1000])
-    with pytest.raises(UserError, match=r"000001\.tar has .* bytes, not .*; copy the folder again"):
+    with pytest.raises(UserError, match=r"000001\.tar has .* bytes, not .*: copy the folder again"):
         opened(tmp_path / "out", tmp_path)
     path.unlink()
     with pytest.raises(UserError, match=r"000001\.tar is missing as"):
@@ -283,7 +283,7 @@ MILLION = """
 import re, sys
 from pathlib import Path
 from yolov9_lit.data.shards.reader import open_shards
-from yolov9_lit.data.shards.cache import ShardCache
+from yolov9_lit.data.shards.files import ShardCache
 from yolov9_lit.data.shards.windows import WindowSampler
 
 def own_memory():  # what is mapped from files can be dropped and is shared

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from yolov9_lit.data.samplers import TrainSampler
-from yolov9_lit.data.shards.windows import Spans, WindowSampler
+from yolov9_lit.data.shards.windows import WindowSampler
 
 
 def firsts(counts):
@@ -117,8 +117,3 @@ def test_memory_is_that_of_a_window():
         tracemalloc.stop()
     # What grows is a little for each shard, nothing for each of its thousand images.
     assert peaks[1] - peaks[0] < 10_000 * 1000, peaks
-
-
-def test_spans():
-    spans = Spans([range(5, 8), range(0), range(0, 2)])
-    assert [spans[i] for i in range(len(spans))] == [5, 6, 7, 0, 1]

@@ -81,6 +81,7 @@ class RunFolders:
             | {"block": {"_target_": f"blocks.{choices['block']}"}},
             "trainer": {"max_epochs": epochs, "devices": 1 + seed},
             "logger": {"csv": {"name": name}},
+            "execution": {"run_dir": None, "logger": None},
         }
         for key, value in (config or {}).items():
             *parents, last = key.split(".")

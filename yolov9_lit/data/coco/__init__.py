@@ -1,1 +1,1 @@
-"""COCO-format annotation files: read, judged and written."""
+"""COCO-format annotation files: read, judged and written, without torch."""

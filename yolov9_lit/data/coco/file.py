@@ -1,15 +1,18 @@
-"""A COCO-format file as it is: its lists, whose entries are not looked at yet."""
+"""A COCO-format file as it is: its lists, whose entries are not judged yet.
+
+The format: https://cocodataset.org/#format-data.
+"""
 
 from __future__ import annotations
 
 import gc
 import json
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.errors import UserError
 
 _LISTS = ("images", "annotations", "categories")
@@ -18,23 +21,28 @@ Entry = dict[str, Any]
 
 
 class CocoContent(NamedTuple):
-    """The lists of a COCO-format file.
+    """The lists of a COCO-format file, or what another format holds in their form.
 
-    `faults` is of files that this package made from other data: how many of each kind that had and
-    are not in the file. Other tools pass it over.
+    Attributes:
+        path: the file, for messages.
+        images: with "id", "file_name", "height" and "width".
+        annotations: with "id", "image_id", "category_id", "bbox", and what else there is.
+        categories: with "id" and "name".
+        faults: of the file; the judge adds those of the entries.
     """
 
+    path: Path
     images: list[Entry]
     annotations: list[Entry]
     categories: list[Entry]
-    faults: Counter[str]
+    faults: Faults
 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Spares a third of the time with COCO's file: it makes millions of lists, none is garbage.
+    """Save a third of the time with COCO's file: it makes millions of lists, none is garbage.
 
-    To be held until they are gone, or the first collection after it looks at all of them.
+    Hold it until they are gone: the first collection after it looks at all that is left.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -47,27 +55,29 @@ def no_garbage_collection() -> Iterator[None]:
 
 @no_garbage_collection()
 def load_coco(path: Path) -> CocoContent:
-    """Reads a file.
+    """Read a file; `faults` has what this package noted in it when it made it of other data.
 
     Raises:
         UserError: it does not exist or is no COCO JSON.
     """
     if not path.is_file():
-        raise UserError(f"annotation file {path} does not exist; check the data set's paths")
+        raise UserError(f"There is no annotation file {path}: check the data set's paths.")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); give a COCO annotation file") from error
+        raise UserError(f"{path} is not JSON ({error}): give a COCO annotation file.") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the file") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the file.") from error
     for key in _LISTS:
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{path} lacks a list of objects '{key}'; give a COCO annotation file")
+            raise UserError(f"{path} has no list of objects '{key}': give a COCO annotation file.")
     images, annotations, categories = (content[key] for key in _LISTS)
-    return CocoContent(images, annotations, categories, _faults(content.get("faults")))
+    faults = Faults(path, _counts(content.get("faults")))
+    return CocoContent(path, images, annotations, categories, faults)
 
 
-def _faults(noted: object) -> Counter[str]:
+def _counts(noted: object) -> dict[str, int]:
+    """Return the positive counts by sentence that a file notes."""
     items = noted.items() if isinstance(noted, dict) else ()
-    return Counter({kind: count for kind, count in items if type(count) is int and count > 0})
+    return {sentence: count for sentence, count in items if type(count) is int and count > 0}

@@ -22,14 +22,14 @@ class Split(NamedTuple):
 
 
 def find_splits(root: Path) -> list[Split]:
-    """The splits of a folder in COCO's layout.
+    """Find the splits of a folder in COCO's layout.
 
     `annotations/instances_NAME.json` goes with the images in `NAME/images`, `NAME`,
-    `images/NAME` or `images`, whichever is there first. One without images is passed over, with
-    a warning: COCO's annotations come for all splits at once.
+    `images/NAME` or `images`, whichever is there first. A file without images is passed over
+    with a warning: COCO's annotations come for all splits at once.
 
     Raises:
-        UserError: there is none.
+        UserError: the folder has no split.
     """
     splits = []
     for file in sorted((root / "annotations").glob(f"{_PREFIX}*.json")):
@@ -43,6 +43,6 @@ def find_splits(root: Path) -> list[Split]:
     if not splits:
         raise UserError(
             f"{root} has no annotations/{_PREFIX}NAME.json with a folder of images, NAME or "
-            "images/NAME; give the root of a data set in COCO format"
+            "images/NAME: give the root of a data set in COCO format."
         )
     return splits

@@ -1,17 +1,22 @@
-"""Reads a data set whole, every image decoded, and finds what is wrong with it."""
+"""Find what is wrong with a data set: all annotations are judged, every image is decoded."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
+from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.layout import Split
-from yolov9_lit.data.coco.problems import Problems
-from yolov9_lit.data.coco.reader import collect_coco
+from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.images import IMAGE_ENDINGS
 from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
 
@@ -22,11 +27,29 @@ class SplitReport(NamedTuple):
     split: Split
     annotations: Annotations
     facts: list[ImageFacts]
-    problems: Problems
+    faults: Faults
+
+    def areas(self) -> np.ndarray:
+        """Return the areas of the boxes in pixels, crowds left out."""
+        boxes = self.annotations.boxes[~self.annotations.crowd]
+        return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+
+
+def count_boxes(reports: Sequence[SplitReport]) -> pd.DataFrame:
+    """Count the boxes of each class (row) in each split (column), the most frequent first."""
+    counts: dict[str, Counter[str]] = {}
+    for report in reports:
+        data = report.annotations
+        boxes = np.bincount(data.labels[~data.crowd], minlength=data.num_classes)
+        counts[report.split.name] = Counter()
+        for name, count in zip(data.class_names, boxes.tolist(), strict=True):
+            counts[report.split.name][name] += count
+    frame = pd.DataFrame(counts).fillna(0).astype(int)
+    return frame.iloc[np.argsort(-frame.sum(axis=1), kind="stable")]
 
 
 def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
-    """Checks one split after the other; a report also compares with the splits before it.
+    """Check one split after the other; a report also compares with the splits before it.
 
     Raises:
         UserError: a split's file or folder is missing or has no image that can be used.
@@ -35,33 +58,33 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
     owners: dict[bytes, tuple[str, str]] = {}
     named: set[str] = set()
     for split in splits:
-        problems = Problems(split.annotations)
-        annotations = _read(split, problems, named)
+        annotations, faults = _read(split, named)
         facts = list(scan(annotations, workers))
         names = [
             os.path.relpath(annotations.images.name(i), split.images)
             for i in range(len(annotations))
         ]
-        note_faults(names, annotations.sizes, facts, problems)
-        _find_copies(split.name, names, facts, owners, problems)
+        note_faults(names, annotations.sizes, facts, faults)
+        _find_copies(split.name, names, facts, owners, faults)
         if reports and reports[-1].annotations.categories != annotations.categories:
-            problems.add("categories differ from those of the splits before", split.name)
+            faults.add(Fault.CATEGORIES_DIFFER, split.name)
         if empty := annotations.num_classes - len(set(annotations.labels.tolist())):
-            problems.notes["categories have no box"] = empty
-        reports.append(SplitReport(split, annotations, facts, problems))
+            faults.notes[Note.CATEGORIES_EMPTY] = empty
+        reports.append(SplitReport(split, annotations, facts, faults))
     for report in reports:  # Splits may share a folder: now the images of all are known.
         if unnamed := len(_images_in(report.split.images) - named):
-            report.problems.notes["images in its folder are named by no annotation file"] = unnamed
+            report.faults.notes[Note.IMAGES_UNNAMED] = unnamed
     return reports
 
 
 @no_garbage_collection()
-def _read(split: Split, problems: Problems, named: set[str]) -> Annotations:
-    """The annotations of a split; the paths of all images that its file names go to `named`."""
+def _read(split: Split, named: set[str]) -> tuple[Annotations, Faults]:
+    """Read the annotations of a split; add the paths of all images in its file to `named`."""
     content = load_coco(split.annotations)
     names = (entry.get("file_name") for entry in content.images)
     named.update(_path(split.images, name) for name in names if isinstance(name, str))
-    return collect_coco(content, split.annotations, split.images, problems)
+    judged = judge(content, split.images)
+    return pack(judged), judged.faults
 
 
 def _images_in(folder: Path) -> set[str]:
@@ -82,14 +105,13 @@ def _find_copies(
     names: Sequence[str],
     facts: Sequence[ImageFacts],
     owners: dict[bytes, tuple[str, str]],
-    problems: Problems,
+    faults: Faults,
 ) -> None:
-    """Images with the same pixels as an earlier one; `owners` has the first of each."""
+    """Add images with the same pixels as an earlier one; `owners` has the first of each."""
     for name, image in zip(names, facts, strict=True):
         if image.fault:
             continue
         owner, first = owners.setdefault(image.digest, (split, name))
         if (owner, first) != (split, name):
-            here = owner == split
-            kind = "of the same split" if here else f"of {owner}: a leak between the splits"
-            problems.add(f"images equal another one {kind}", f"{name} = {first}", name)
+            fault = Fault.IMAGE_COPY if owner == split else Fault.IMAGE_LEAK
+            faults.add(fault, f"{name} = {first}", name, detail=owner)

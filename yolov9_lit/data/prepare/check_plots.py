@@ -12,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from yolov9_lit.data.coco.problems import Problem
+from yolov9_lit.data.coco.faults import FoundFault
 from yolov9_lit.data.images import UnreadableImage, read_image
-from yolov9_lit.data.prepare.check import SplitReport
+from yolov9_lit.data.prepare.check import SplitReport, count_boxes
 from yolov9_lit.reporting.plot import COLORS, Plot
 
 IMAGES_SHOWN = 8
@@ -28,34 +28,39 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
     """Draw everything into PNG files of that folder."""
     plots: list[Plot] = []
     for report in reports:
-        for kind, found in report.problems.by_kind().items():
-            shown = [problem for problem in found if problem.image][:IMAGES_SHOWN]
+        for sentence, found in report.faults.by_sentence().items():
+            shown = [item for item in found if item.image][:IMAGES_SHOWN]
             if shown:
                 path = folder / f"{len(plots)}.png"
-                caption = f"{report.split.name}: {len(found):,} {kind}"
+                caption = f"{report.split.name}: {len(found):,} {sentence}"
                 plots.append(_sheet(report, shown, path, caption))
-    plots.append(_classes(reports, folder / "classes.png"))
-    plots.append(_image_sizes(reports, folder / "sizes.png"))
-    plots.append(_box_sizes(reports, folder / "boxes.png"))
+    draw = {"classes": _draw_classes, "sizes": _draw_image_sizes, "boxes": _draw_box_sizes}
+    for name, draw_into in draw.items():
+        figure = _figure(7.2, 4.5)
+        axes = figure.add_subplot()
+        axes.set_prop_cycle(color=COLORS)
+        caption = draw_into(axes, reports)
+        axes.legend()
+        plots.append(_save(figure, folder / f"{name}.png", caption))
     return plots
 
 
-def _sheet(report: SplitReport, problems: Sequence[Problem], path: Path, caption: str) -> Plot:
-    columns = min(max(len(problems), 2), COLUMNS)
-    rows = -(-len(problems) // columns)
+def _sheet(report: SplitReport, found: Sequence[FoundFault], path: Path, caption: str) -> Plot:
+    columns = min(max(len(found), 2), COLUMNS)
+    rows = -(-len(found) // columns)
     figure = _figure(columns * 2.6, rows * 2.6)
     by_name = {report.annotations.images.name(i): i for i in range(len(report.annotations))}
-    for i, problem in enumerate(problems):
+    for i, item in enumerate(found):
         axes = figure.add_subplot(rows, columns, i + 1)
-        file = report.split.images / problem.image
+        file = report.split.images / item.image
         _draw_image(axes, file)
         if (index := by_name.get(str(file))) is not None:
             for x1, y1, x2, y2 in report.annotations.objects(index).boxes.tolist():
                 axes.add_patch(_rectangle((x1, y1, x2 - x1, y2 - y1), _GOOD))
-        if problem.box is not None:
-            axes.add_patch(_rectangle(problem.box, _FAULTY))
-            _make_room(axes, problem.box)
-        axes.set_title(f"{problem.where}\n{problem.image}", fontsize=6)
+        if item.box is not None:
+            axes.add_patch(_rectangle(item.box, _FAULTY))
+            _make_room(axes, item.box)
+        axes.set_title(f"{item.where}\n{item.image}", fontsize=6)
         axes.axis("off")
     return _save(figure, path, f"{caption}. Red: the faulty box, as it was given; green: others.")
 
@@ -81,66 +86,40 @@ def _make_room(axes: Axes, box: Sequence[float]) -> None:
     axes.set_ylim(min(max(bottom, y + height), bottom + above), max(min(top, y), top - above))
 
 
-def _classes(reports: Sequence[SplitReport], path: Path) -> Plot:
-    names = reports[0].annotations.class_names
-    counts = np.array([_boxes_by_class(report, names) for report in reports])
-    order = np.argsort(-counts.sum(axis=0), kind="stable")[:CLASSES_SHOWN]
-    figure = _figure(7.2, 1.2 + 0.2 * len(order))
-    axes = figure.add_subplot()
+def _draw_classes(axes: Axes, reports: Sequence[SplitReport]) -> str:
+    counts = count_boxes(reports)
+    shown = counts[:CLASSES_SHOWN]
+    axes.figure.set_figheight(1.2 + 0.2 * len(shown))  # type: ignore[union-attr]
     height = 0.8 / len(reports)
-    for k, report in enumerate(reports):
-        places = np.arange(len(order)) + k * height
-        axes.barh(places, counts[k, order], height, label=report.split.name, color=_color(k))
-    axes.set_yticks(np.arange(len(order)) + 0.4 - height / 2, [names[i] for i in order], fontsize=7)
+    for k, split in enumerate(shown):
+        axes.barh(np.arange(len(shown)) + k * height, shown[split], height, label=split)
+    axes.set_yticks(np.arange(len(shown)) + 0.4 - height / 2, shown.index, fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("boxes")
-    axes.legend()
-    more = f", the {CLASSES_SHOWN} most frequent" if len(names) > CLASSES_SHOWN else ""
-    return _save(figure, path, f"Boxes by class{more}.")
+    more = f", the {CLASSES_SHOWN} most frequent" if len(counts) > CLASSES_SHOWN else ""
+    return f"Boxes by class{more}."
 
 
-def _boxes_by_class(report: SplitReport, names: Sequence[str]) -> list[int]:
-    data = report.annotations
-    counts = np.bincount(data.labels[~data.crowd], minlength=data.num_classes).tolist()
-    by_name = dict(zip(data.class_names, counts, strict=True))
-    return [by_name.get(name, 0) for name in names]
-
-
-def _image_sizes(reports: Sequence[SplitReport], path: Path) -> Plot:
-    figure = _figure(7.2, 4.5)
-    axes = figure.add_subplot()
-    for k, report in enumerate(reports):
+def _draw_image_sizes(axes: Axes, reports: Sequence[SplitReport]) -> str:
+    for report in reports:
         sizes, counts = np.unique(report.annotations.sizes, axis=0, return_counts=True)
         area = 12 + 200 * counts / counts.sum()
-        axes.scatter(
-            sizes[:, 1], sizes[:, 0], area, alpha=0.5, label=report.split.name, color=_color(k)
-        )
+        axes.scatter(sizes[:, 1], sizes[:, 0], area, alpha=0.5, label=report.split.name)
     axes.set_xlabel("width (pixels)")
     axes.set_ylabel("height (pixels)")
-    axes.legend()
-    return _save(figure, path, "Sizes of the images; a larger dot stands for more of them.")
+    return "Sizes of the images; a larger dot stands for more of them."
 
 
-def _box_sizes(reports: Sequence[SplitReport], path: Path) -> Plot:
-    figure = _figure(7.2, 4.5)
-    axes = figure.add_subplot()
+def _draw_box_sizes(axes: Axes, reports: Sequence[SplitReport]) -> str:
     edges = np.geomspace(1, 4096, 49).tolist()
-    for k, report in enumerate(reports):
-        data = report.annotations
-        boxes = data.boxes[~data.crowd]
-        sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
-        axes.hist(sides, edges, histtype="step", label=report.split.name, color=_color(k))
+    for report in reports:
+        axes.hist(np.sqrt(report.areas()), edges, histtype="step", label=report.split.name)
     for side in (32, 96):
         axes.axvline(side, color="#888888", lw=0.8, ls=":")
     axes.set_xscale("log", base=2)
     axes.set_xlabel("root of the box's area (pixels)")
     axes.set_ylabel("boxes")
-    axes.legend()
-    return _save(figure, path, "Sizes of the boxes; dotted: COCO's limits, 32 and 96 pixels.")
-
-
-def _color(k: int) -> str:
-    return COLORS[k % len(COLORS)]
+    return "Sizes of the boxes; dotted: COCO's limits, 32 and 96 pixels."
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from yolov9_lit.data.coco.layout import Split, find_splits
-from yolov9_lit.data.prepare.check import SplitReport, check_splits
+from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
 from yolov9_lit.errors import UserError
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
-from yolov9_lit.reporting.table import Cell, Table
+from yolov9_lit.reporting.table import Table
 
 SMALL, MEDIUM = 32**2, 96**2
 """Areas in pixels that COCO's figures divide objects at."""
@@ -41,27 +42,27 @@ def run(values: Mapping[str, str]) -> int:
     root = Path(values["root"]).expanduser()
     workers = values.get("workers", str(os.cpu_count() or 1))
     if not workers.isdecimal() or int(workers) < 1:
-        raise UserError(f"workers={workers} is no number of processes; give 1 or more")
+        raise UserError(f"workers={workers} is no number of processes: give 1 or more.")
     reports = list(check_splits(_splits(root, values), workers=int(workers)))
     classes = class_table(reports)
-    shown = Table(classes.title, classes.columns, classes.rows[:CLASSES_SHOWN])
+    shown = Table(classes.title, classes.frame.head(CLASSES_SHOWN))
     console = Console()
     for table in (split_table(reports), fault_table(reports), shown):
         console.print(terminal(table))
-    if len(classes.rows) > CLASSES_SHOWN:
-        console.print(f"... and {len(classes.rows) - CLASSES_SHOWN} classes more")
+    if len(classes.frame) > CLASSES_SHOWN:
+        console.print(f"... and {len(classes.frame) - CLASSES_SHOWN} classes more")
     if "page" in values:
         page = Path(values["page"]).expanduser()
         _write(page, data_page(str(root), reports))
         console.print(f"The page is {page}")
-    return int(any(report.problems.found for report in reports))
+    return int(any(report.faults.found for report in reports))
 
 
 def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
     if not root.is_dir():
-        raise UserError(f"there is no data folder {root}; check root")
+        raise UserError(f"There is no data folder {root}: check root.")
     if ("annotations" in values) != ("images" in values):
-        raise UserError("annotations and images belong together; give both or none")
+        raise UserError("annotations and images belong together: give both or none.")
     if "annotations" not in values:
         return find_splits(root)
     file = root / values["annotations"]
@@ -69,8 +70,8 @@ def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
 
 
 def data_page(title: str, reports: Sequence[SplitReport]) -> str:
-    """The page, with plots and the images of each kind of fault inside it."""
-    faults = sum(len(report.problems.found) for report in reports)
+    """Make the page, with plots and the images of each kind of fault inside it."""
+    faults = sum(len(report.faults.found) for report in reports)
     images = sum(len(report.annotations) for report in reports)
     with tempfile.TemporaryDirectory() as folder:
         plots = draw_data_plots(reports, Path(folder))
@@ -84,75 +85,52 @@ def data_page(title: str, reports: Sequence[SplitReport]) -> str:
 
 
 def split_table(reports: Sequence[SplitReport]) -> Table:
-    """A row a split: what it holds."""
+    """Show what each split holds, a row a split."""
     by_area = ("small", "medium", "large")
     columns = ("split", "pictures", "without objects", "boxes", "crowds", *by_area, "sizes")
     rows = []
     for report in reports:
-        data = report.annotations
-        areas = np.prod(data.boxes[:, 2:] - data.boxes[:, :2], axis=1)[~data.crowd]
-        counts = (
-            len(data),
-            int((np.diff(data.offsets) == 0).sum()),
-            len(areas),
-            int(data.crowd.sum()),
-            int((areas < SMALL).sum()),
-            int(((areas >= SMALL) & (areas < MEDIUM)).sum()),
-            int((areas >= MEDIUM).sum()),
-        )
-        rows.append((_text(report.split.name), *map(_count, counts), _text(_sizes(data.sizes))))
+        data, areas = report.annotations, report.areas()
+        empty, crowds = int((np.diff(data.offsets) == 0).sum()), int(data.crowd.sum())
+        counts = np.histogram(areas, (0, SMALL, MEDIUM, np.inf))[0].tolist()
+        held = (len(data), empty, len(areas), crowds, *counts)
+        rows.append((report.split.name, *held, _sizes(data.sizes)))
     notes = (
         "Small, medium, large: boxes of under 32 x 32, under 96 x 96 pixels of area, and others, "
         "before any scaling.",
     )
-    return Table("What it holds", columns, tuple(rows), notes)
+    return Table("What it holds", pd.DataFrame(rows, columns=columns), notes)
 
 
 def fault_table(reports: Sequence[SplitReport]) -> Table:
-    """A row for each kind of fault of a split, and for each kind of note."""
+    """Show each kind of fault and of note of a split in a row."""
     rows = []
     for report in reports:
-        for kind, found in report.problems.by_kind().items():
-            examples = ", ".join(problem.where for problem in found[:EXAMPLES])
+        split = report.split.name
+        for sentence, found in report.faults.by_sentence().items():
             more = ", ..." if len(found) > EXAMPLES else ""
-            cells = map(_text, (kind, f"{examples}{more}"))
-            rows.append((_text(report.split.name), _text("fault"), _count(len(found)), *cells))
-        for kind, count in report.problems.notes.items():
-            rows.append(
-                (_text(report.split.name), _text("note"), _count(count), _text(kind), Cell(""))
-            )
-    faults = any(report.problems.found for report in reports)
+            examples = ", ".join(item.where for item in found[:EXAMPLES]) + more
+            rows.append((split, "fault", len(found), sentence, examples))
+        for note, count in report.faults.notes.items():
+            rows.append((split, "note", count, note.value, ""))
+    faults = any(report.faults.found for report in reports)
     notes = () if faults else ("No faults.",)
-    return Table("What is wrong", ("split", "", "count", "kind", "which"), tuple(rows), notes)
+    columns = ("split", "", "count", "kind", "which")
+    return Table("What is wrong", pd.DataFrame(rows, columns=columns), notes)
 
 
 def class_table(reports: Sequence[SplitReport]) -> Table:
-    """A row a class, the most frequent first: its boxes in each split, crowds not counted."""
-    counts: dict[str, list[int]] = {}
-    for i, report in enumerate(reports):
-        data = report.annotations
-        boxes = np.bincount(data.labels[~data.crowd], minlength=data.num_classes)
-        for name, count in zip(data.class_names, boxes.tolist(), strict=True):
-            counts.setdefault(name, [0] * len(reports))[i] += count
-    ordered = sorted(counts.items(), key=lambda row: -sum(row[1]))
-    rows = tuple((_text(name), *map(_count, row)) for name, row in ordered)
-    return Table("Boxes by class", ("class", *(r.split.name for r in reports)), rows)
+    """Show the boxes of each class in each split, the most frequent class first."""
+    counts = count_boxes(reports)
+    return Table("Boxes by class", counts.rename_axis("class").reset_index())
 
 
 def _sizes(sizes: np.ndarray) -> str:
-    """Smallest to largest, each side apart, in pixels."""
+    """Write the smallest and largest sides in pixels, each side apart."""
     (low_height, low_width), (height, width) = sizes.min(axis=0), sizes.max(axis=0)
     if (low_height, low_width) == (height, width):
         return f"{width} x {height}"
     return f"{low_width} to {width} x {low_height} to {height}"
-
-
-def _text(text: str) -> Cell:
-    return Cell(text, text)
-
-
-def _count(count: int) -> Cell:
-    return Cell(f"{count:,}", count)
 
 
 def _write(page: Path, content: str) -> None:
@@ -160,4 +138,4 @@ def _write(page: Path, content: str) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(content, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"{page} cannot be written ({error}); choose another page") from error
+        raise UserError(f"{page} cannot be written ({error}): choose another page.") from error

@@ -15,7 +15,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.dataset import TrainDataset
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.sample import Sample
-from yolov9_lit.data.transforms.pipeline import Augmentation, resize_sample
+from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.draw import draw_objects
@@ -124,7 +124,7 @@ def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str)
 def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image:
     """Scale an image, then draw on it, so that lines and letters are of one size."""
     image = resize_longest(sample.image, side, smooth=True)
-    scaled = resize_sample(sample, side)
+    scaled = sample.resized(side)
     objects = (scaled.boxes, scaled.labels, list(scaled.polygons))
     return Image.fromarray(draw_objects(image, *objects, class_names))
 

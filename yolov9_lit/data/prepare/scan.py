@@ -1,4 +1,4 @@
-"""Every image of a data set decoded once, to know before a training what it would stumble on."""
+"""Decode every image of a data set once, to know before a training what it cannot use."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.images import ImageSource, UnreadableImage, load_image
 from yolov9_lit.data.loader import single_threaded
 
-_TOGETHER = 16  # Images whose facts a worker sends at once.
+_TOGETHER = 16  # Images in a message from a worker.
 
 
 class ImageFacts(NamedTuple):
-    """What a decoded image is: its sides in pixels, a hash of them; or what is wrong with it."""
+    """The sides of a decoded image in pixels and a hash of its pixels; or what is wrong with it."""
 
     height: int = 0
     width: int = 0
@@ -49,13 +49,13 @@ class _Decoded(Dataset[ImageFacts]):
 
 
 def scan(annotations: Annotations, workers: int) -> Iterator[ImageFacts]:
-    """Decodes each image, in order, and shows how far it is.
+    """Decode each image, in order, and show the progress.
 
-    Headers would be read sixty times as fast, but most of those of cut files are whole.
+    Reading headers only is sixty times as fast, but files that are cut short have whole ones.
 
     Args:
         annotations: of the images.
-        workers: processes; 0 for none but this one.
+        workers: processes; 0 for this one only.
     """
     loader = DataLoader(
         _Decoded(annotations.images, len(annotations)),
@@ -70,40 +70,40 @@ def scan(annotations: Annotations, workers: int) -> Iterator[ImageFacts]:
 
 
 def note_faults(
-    names: Iterable[str], sizes: np.ndarray, facts: Iterable[ImageFacts], problems: Problems
+    names: Iterable[str], sizes: np.ndarray, facts: Iterable[ImageFacts], faults: Faults
 ) -> None:
-    """Adds the images that cannot be used to `problems`.
+    """Add the images that cannot be used to `faults`.
 
     Args:
         names: of N images, for messages.
         sizes: (N, 2), their heights and widths as the annotations say.
         facts: what they are.
-        problems: what is wrong is added.
+        faults: what is wrong is added.
     """
     for name, said, (height, width, _, fault) in zip(names, sizes, facts, strict=True):
         if fault:
-            problems.add(f"images cannot be used, each of which {fault}", name)
+            faults.add(Fault.IMAGE_UNUSABLE, name, detail=fault)
         elif (height, width) != tuple(said):
             where = f"{name}: {width} x {height}, not {said[1]} x {said[0]}"
-            problems.add("images have another size than their annotations say", where, name)
+            faults.add(Fault.IMAGE_OTHER_SIZE, where, name)
 
 
 @rank_zero_only
 def require_usable(source: str, splits: Iterable[Annotations], workers: int) -> None:
-    """Refuses images that cannot be decoded or have another size than their annotations say.
+    """Refuse images that cannot be decoded or have another size than their annotations say.
 
-    Of all ranks the first does; the others wait for it where they meet.
+    Only the first rank looks; the others wait for it at their next collective operation.
 
     Args:
         source: name of the data set.
-        splits: whose images.
-        workers: processes; 0 for none but this one.
+        splits: the images to decode.
+        workers: processes; 0 for this one only.
 
     Raises:
-        UserError: there are such; it lists all of them.
+        UserError: there are such images; it lists all of them.
     """
-    problems = Problems(source)
+    faults = Faults(source)
     for split in splits:
         names = map(split.images.name, range(len(split)))
-        note_faults(names, split.sizes, scan(split, workers), problems)
-    problems.raise_or_warn(strict=True)
+        note_faults(names, split.sizes, scan(split, workers), faults)
+    faults.raise_or_warn(strict=True)

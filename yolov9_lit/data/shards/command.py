@@ -16,7 +16,7 @@ DEFAULTS = {"shard_mb": "256", "seed": "0"}
 
 
 def run(values: Mapping[str, str]) -> None:
-    """Writes splits as shards and prints a row for each.
+    """Write splits as shards and print a row for each.
 
     Args:
         values: "out", and either "root" or "annotations" and "images"; optionally "shard_mb", the
@@ -26,7 +26,7 @@ def run(values: Mapping[str, str]) -> None:
         UserError: the data set cannot be read, or the shards cannot be written.
     """
     megabytes, seed = (_number(values, key) for key in ("shard_mb", "seed"))
-    table = Table("shards of", "pictures", "boxes", "shards", "MB", "left out")
+    table = Table("shards of", "images", "boxes", "shards", "MB", "left out")
     for (file, images), out in _splits(values).items():
         report = write_shards(file, images, out, shard_bytes=megabytes * 10**6, seed=seed)
         counts = (report.images, report.boxes, report.shards, report.bytes // 10**6)
@@ -35,12 +35,12 @@ def run(values: Mapping[str, str]) -> None:
 
 
 def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
-    """The output folder of each annotation file with its folder of images."""
+    """Return the output folder for each annotation file and its folder of images."""
     out = Path(values["out"]).expanduser()
     if {"root", "annotations", "images"} & set(values) == {"annotations", "images"}:
         return {(Path(values["annotations"]), Path(values["images"])): out}
     if {"root", "annotations", "images"} & set(values) != {"root"}:
-        raise UserError("shard takes either root, or annotations and images of one split")
+        raise UserError("Give shard either root, or annotations and images of one split.")
     splits = find_splits(Path(values["root"]).expanduser())
     return {(split.annotations, split.images): out / split.name for split in splits}
 
@@ -48,5 +48,5 @@ def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
 def _number(values: Mapping[str, str], key: str) -> int:
     text = values.get(key, DEFAULTS[key])
     if not text.isdecimal() or (key == "shard_mb" and int(text) == 0):
-        raise UserError(f"{key} is {text}; give a whole number, as in {key}={DEFAULTS[key]}")
+        raise UserError(f"{key} is {text}: give a whole number, as in {key}={DEFAULTS[key]}.")
     return int(text)

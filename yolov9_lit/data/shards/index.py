@@ -1,24 +1,43 @@
-"""The annotations of a folder of shards as arrays that are mapped into memory.
+"""Where everything lies in a folder of shards: images in tar files, annotations in arrays.
 
-Only the parts that are used are in memory, and the processes of a machine share them: it makes no
-difference how many images there are.
+The arrays are mapped into memory. Only the parts that are used are in memory, and the processes of
+a machine share them: it makes no difference how many images there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.images import ImageSource
 from yolov9_lit.data.polygons import FlatPolygons
+from yolov9_lit.data.shards.manifest import Manifest
+from yolov9_lit.files import atomic_write
 
-_POLYGONS = tuple(field.name for field in fields(FlatPolygons))
-_OWN = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
+
+class Member(NamedTuple):
+    """An image to write.
+
+    Attributes:
+        key: name of its two members, without ending.
+        ending: of the image's file, ".jpg".
+        encoded: the file's content.
+        record: its COCO entries, for the JSON member.
+    """
+
+    key: str
+    ending: str
+    encoded: bytes
+    record: dict[str, Any]
 
 
 class Members(NamedTuple):
@@ -35,51 +54,77 @@ class Members(NamedTuple):
     checksums: np.ndarray
 
 
-_FILES = (*_OWN, *_POLYGONS, *Members._fields)
+_ANNOTATIONS = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
+_POLYGONS = tuple(field.name for field in fields(FlatPolygons))
+_FILES = {name: f"index/{name}.npy" for name in (*_ANNOTATIONS, *_POLYGONS, *Members._fields)}
+
+
+def member_key(index: int) -> str:
+    """Return the name of the members of image `index` in a shard, without their endings."""
+    return f"{index:09d}"
+
+
+def write_shard(path: Path, members: Iterable[Member]) -> None:
+    """Write a tar file as WebDataset reads it, whole or not at all; the same bytes each time."""
+    with atomic_write(path) as part, tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
+        for member in members:
+            _add(tar, member.key + member.ending, member.encoded)
+            _add(tar, f"{member.key}.json", json.dumps(member.record).encode())
+
+
+def read_members(path: Path) -> Members:
+    """Find the images of a shard and read them for their checksums."""
+    places, checksums = [], []
+    with tarfile.open(path) as tar, path.open("rb") as file:
+        for entry in tar:
+            if not entry.name.endswith(".json"):
+                file.seek(entry.offset_data)
+                places.append((entry.offset_data, entry.size))
+                checksums.append(zlib.crc32(file.read(entry.size)))
+    starts, lengths = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    return Members(starts, lengths, np.array(checksums, dtype=np.uint32))
 
 
 def write_index(folder: Path, annotations: Annotations, members: Members) -> Iterable[str]:
-    """Writes the arrays; gives their files' names from `folder` on."""
-    arrays = {name: getattr(annotations, name) for name in _OWN}
-    arrays |= vars(annotations.polygons) | members._asdict()
-    for name, path in index_files().items():
+    """Write the arrays; return their files' names from `folder` on."""
+    arrays = vars(annotations) | vars(annotations.polygons) | members._asdict()
+    for name, path in _FILES.items():
         (folder / path).parent.mkdir(exist_ok=True)
         np.save(folder / path, arrays[name])
-    return index_files().values()
-
-
-def index_files() -> dict[str, str]:
-    """The file of each array."""
-    return {name: f"index/{name}.npy" for name in _FILES}
+    return _FILES.values()
 
 
 def map_index(
     local: Callable[[str], Path],
     path: Path,
-    categories: tuple[Category, ...],
+    manifest: Manifest,
     source: Callable[[Members], ImageSource],
-    faults: Mapping[str, int],
 ) -> Annotations:
-    """Maps the arrays into memory.
+    """Map the arrays into memory.
 
     Args:
         local: gives the local file of a name.
         path: annotation file that they come from.
-        categories: sorted by id.
+        manifest: of the same folder.
         source: makes the images' source of where they lie.
-        faults: of the data set that they were made from, by kind.
     """
-    arrays = {name: _map(local(file)) for name, file in index_files().items()}
-    own: dict[str, Any] = {name: arrays[name] for name in _OWN}
+    arrays = {name: _map(local(file)) for name, file in _FILES.items()}
+    own: dict[str, Any] = {name: arrays[name] for name in _ANNOTATIONS}
     return Annotations(
         path=path,
         images=source(Members(*(arrays[name] for name in Members._fields))),
-        categories=categories,
+        categories=manifest.categories,
         polygons=FlatPolygons(*(arrays[name] for name in _POLYGONS)),
-        faults=faults,
+        faults=manifest.faults,
         **own,
     )
 
 
 def _map(path: Path) -> np.ndarray:
     return np.asarray(np.load(path, mmap_mode="r"))  # A plain array: memmap's slices are slow.
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))

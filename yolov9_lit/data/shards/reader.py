@@ -1,18 +1,25 @@
-"""Opening a folder of shards."""
+"""Opening a folder of shards, and reading images out of it."""
 
 from __future__ import annotations
 
-from functools import partial
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import fsspec
+import numpy as np
+
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.shards.cache import ShardCache
-from yolov9_lit.data.shards.files import LocalFiles, RemoteFiles, ShardFiles, read_manifest
-from yolov9_lit.data.shards.images import ShardImages
-from yolov9_lit.data.shards.index import map_index
+from yolov9_lit.data.images import UnreadableImage
+from yolov9_lit.data.shards.files import RemoteFiles, ShardCache, ShardFiles, remedy
+from yolov9_lit.data.shards.index import Members, map_index, member_key
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, Manifest
 from yolov9_lit.errors import UserError
+
+_TRIES = 5
+_THREADS = 2
 
 
 class Shards(NamedTuple):
@@ -23,13 +30,79 @@ class Shards(NamedTuple):
     annotations: Annotations
 
 
+class ShardImages:
+    """The images of a folder of shards; each is compared with its checksum when it is read.
+
+    Attributes:
+        files: where the shards are.
+        shards: their names.
+        firsts: (S + 1,) index of each shard's first image, and the number of images.
+        members: where the images lie.
+    """
+
+    def __init__(
+        self, files: ShardFiles, shards: Sequence[str], counts: Sequence[int], members: Members
+    ) -> None:
+        """Set the places; `counts` are the shards' numbers of images."""
+        self.files = files
+        self.shards = tuple(shards)
+        self.firsts = np.concatenate([[0], np.cumsum(counts)])
+        self.members = members
+
+    def name(self, index: int) -> str:
+        """Return the shard's path or address and the image's key in it."""
+        return f"{self.files.where(self._shard(index))}/{member_key(index)}"
+
+    def encoded(self, index: int) -> bytes:
+        """Return the content of the image's file; see `ImageSource`."""
+        start, length = int(self.members.starts[index]), int(self.members.lengths[index])
+        content = self._read(self._shard(index), start, length)
+        if content is None or zlib.crc32(content) != self.members.checksums[index]:
+            fault = "is not what was written (its checksum is wrong)" if content else "is missing"
+            raise UnreadableImage(self.name(index), fault, "copy or write its shard anew")
+        return content
+
+    def _shard(self, index: int) -> str:
+        return self.shards[int(np.searchsorted(self.firsts, index, side="right")) - 1]
+
+    def _read(self, shard: str, start: int, length: int) -> bytes | None:
+        for _ in range(_TRIES):
+            try:
+                with self.files.local(shard).open("rb", buffering=0) as file:
+                    file.seek(start)
+                    return file.read(length)
+            except FileNotFoundError:  # Another process has made room in the cache just now.
+                continue
+        return None
+
+
+class FetchAhead:
+    """Fetches the next window's shards in the background while the present one is trained on.
+
+    What cannot be fetched is left to the process that reads it, which tells the user.
+    """
+
+    def __init__(self, images: ShardImages) -> None:
+        """Set the shards; threads begin with the first call."""
+        self.images = images
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch-ahead")
+        self._pending: list[Future] = []
+
+    def __call__(self, shards: Sequence[int]) -> None:
+        """Fetch shards; give up those of the call before that have not begun."""
+        for future in self._pending:
+            future.cancel()
+        names = [self.images.shards[s] for s in shards]
+        self._pending = [self._threads.submit(self.images.files.local, name) for name in names]
+
+
 def is_remote(place: str) -> bool:
-    """Whether shards are in a store, not in a folder of this machine."""
+    """Return whether shards are in a store, not in a folder of this machine."""
     return "://" in place
 
 
 def open_shards(place: str, cache: ShardCache) -> Shards:
-    """Opens a folder of shards; of remote ones the index is fetched, no shard yet.
+    """Open a folder of shards; of remote ones the index is fetched, no shard yet.
 
     Args:
         place: the folder, or an address that fsspec reads: `s3://BUCKET/FOLDER`.
@@ -38,22 +111,33 @@ def open_shards(place: str, cache: ShardCache) -> Shards:
     Raises:
         UserError: there are no shards, or a file is missing or of another length than written.
     """
-    manifest = read_manifest(place)
-    files: ShardFiles
+    manifest = _read_manifest(place)
     if is_remote(place):
-        files = RemoteFiles(place, manifest, cache)
+        files: ShardFiles = RemoteFiles(place, manifest, cache)
     else:
         _check_lengths(Path(place), manifest)
-        files = LocalFiles(Path(place))
-    names, counts = tuple(manifest.shards), tuple(manifest.shards.values())
+        files = ShardFiles(place)
     annotations = map_index(
         files.local,
         Path(files.where(ANNOTATIONS)),
-        manifest.categories,
-        partial(ShardImages, files, names, counts),
-        manifest.faults,
+        manifest,
+        lambda members: ShardImages(
+            files, tuple(manifest.shards), tuple(manifest.shards.values()), members
+        ),
     )
     return Shards(manifest, files, annotations)
+
+
+def _read_manifest(place: str) -> Manifest:
+    path = f"{place}/{MANIFEST}"
+    try:
+        with fsspec.open(path, "rb") as file:
+            return Manifest.parse(file.read(), place)
+    except UserError:
+        raise
+    except Exception as error:  # Each store has errors of its own.
+        fault = str(error) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({fault}): {remedy(error)}") from error
 
 
 def _check_lengths(folder: Path, manifest: Manifest) -> None:
@@ -63,6 +147,6 @@ def _check_lengths(folder: Path, manifest: Manifest) -> None:
         if size != expected.bytes:
             fault = "is missing" if size is None else f"has {size:,} bytes, not {expected.bytes:,}"
             raise UserError(
-                f"{path} {fault} as {folder / MANIFEST} says; copy the folder again or write it "
-                "anew with `python -m yolov9_lit.data shard`"
+                f"{path} {fault} as {folder / MANIFEST} says: copy the folder again, or write it "
+                "anew with `python -m yolov9_lit.data shard`."
             )

@@ -10,11 +10,9 @@ from typing import Any
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.samplers import EpochSampler
-from yolov9_lit.data.shards.ahead import FetchAhead
-from yolov9_lit.data.shards.cache import ShardCache
-from yolov9_lit.data.shards.images import ShardImages
+from yolov9_lit.data.shards.files import ShardCache
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST
-from yolov9_lit.data.shards.reader import Shards, is_remote, open_shards
+from yolov9_lit.data.shards.reader import FetchAhead, ShardImages, Shards, is_remote, open_shards
 from yolov9_lit.data.shards.windows import WindowSampler
 from yolov9_lit.errors import UserError
 
@@ -95,7 +93,7 @@ class StreamDataModule(DetectionDataModule):
         super()._require_usable([s for s in splits if not is_remote(self._place(s))])
 
     def _check_cache(self, split: str) -> None:
-        """A rank reads two windows while a third is fetched; evaluation reads to and fro."""
+        """A rank reads two windows while a third is fetched; evaluation reads all shards."""
         if not is_remote(self._place(split)):
             return
         manifest = self._shards[split].manifest
@@ -111,13 +109,14 @@ class StreamDataModule(DetectionDataModule):
             )
 
     def _train_sampler(self, annotations: Annotations) -> EpochSampler:
-        assert isinstance(annotations.images, ShardImages)
+        images = annotations.images
+        assert isinstance(images, ShardImages)
         return WindowSampler(
-            annotations.images.firsts,
+            images.firsts,
             self.window_shards,
             self.batches.seed,
             self._closing_from_epoch(),
             *self._rank_and_world(),
             self.batches.partner_pool,
-            announce=FetchAhead(annotations.images) if is_remote(self._place("train")) else None,
+            announce=FetchAhead(images) if is_remote(self._place("train")) else None,
         )

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import track
 
-from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.file import CocoContent, Entry, load_coco
-from yolov9_lit.data.coco.problems import Problems
-from yolov9_lit.data.coco.reader import flat_annotations
-from yolov9_lit.data.coco.usable import usable_content
-from yolov9_lit.data.shards.images import member_key
-from yolov9_lit.data.shards.index import Members, write_index
+from yolov9_lit.data.coco.file import load_coco
+from yolov9_lit.data.coco.judge import Judged, SoundImage, judge
+from yolov9_lit.data.coco.reader import pack
+from yolov9_lit.data.images import read_encoded
+from yolov9_lit.data.shards.index import (
+    Member,
+    Members,
+    member_key,
+    read_members,
+    write_index,
+    write_shard,
+)
 from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST, FileSum, Manifest
-from yolov9_lit.data.shards.tar import Member, read_members, write_shard
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
 
@@ -29,7 +32,7 @@ _PLAN = "plan.json"
 
 
 class ShardReport(NamedTuple):
-    """What is in a folder of shards, crowds not counted; `left_out` are images of no use."""
+    """What is in a folder of shards, crowds not counted; `left_out` are images without use."""
 
     images: int
     boxes: int
@@ -41,10 +44,10 @@ class ShardReport(NamedTuple):
 def write_shards(
     annotation_file: Path, image_dir: Path, out: Path, *, shard_bytes: int, seed: int
 ) -> ShardReport:
-    """Writes a split as shards, in random order.
+    """Write a split as shards, in random order.
 
-    The folder appears when it is whole. A call that was interrupted is taken up by the same call
-    at the shard where it was; one that had ended is not done again. The annotation file is held in
+    The folder appears when it is whole. The same call again goes on at the shard at which the first
+    was interrupted, and does nothing if the first was complete. The annotation file is held in
     memory while this runs; training does not need that.
 
     Args:
@@ -61,7 +64,9 @@ def write_shards(
     try:
         plan["sha256"] = FileSum.of(annotation_file).sha256
     except OSError as error:
-        raise UserError(f"{annotation_file} cannot be read ({error.strerror})") from error
+        raise UserError(
+            f"{annotation_file} cannot be read ({error.strerror}): check the file."
+        ) from error
     draft = out.with_name(f".{out.name}.part")
     try:
         if not _is_written(out, plan):
@@ -70,7 +75,7 @@ def write_shards(
             (draft / _PLAN).unlink()
             os.replace(draft, out)
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error}); choose another out") from error
+        raise UserError(f"{out} cannot be written ({error}): choose another out.") from error
     return _report(out)
 
 
@@ -80,12 +85,12 @@ def _is_written(out: Path, plan: dict[str, Any]) -> bool:
     path = out / MANIFEST
     made_from = Manifest.parse(path.read_bytes(), str(out)).plan if path.is_file() else {}
     if any(made_from.get(key) != value for key, value in plan.items()):
-        raise UserError(f"{out} exists and holds something else; delete it or choose another out")
+        raise UserError(f"{out} exists and holds something else: delete it or choose another out.")
     return True
 
 
 def _begin(draft: Path, plan: dict[str, Any]) -> None:
-    """Keeps what an interrupted call of the same plan has left."""
+    """Keep what an interrupted call of the same plan has left."""
     path = draft / _PLAN
     if not path.is_file() or path.read_text().strip() != json.dumps(plan):
         shutil.rmtree(draft, ignore_errors=True)
@@ -93,39 +98,45 @@ def _begin(draft: Path, plan: dict[str, Any]) -> None:
 
 
 def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, Any]) -> None:
-    given = load_coco(annotation_file)
-    content, annotations = _shuffled(given, annotation_file, image_dir, plan["seed"])
+    judged, listed = _shuffled(annotation_file, image_dir, plan["seed"])
+    annotations, images = pack(judged), judged.by_image()
+    content = {
+        "images": [image.entry for image in images],
+        "annotations": [item.entry for item in judged.objects],
+        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+    }
     write_json(draft / ANNOTATIONS, content)
-    records = _records(content)
     shards: dict[str, int] = {}
     members: list[Members] = []
-    spans = _spans(annotations, plan["shard_bytes"])
+    spans = _spans(images, plan["shard_bytes"])
     for number, span in enumerate(track(spans, f"{annotation_file.name}", transient=True)):
         path = draft / f"{number:06d}.tar"
         if not path.is_file():
-            write_shard(path, _members(annotations, span, records))
+            write_shard(path, (_member(index, images[index]) for index in span))
         members.append(read_members(path))
         shards[path.name] = len(span)
     joined = Members(*(np.concatenate(arrays) for arrays in zip(*members, strict=True)))
     names = [*shards, ANNOTATIONS, *write_index(draft, annotations, joined)]
     files = {name: FileSum.of(draft / name) for name in names}
-    plan = {**plan, "left_out": len(given.images) - len(annotations)}
+    plan = {**plan, "left_out": listed - len(annotations)}
     Manifest(plan, annotations.categories, shards, files, dict(annotations.faults)).write(draft)
 
 
-def _shuffled(
-    content: CocoContent, path: Path, image_dir: Path, seed: int
-) -> tuple[dict[str, list[Entry]], Annotations]:
-    """What is usable of a COCO-format file, its images in random order; warns of the rest."""
+def _shuffled(annotation_file: Path, image_dir: Path, seed: int) -> tuple[Judged, int]:
+    """Judge a COCO-format file, its images in random order, and count all that it lists."""
+    content = load_coco(annotation_file)
     order = np.random.default_rng(seed).permutation(len(content.images))
-    content = content._replace(images=[content.images[i] for i in order])
-    problems = Problems(path)
-    usable = usable_content(content, path, image_dir, problems)
-    annotations = flat_annotations(usable, path, image_dir, problems)
-    problems.raise_or_warn(strict=False)
-    categories = [{"id": i, "name": name} for i, name in usable.names.items()]
-    lists = {"images": [*usable.images.values()], "annotations": usable.entries}
-    return {**lists, "categories": categories}, annotations
+    judged = judge(content._replace(images=[content.images[i] for i in order]), image_dir)
+    judged.faults.raise_or_warn(strict=False)
+    return judged, len(content.images)
+
+
+def _spans(images: Sequence[SoundImage], shard_bytes: int) -> list[range]:
+    """Return the images of each shard."""
+    sizes = [_size(image.path) for image in images]
+    before = np.cumsum([0, *sizes[:-1]])
+    firsts = np.unique(before // shard_bytes, return_index=True)[1]
+    return [range(a, b) for a, b in zip(firsts, [*firsts[1:], len(images)], strict=True)]
 
 
 def _size(path: Path) -> int:
@@ -135,33 +146,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _records(content: dict[str, list[Entry]]) -> dict[int, dict[str, Any]]:
-    """The JSON member of each image by its id."""
-    objects = defaultdict(list)
-    for annotation in content["annotations"]:
-        objects[annotation["image_id"]].append(annotation)
-    return {
-        image["id"]: {"image": image, "annotations": objects[image["id"]]}
-        for image in content["images"]
-    }
-
-
-def _spans(annotations: Annotations, shard_bytes: int) -> list[range]:
-    """The images of each shard."""
-    count = len(annotations)
-    sizes = [_size(Path(annotations.images.name(i))) for i in range(count)]
-    before = np.cumsum([0, *sizes[:-1]])
-    firsts = np.unique(before // shard_bytes, return_index=True)[1]
-    return [range(a, b) for a, b in zip(firsts, [*firsts[1:], count], strict=True)]
-
-
-def _members(
-    annotations: Annotations, span: range, records: dict[int, dict[str, Any]]
-) -> Iterator[Member]:
-    for index in span:
-        ending = Path(annotations.images.name(index)).suffix.lower() or ".jpg"
-        record = records[int(annotations.image_ids[index])]
-        yield Member(member_key(index), ending, annotations.images.encoded(index), record)
+def _member(index: int, image: SoundImage) -> Member:
+    record = {"image": image.entry, "annotations": [item.entry for item in image.objects]}
+    ending = image.path.suffix.lower() or ".jpg"
+    return Member(member_key(index), ending, read_encoded(image.path), record)
 
 
 def _report(out: Path) -> ShardReport:

@@ -1,1 +1,1 @@
-"""Augmentations of training samples, one a file, and the pipeline that runs them."""
+"""Augmentations of training samples, one in each file, and the pipeline that runs them."""

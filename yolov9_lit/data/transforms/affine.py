@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample, clipped
+from yolov9_lit.data.sample import Another, Sample, clipped
 
 
 class RandomAffine:
@@ -43,10 +42,8 @@ class RandomAffine:
         self.degrees = degrees
         self.shear = shear
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """(h, w) image -> (size, size)."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Warp an (h, w) image to (size, size)."""
         size = self.image_size
         matrix, factor = self.draw(sample.image.shape[:2], rng)
         image = cv2.warpAffine(
@@ -64,16 +61,16 @@ class RandomAffine:
 
     @property
     def upright(self) -> bool:
-        """Whether it only scales and shifts."""
+        """True where it only scales and shifts."""
         return self.degrees == self.shear == 0
 
     def settled(self, before: Sample, factor: float, after: Sample) -> Sample:
-        """Fit the warped objects into the square and leave out those that are hardly seen.
+        """Clip the warped objects to the square and drop those that are hardly seen.
 
         Args:
             before: the sample before the warp.
-            factor: it was scaled by.
-            after: on the square, its boxes and outlines where the warp moved them.
+            factor: of the scaling.
+            after: the square, with boxes and outlines where the warp moved them.
         """
         size = self.image_size
         boxes = after.boxes.copy()
@@ -86,7 +83,7 @@ class RandomAffine:
         return after.with_objects(boxes, after.labels, polygons).keep(keep)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """A warp of an image (height, width): a (2, 3) matrix in pixels and its scale factor."""
+        """Draw a warp of an image (height, width): a (2, 3) matrix in pixels, its scale factor."""
         height, width = shape
         factor = rng.uniform(1 - self.scale, 1 + self.scale)
         angle = math.radians(rng.uniform(-self.degrees, self.degrees))
@@ -101,7 +98,7 @@ class RandomAffine:
 
 
 def worth_keeping(before: np.ndarray, after: np.ndarray, least_area: float) -> np.ndarray:
-    """Which boxes (K, 4) still show enough of their object after a warp and clipping, (K,) bool."""
+    """Return which boxes (K, 4) still show enough of their object after the warp, (K,) bool."""
     size_before = before[:, 2:] - before[:, :2]
     size = after[:, 2:] - after[:, :2]
     ratio = size.max(axis=1) / (size.min(axis=1) + 1e-9)
@@ -114,6 +111,6 @@ def _warp(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _of_pixel_centres(matrix: np.ndarray) -> np.ndarray:
-    """The matrix for OpenCV, to whom whole numbers are the centres of pixels, not their corners."""
+    """Return the matrix for OpenCV, where whole numbers are centres of pixels, not corners."""
     half = np.full(2, 0.5)
     return np.column_stack((matrix[:, :2], _warp(half, matrix) - half))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for news
 import albumentations as A
 import numpy as np
 
 from yolov9_lit.data.polygons import FlatPolygons
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class Albumentations:
     """Applies albumentations transforms to image and boxes.
 
-    Colour transforms leave boxes and outlines as they are. After a spatial one, nested or not,
-    objects go on with their boxes alone, so put those behind `CopyPaste` and `RandomAffine`.
+    Colour transforms keep boxes and outlines. A spatial one, nested or not, keeps boxes only, so
+    put it after `CopyPaste` and `RandomAffine`.
     """
 
     def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
@@ -25,12 +27,10 @@ class Albumentations:
         boxes = A.BboxParams(format="pascal_voc", label_fields=["rows"], clip=True, min_area=1.0)
         self.compose = A.Compose(list(transforms), bbox_params=boxes if self.spatial else None)
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """The transforms may change the size; an image one pixel high or wide stays as it is."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Apply the transforms, which may change the size; skip images 1 pixel high or wide."""
         if min(sample.image.shape[:2]) == 1:
-            return sample  # They take it for one of fewer axes, and lose its channels.
+            return sample  # Albumentations would drop an axis of it.
         self.compose.set_random_seed(int(rng.integers(2**31)))
         if not self.spatial:
             image = self.compose(image=sample.image)["image"]
@@ -47,7 +47,7 @@ class Albumentations:
 
 
 def _is_spatial(transform: A.BasicTransform | A.BaseCompose) -> bool:
-    """Whether it, or one inside it, may move objects."""
+    """Return whether a transform, or one inside it, may move objects."""
     if isinstance(transform, A.BaseCompose):
         return any(_is_spatial(inner) for inner in transform.transforms)
     return isinstance(transform, A.DualTransform)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from yolov9_lit.data.polygons import FlatPolygons
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 MOST_COVERED = 0.3
 
@@ -18,19 +18,17 @@ class CopyPaste:
     """Pastes mirrored copies of some objects where they hide little of the others.
 
     A copy lands at its object's mirror image about the image's vertical axis, and only if it
-    covers less than 30 % of every box that is there. Objects without polygons are not copied.
+    covers less than 30 % of every box in the image. Objects without polygons are not copied.
     """
 
     closes = True
 
     def __init__(self, p: float = 0.3) -> None:
-        """Set the share of objects that are tried, 0..1."""
+        """Set the share of objects to try, 0..1."""
         self.p = p
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """Same size, some more objects."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Add objects; the size stays."""
         copied = self.choose(sample, rng)
         if not len(copied):
             return sample
@@ -41,7 +39,7 @@ class CopyPaste:
         return replace(result, image=image)
 
     def choose(self, sample: Sample, rng: np.random.Generator) -> np.ndarray:
-        """The objects to copy, indices."""
+        """Draw the indices of the objects to copy."""
         outlined = np.flatnonzero(sample.polygons.points_of_objects)
         tries = round(self.p * len(outlined))
         width = sample.image.shape[1]
@@ -58,7 +56,7 @@ class CopyPaste:
 
 
 def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
-    """The sample with mirrored copies of the objects `rows` behind its own; same image."""
+    """Append mirrored copies of the objects `rows`; the image stays."""
     width = sample.image.shape[1]
     polygons = sample.polygons.take(rows)
     x, y = polygons.points.T
@@ -71,7 +69,7 @@ def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
 
 
 def filled(shape: tuple[int, ...], polygons: Iterable[np.ndarray]) -> np.ndarray:
-    """A mask (h, w) uint8, 1 inside the polygons (P, 2)."""
+    """Return a mask (h, w) uint8, 1 inside the polygons (P, 2)."""
     mask = np.zeros(shape, dtype=np.uint8)
     for points in polygons:
         cv2.fillPoly(mask, [points.round().astype(np.int32)], 1)
@@ -84,6 +82,6 @@ def _mirrored_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Area that `box` (4,) shares with each of `boxes` (K, 4), (K,)."""
+    """Return the area that `box` (4,) shares with each of `boxes` (K, 4), (K,)."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     return np.prod(sides.clip(0), axis=1)

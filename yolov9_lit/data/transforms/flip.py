@@ -1,13 +1,11 @@
-"""Mirror images."""
+"""Random mirroring."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class RandomFlip:
@@ -18,10 +16,8 @@ class RandomFlip:
         self.horizontal = horizontal
         self.vertical = vertical
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """Same size."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Mirror the sample, or not; the size stays."""
         if rng.random() < self.horizontal:
             sample = flipped(sample, axis=0)
         if rng.random() < self.vertical:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 
 
 class MixUp:
@@ -17,7 +16,7 @@ class MixUp:
     closes = True
 
     def __init__(self, p: float = 0.15, alpha: float = 32.0) -> None:
-        """Set the odds.
+        """Set the probability and the blend.
 
         Args:
             p: probability, 0..1.
@@ -26,10 +25,8 @@ class MixUp:
         self.p = p
         self.alpha = alpha
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """Same size; both images must have it."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Blend two images of the same size."""
         if rng.random() >= self.p:
             return sample
         other = another()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample, clipped, moved
+from yolov9_lit.data.sample import Another, Sample, clipped
 
 
 class Tile(NamedTuple):
@@ -24,7 +23,7 @@ class Scene(NamedTuple):
     """A mosaic before it is drawn.
 
     Attributes:
-        tiles: what is seen of the images; they lie side by side.
+        tiles: what is seen of the images, side by side.
         objects: K objects on a blank canvas.
         owners: (K,) int64, the tile that shows an object.
     """
@@ -35,7 +34,7 @@ class Scene(NamedTuple):
 
 
 class Mosaic:
-    """Puts the sample and three others on a canvas of twice the size, grey where nothing lies.
+    """Puts the sample and three others on a grey canvas of twice the size.
 
     The images meet in a point drawn uniformly from the canvas's middle half. A following
     `RandomAffine` cuts the canvas to the training size.
@@ -53,10 +52,8 @@ class Mosaic:
         self.image_size = image_size
         self.p = p
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """(h, w) image -> (2 x size, 2 x size) canvas."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Turn an (h, w) image into a (2 x size, 2 x size) canvas."""
         scene = self.arrange(sample, rng, another)
         if scene is None:
             return sample
@@ -65,10 +62,8 @@ class Mosaic:
             canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
         return replace(scene.objects, image=canvas)
 
-    def arrange(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Scene | None:
-        """Draw the images and their places; None where the sample is to stay alone."""
+    def arrange(self, sample: Sample, rng: np.random.Generator, another: Another) -> Scene | None:
+        """Draw the other images and their places; None where the sample stays alone."""
         if rng.random() >= self.p:
             return None
         side = 2 * self.image_size
@@ -81,7 +76,7 @@ class Mosaic:
             left = x - width if i % 2 == 0 else x
             top = y - height if i < 2 else y
             tiles.append(_visible(group[k].image, left, top, side))
-            placed.append(moved(group[k], blank, left, top))
+            placed.append(group[k].moved(blank, left, top))
         merged = placed[0].with_objects_of(placed[1:])
         points = np.clip(merged.polygons.points, 0, side)
         boxes = clipped(merged.boxes, side, side)
@@ -92,6 +87,6 @@ class Mosaic:
 
 
 def _visible(image: np.ndarray, left: int, top: int, side: int) -> Tile:
-    """The part of an image that lies on the canvas, a view."""
+    """Return the part of an image that lies on the canvas, a view."""
     x, y = max(left, 0), max(top, 0)
     return Tile(image[y - top : max(side - top, 0), x - left : max(side - left, 0)], x, y)

@@ -1,7 +1,7 @@
 """Mosaic, copy-paste and scaling in one step that draws each pixel once.
 
-One after the other they fill a canvas of four times the training area, copy it for what is pasted,
-and warp it. Here each tile, and each pasted copy, is scaled straight to its place in the square.
+One after the other, the three fill a canvas of four times the training area, copy it to paste
+objects, and warp it. Here each tile, and each pasted copy, is scaled straight into the square.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
-from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.sample import Another, Sample
 from yolov9_lit.data.transforms.affine import RandomAffine
 from yolov9_lit.data.transforms.copy_paste import CopyPaste, filled, with_copies
 from yolov9_lit.data.transforms.mosaic import Mosaic, Scene, Tile
@@ -33,10 +33,8 @@ class OneWarp:
         self.copy_paste = copy_paste
         self.affine = affine
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """(h, w) image -> (size, size)."""
+    def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
+        """Turn an (h, w) image into a (size, size) one."""
         scene = self.mosaic.arrange(sample, rng, another)
         if scene is None:
             return self.affine(self.copy_paste(sample, rng, another), rng, another)
@@ -58,9 +56,9 @@ class OneWarp:
 
 
 def fused(transforms: Sequence[Callable[..., Sample]]) -> list[Callable[..., Sample]]:
-    """The transforms, with `OneWarp` for a mosaic, copy-paste or not, and an upright affine.
+    """Put a `OneWarp` for each sequence of mosaic, copy-paste (or not) and upright affine.
 
-    Only for these very classes: a subclass may do something else.
+    Subclasses are left as they are: they may do something else.
     """
     steps = list(transforms)
     for start in range(len(steps)):
@@ -83,7 +81,7 @@ def _one_warp(steps: Sequence[Callable[..., Sample]]) -> OneWarp | None:
 
 
 class _Span(NamedTuple):
-    """Along one axis: the pixels first:last of a tile go to start:stop of the result."""
+    """One axis of a place: the pixels first:last of a tile go to start:stop of the result."""
 
     first: int
     last: int
@@ -95,19 +93,19 @@ class _Span(NamedTuple):
         return (self.stop - self.start) / (self.last - self.first)
 
     def visible(self, size: int) -> tuple[slice, slice]:
-        """What of start:stop is inside the result: there, and counted from `start`."""
+        """Return the part of start:stop inside the result, and the same counted from `start`."""
         start, stop = max(self.start, 0), min(self.stop, size)
         return slice(start, stop), slice(start - self.start, stop - self.start)
 
 
 class _Place(NamedTuple):
-    """Where a tile is drawn."""
+    """The rectangle of a tile that is drawn, and where."""
 
     x: _Span
     y: _Span
 
     def draw(self, image: np.ndarray, target: np.ndarray, outlines: Sequence[np.ndarray]) -> None:
-        """Scale a tile to its place; only inside the outlines, if there are any."""
+        """Scale a tile to its place; draw only inside the outlines, if there are any."""
         piece = image[self.y.first : self.y.last, self.x.first : self.x.last]
         shape = (self.x.stop - self.x.start, self.y.stop - self.y.start)
         rows, piece_rows = self.y.visible(len(target))
@@ -123,7 +121,7 @@ class _Place(NamedTuple):
 
 
 def _place(tile: Tile, factor: float, shift: Sequence[float], size: int) -> _Place | None:
-    """The place of a tile under x * factor + shift; None where nothing of it is seen."""
+    """Return the place of a tile under x * factor + shift, None where it is not seen."""
     height, width = tile.image.shape[:2]
     x = _span(tile.left, width, factor, shift[0], size)
     y = _span(tile.top, height, factor, shift[1], size)
@@ -145,7 +143,7 @@ def _moved(
     owners: np.ndarray,
     image: np.ndarray,
 ) -> Sample:
-    """The objects where their tiles `owners` (K,) are drawn; without extent where unseen."""
+    """Move objects to where their tiles `owners` (K,) are drawn; unseen ones become empty."""
     maps = np.zeros((len(places), 2, 2), dtype=np.float32)  # by tile: factors, shifts; in x, y
     for i, (tile, place) in enumerate(zip(tiles, places, strict=True)):
         if place:
@@ -160,7 +158,7 @@ def _moved(
 
 
 def _mirrored_tiles(scene: Scene, copied: np.ndarray) -> list[Tile]:
-    """For each copied object the mirror image of its surroundings, where the copy lies."""
+    """Return for each copied object the mirror image of its surroundings, where the copy lies."""
     side = scene.objects.image.shape[1]
     around, _ = scene.objects.polygons.take(copied).bounds()
     result = []

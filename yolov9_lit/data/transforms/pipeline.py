@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
-from yolov9_lit.data.letterbox import pad_centred, resize_longest
-from yolov9_lit.data.sample import Sample, moved
+from yolov9_lit.data.sample import Sample, Transform
 from yolov9_lit.data.transforms.one_warp import fused
-
-
-class Transform(Protocol):
-    """Changes a sample. A transform with a true attribute `closes` rests in the last epochs."""
-
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, another: Callable[[], Sample]
-    ) -> Sample:
-        """Apply.
-
-        Args:
-            sample: to change; its arrays must be left as they are.
-            rng: all randomness comes from here.
-            another: gives a random other training sample that has passed the same transforms.
-        """
-        ...
 
 
 class Augmentation:
     """A list of transforms on images scaled to the training size."""
 
     def __init__(self, transforms: Sequence[Transform] = ()) -> None:
-        """Set the order."""
+        """Choose the steps, once, with and without the transforms that close."""
         self.transforms = tuple(transforms)
+        self._steps = fused(transforms)
+        self._closing = fused([t for t in transforms if not getattr(t, "closes", False)])
 
     def __call__(
         self,
@@ -56,45 +39,16 @@ class Augmentation:
             rng: all randomness comes from here.
             closing: leave out the transforms that close.
         """
-        active = fused(
-            [t for t in self.transforms if not (closing and getattr(t, "closes", False))]
-        )
+        steps = self._closing if closing else self._steps
 
         def run(index: int, upto: int) -> Sample:
             sample = draw(index)
-            for stage, transform in enumerate(active[:upto]):
+            for stage, step in enumerate(steps[:upto]):
 
                 def another(stage: int = stage) -> Sample:
                     return run(partners[int(rng.integers(len(partners)))], stage)
 
-                sample = transform(sample, rng, another)
+                sample = step(sample, rng, another)
             return sample
 
-        return letterboxed(run(index, len(active)), image_size)
-
-
-def letterboxed(sample: Sample, image_size: int) -> Sample:
-    """The sample scaled and padded to a square, where it is not one of that size already."""
-    if sample.image.shape[:2] == (image_size, image_size):
-        return sample
-    scaled = resize_sample(sample, image_size)
-    image, left, top = pad_centred(scaled.image, (image_size, image_size))
-    return moved(scaled, image, left, top)
-
-
-def resize_sample(sample: Sample, image_size: int) -> Sample:
-    """The sample with its longest side scaled to `image_size`."""
-    height, width = sample.image.shape[:2]
-    image = resize_longest(sample.image, image_size, smooth=False)
-    return scaled_objects(replace(sample, image=image), height, width)
-
-
-def scaled_objects(sample: Sample, height: int, width: int) -> Sample:
-    """The sample with its objects scaled to its image from one of (height, width) pixels."""
-    h, w = sample.image.shape[:2]
-    if (h, w) == (height, width):
-        return sample
-    scale = np.array([w / width, h / height], dtype=np.float32)
-    polygons = sample.polygons.at(sample.polygons.points * scale)
-    boxes = (sample.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
-    return sample.with_objects(boxes, sample.labels, polygons)
+        return run(index, len(steps)).letterboxed(image_size)

@@ -1,4 +1,4 @@
-"""Is a written file the same model? It is opened, run on images and held against PyTorch."""
+"""Compare a written file with PyTorch: it is opened and run on images."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torchvision.ops import box_iou
 
 from yolov9_lit.data.letterbox import STRIDE, evaluation_letterbox, fitted_size
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.inference.export.format import ExportRecord
 from yolov9_lit.inference.export.graph import CandidateGraph, Candidates
-from yolov9_lit.inference.export.record import ExportRecord
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.structures import Detections
 
 SAME_PLACE = 0.9
-"""Detections of one class are the same where they overlap by more than this."""
+"""Overlap (IoU) beyond which two detections of one class are the same."""
 
 
 class Limits(NamedTuple):
-    """What counts as the same: largest differences, and least share of common detections."""
+    """What counts as the same: the largest differences and the smallest share of matches."""
 
     boxes: float
     scores: float
@@ -35,15 +35,15 @@ HALF = Limits(boxes=8.0, scores=0.05, matched=0.9)
 
 
 class Agreement(NamedTuple):
-    """What a file and PyTorch differ in.
+    """How well a file and PyTorch agree.
 
     Attributes:
-        boxes: largest difference of a side in input pixels; of all candidates, or of matched
-            detections where NMS is inside.
-        scores: largest difference of a probability, of the same.
-        matched: share of both sides' detections that the other side has too.
-        detections: PyTorch's detections.
-        images: images compared.
+        boxes: largest difference of a box coordinate in input pixels, over all candidates, or over
+            matched detections if NMS is inside.
+        scores: largest difference of a probability, over the same.
+        matched: share of both sides' detections that the other side has too, 0..1.
+        detections: number of PyTorch's detections.
+        images: number of images compared.
     """
 
     boxes: float
@@ -53,7 +53,7 @@ class Agreement(NamedTuple):
     images: int
 
     def within(self, limits: Limits) -> bool:
-        """Whether the file may be used; a NaN is within nothing."""
+        """Tell whether the differences are within limits; NaN never is."""
         differences = self.boxes <= limits.boxes and self.scores <= limits.scores
         return differences and self.matched >= limits.matched
 
@@ -67,10 +67,10 @@ def compare(
     """Run a file and PyTorch on images in every shape that the file promises to take.
 
     Args:
-        file: opened.
+        file: the opened file.
         reference: the detector in float32.
         images: each (H, W, 3) uint8 RGB.
-        settings: of NMS, in the file or after it.
+        settings: settings of NMS, in the file or after it.
     """
     boxes = scores = 0.0
     matched = found = expected = compared = 0
@@ -96,7 +96,7 @@ def compare(
 
 
 def _larger(so_far: float, one: Tensor, other: Tensor) -> float:
-    """The larger difference; NaN wins."""
+    """Return the larger difference; NaN if either is."""
     if one.shape != other.shape:
         return float("nan")
     if not one.numel():
@@ -105,7 +105,7 @@ def _larger(so_far: float, one: Tensor, other: Tensor) -> float:
 
 
 def _matches(one: Detections, other: Detections) -> tuple[list[int], list[int]]:
-    """Indices of detections of the same object, each at most once."""
+    """Return indices of the detections that are the same, each at most once."""
     same = box_iou(one.boxes, other.boxes) * (one.labels[:, None] == other.labels)
     pairs: dict[int, int] = {}
     for i, j in (same > SAME_PLACE).nonzero().tolist():
@@ -115,7 +115,7 @@ def _matches(one: Detections, other: Detections) -> tuple[list[int], list[int]]:
 
 
 def _batches(record: ExportRecord, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
-    """Images (B, 3, H, W) float in 0..1; 1, 2 and 3 at once, in three shapes where it is open."""
+    """Give batches (B, 3, H, W) in 0..1 of 1, 2 and 3 images; open sizes differ between them."""
     size = max(record.card.image_size // STRIDE, 4)
     endless = itertools.cycle(images)
     shapes = ((size, size), (size // 2, size), (size, max(size * 3 // 4, 2)))

@@ -1,4 +1,4 @@
-"""What is exported: a deployed detector as a graph of tensors alone, with or without NMS."""
+"""What is exported: a deployed detector as a graph of tensors, with or without NMS."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 from torchvision.ops import nms
 
+from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.export.format import InputShape
 from yolov9_lit.models.detector import Detector
 
 
@@ -27,13 +30,13 @@ class Candidates(NamedTuple):
 
 
 class PaddedDetections(NamedTuple):
-    """Output of a file with NMS inside: by falling score, padded to N = `max_detections` rows.
+    """Output of a file with NMS inside: by descending score, padded to N = `max_detections` rows.
 
     Attributes:
         boxes: (B, N, 4) float32, xyxy in input pixels; zeros where padded.
         scores: (B, N) float32, 0..1; zeros where padded.
         labels: (B, N) int64, class indices; -1 where padded.
-        counts: (B,) int64, how many rows of an image are detections.
+        counts: (B,) int64, number of rows of an image that are detections.
     """
 
     boxes: Tensor
@@ -46,11 +49,11 @@ class CandidateGraph(nn.Module):
     """Images (B, 3, H, W) float32 in 0..1 -> `Candidates`, as a plain tuple for the exporters.
 
     With `half` the network's weights and arithmetic are float16; decoding is float32 always, as
-    float16 has no room for the pixels of a large image, nor for small probabilities.
+    float16 represents neither the pixels of a large image nor small probabilities.
     """
 
     def __init__(self, detector: Detector, half: bool = False) -> None:
-        """Deploy a detector; the given one stays as it is."""
+        """Deploy a copy of a detector."""
         super().__init__()
         self.dtype = torch.float16 if half else torch.float32
         self.detector = detector.deploy().to(self.dtype)
@@ -67,11 +70,11 @@ Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, int, NMSSettings], Tenso
 def suppress(
     boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, settings: NMSSettings
 ) -> Tensor:
-    """Class-aware NMS of a batch in one call of torchvision's operator.
+    """Run class-aware NMS on a batch in one call of torchvision's operator.
 
-    Every class of every image is moved to a place of its own, in float64, where moving a box
-    does not change its overlaps. torchvision has told torch.export that at least two boxes are
-    kept, so two empty ones of score 0 come last.
+    Every class of every image is shifted to a region of its own, in float64, where a shift does
+    not change overlaps. torchvision declares to torch.export that at least two boxes are kept, so
+    two empty ones of score 0 are added at the end.
     """
     image, anchor = (scores > settings.confidence).nonzero(as_tuple=True)
     kept_scores = scores[image, anchor]
@@ -95,8 +98,8 @@ class DetectionGraph(nn.Module):
 
         Args:
             candidates: the network.
-            settings: of NMS.
-            suppress: how a format does it.
+            settings: settings of NMS.
+            suppress: the implementation of NMS, which may depend on the format.
         """
         super().__init__()
         self.candidates = candidates
@@ -109,7 +112,7 @@ class DetectionGraph(nn.Module):
         best, labels = scores.max(dim=-1)
         kept = self.suppress(boxes, best, labels, scores.shape[-1], self.settings)
         most = self.settings.max_detections
-        top, index = F.pad(kept, (0, most)).topk(most, dim=1)  # there may be fewer anchors
+        top, index = F.pad(kept, (0, most)).topk(most, dim=1)  # There may be fewer anchors.
         found = top > 0
         index = index.where(found, 0)
         return (
@@ -117,4 +120,30 @@ class DetectionGraph(nn.Module):
             top,
             labels.gather(1, index).where(found, -1),
             found.sum(dim=1),
+        )
+
+
+LEAST_OPEN_SIDE = 2 * STRIDE
+"""Smallest open height or width in pixels: `torch.export` takes a size of 1 for a constant."""
+
+
+def example_images(shape: InputShape) -> Tensor:
+    """Return random images (B, 3, H, W) of a shape.
+
+    Open sizes all differ, so that a tracer does not take two of them for the same.
+    """
+    return torch.rand(shape.batch or 2, 3, shape.height or 96, shape.width or 128)
+
+
+def traced(graph: nn.Module, shape: InputShape) -> ExportedProgram:
+    """Trace a graph for images of a shape; open sizes are multiples of 32, from 64 on."""
+    dims = {
+        0: None if shape.batch else Dim("batch", min=1, max=1024),
+        2: None if shape.height else STRIDE * Dim("rows", min=LEAST_OPEN_SIDE // STRIDE, max=512),
+        3: None if shape.width else STRIDE * Dim("columns", min=LEAST_OPEN_SIDE // STRIDE, max=512),
+    }
+    open_dims = {axis: dim for axis, dim in dims.items() if dim is not None}
+    with torch.no_grad():
+        return torch.export.export(
+            graph, (example_images(shape),), dynamic_shapes=(open_dims,), strict=False
         )

@@ -1,4 +1,4 @@
-"""Export: write a file, hold it against PyTorch, and only then let it take its name."""
+"""Export: write a file, compare it with PyTorch, and only then give it its name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import nn
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.check import FLOAT, HALF, Agreement, compare
+from yolov9_lit.inference.export.format import ExportFormat, ExportRecord
 from yolov9_lit.inference.export.graph import CandidateGraph, DetectionGraph
-from yolov9_lit.inference.export.record import ExportFormat, ExportRecord
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.models.detector import Detector
 
@@ -32,12 +32,12 @@ def export(
     """Write a detector's deploy form.
 
     Args:
-        detector: as trained, or deployed.
+        detector: as trained, or already deployed.
         record: how to write it.
-        form: the kind of file.
-        out: path of the file; an earlier one stays unless the new one is good.
-        images: to compare on, each (H, W, 3) uint8 RGB.
-        settings: of the NMS that the comparison uses where none is inside.
+        form: the format of the file.
+        out: path of the file; an earlier file is replaced only if the new one agrees.
+        images: images to compare on, each (H, W, 3) uint8 RGB.
+        settings: settings of the comparison's NMS if none is inside.
 
     Raises:
         UserError: the model cannot be written in this form, or the file disagrees with PyTorch.
@@ -56,16 +56,16 @@ def export(
             ) from error
         agreement = _checked(form, draft, record, reference, images, settings)
         others = [path for path in Path(folder).iterdir() if path != draft]
-        for path in (*others, draft):  # the file itself last
+        for path in (*others, draft):  # The file itself comes last.
             os.replace(path, out.parent / path.name)
     return agreement
 
 
 def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder on the same disk for the drafts, also the proof that `out` can be written."""
+    """Make a folder for drafts on the same disk, which proves that `out` can be written."""
     try:
         if out.exists() and not out.is_file():
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "it is not a file")
         out.parent.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-")
     except OSError as error:
@@ -87,7 +87,7 @@ def _checked(
 ) -> Agreement:
     file = form.read(draft)
     if file.record.to_json() != record.to_json():
-        raise UserError(f"{draft.name} lost what it should tell of itself; nothing was written.")
+        raise UserError(f"{draft.name} lost its record, nothing was written: try another format.")
     limits = HALF if record.half else FLOAT
     try:
         agreement = compare(ExportedPredictor(file), reference, images, settings)

@@ -1,15 +1,15 @@
-"""What flows from which part of a detector into which: found by running it, not by its names.
+"""Find by running a detector which of its parts feeds which.
 
-The detector runs once. Every tensor is marked with the parts that it comes from: what a part gives
-comes from that part, what is computed between parts (up-sampling, concatenation, sums) comes from
-all that went in. The marks on a part's inputs are the arrows that lead to it.
+The detector runs once. Every tensor is marked with the parts that it comes from: the output of a
+part comes from that part, what is computed between parts (up-sampling, concatenation, sums) comes
+from all of its inputs. The marks on a part's inputs are the arrows that lead to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv
 
 IMAGE = "image"
 PARTS = (Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, Head, nn.Identity)
-"""What is not looked into; an identity stands for a stage that a column lacks."""
+"""Modules that are a part as a whole; an identity stands for a stage that a column lacks."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Part:
     Attributes:
         name: its path in the detector, e.g. "backbone.column.stages.2".
         module: the part.
-        deployed: the deploy form keeps it.
+        deployed: whether the deploy form keeps it.
         sources: names of the parts it reads, and `IMAGE`, in the order of running.
         in_size: height of the largest map it reads, in cells.
         shape: (channels, height, width) of the map it gives; () of a head.
@@ -47,20 +47,13 @@ class Part:
     shape: tuple[int, ...] = ()
 
 
-class _Mark(NamedTuple):
-    tensor: Tensor  # kept, for an identity is only its own while the object lives
-    sources: dict[str, None]  # an ordered set
-
-
-@dataclass
 class _Marks(TorchFunctionMode):
     """Follows tensors through what is computed outside of parts."""
 
-    marks: dict[int, _Mark] = field(default_factory=dict)
-    inside: bool = False
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self.marks: dict[Tensor, dict[str, None]] = {}  # of each an ordered set
+        self.inside = False
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -72,15 +65,15 @@ class _Marks(TorchFunctionMode):
 
     def mark(self, tensors: Any, sources: dict[str, None]) -> None:
         for tensor in _tensors(tensors):
-            self.marks[id(tensor)] = _Mark(tensor, sources)
+            self.marks[tensor] = sources
 
     def sources(self, tensors: Any) -> dict[str, None]:
-        known = [self.marks[id(t)].sources for t in _tensors(tensors) if id(t) in self.marks]
+        known = [self.marks.get(tensor, {}) for tensor in _tensors(tensors)]
         return {source: None for sources in known for source in sources}
 
 
 def trace(detector: Detector, image: Tensor) -> list[Part]:
-    """Run a detector and note its parts in the order of running.
+    """Run a detector and return its parts in the order of running.
 
     Args:
         detector: any form, in evaluation mode; on the meta device nothing is computed.
@@ -120,7 +113,7 @@ def _watch(part: Part, marks: _Marks, ran: list[Part]) -> list[Any]:
 
 
 def _parts(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """The known layers, and whatever else holds parameters of its own."""
+    """Yield the known layers, and every other module that holds parameters of its own."""
     own = any(True for _ in module.parameters(recurse=False))
     if isinstance(module, PARTS) or own:
         yield name, module

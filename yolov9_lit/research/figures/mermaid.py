@@ -1,4 +1,4 @@
-"""A detector's parts as a Mermaid flowchart, which GitHub draws where it stands in Markdown."""
+"""A detector's parts as a Mermaid flowchart, which GitHub draws inside Markdown."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Node:
-    """One box: a part, together with the down-sampling that feeds nothing else.
+    """One box: a part, together with the down-sampling that feeds only this part.
 
     Attributes:
         name: the part's name.
-        group: the boxes around it, from the outside in.
-        lines: what stands in it.
-        deployed: the deploy form keeps it.
-        sources: names of the nodes whose arrows lead here.
+        group: names of the groups around it, from the outside in.
+        lines: its text.
+        deployed: whether the deploy form keeps it.
+        sources: names of the nodes that it reads.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Node:
 def nodes_of(
     detector: Detector, parts: Sequence[Part], image_size: int, notes: Mapping[str, str]
 ) -> list[Node]:
-    """Make the boxes.
+    """Make a box of each part, or of a part and its down-sampling.
 
     Args:
         detector: the one that was traced.
-        parts: what `dataflow.trace` gave.
-        image_size: side of the image it was traced with, in pixels.
+        parts: from `dataflow.trace`.
+        image_size: side of the image in the trace, in pixels.
         notes: a further line for parts, by name.
     """
     merged = _merged(parts)
@@ -71,7 +71,7 @@ def nodes_of(
 
 
 def flowchart(nodes: Sequence[Node], guides: Sequence[tuple[str, str, str]] = ()) -> str:
-    """Mermaid source.
+    """Return the Mermaid source.
 
     Args:
         nodes: the boxes in the order of running.
@@ -88,7 +88,7 @@ def flowchart(nodes: Sequence[Node], guides: Sequence[tuple[str, str, str]] = ()
 
 
 def _boxes(nodes: Sequence[Node], group: tuple[str, ...], indent: str) -> Iterator[str]:
-    """The boxes inside a group and the groups inside it."""
+    """Yield the lines of the boxes and groups inside a group."""
     inner = dict.fromkeys(node.group[: len(group) + 1] for node in nodes if node.group != group)
     for node in nodes:
         if node.group == group:
@@ -102,7 +102,7 @@ def _boxes(nodes: Sequence[Node], group: tuple[str, ...], indent: str) -> Iterat
 
 
 def _merged(parts: Sequence[Part]) -> dict[str, str]:
-    """Down-samplings that feed one stage only, by the stage they are drawn with."""
+    """Map each down-sampling that feeds only one stage to the stage it is drawn with."""
     merged = {}
     for part in parts:
         readers = [p for p in parts if part.name in p.sources]
@@ -124,7 +124,7 @@ def _title(part: Part, image_size: int) -> str:
 
 
 def _group(detector: Detector, name: str) -> tuple[str, ...]:
-    """Backbone, neck or PGI branch, and in it the column or the links between columns."""
+    """Return backbone, neck or PGI branch, then the column or the links inside it."""
     first, *rest = name.split(".")
     group = [f"PGI branch {rest[0]}" if first.startswith("aux_") else first]
     for depth in range(1, len(rest) + 1):
@@ -135,7 +135,7 @@ def _group(detector: Detector, name: str) -> tuple[str, ...]:
 
 
 def _outermost(group: tuple[str, ...], nodes: Sequence[Node]) -> tuple[str, ...]:
-    """The group without inner ones that hold all of it."""
+    """Return the group without its inner groups that hold all of its boxes."""
     for depth in range(1, len(group)):
         outer = group[:depth]
         if all(node.group == group for node in nodes if node.group[:depth] == outer):

@@ -63,7 +63,7 @@ def _section(model: str, pgi: str) -> str:
 def _loss_notes(
     detector: Detector, loss: DetectionLoss
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Each head's weight in the loss, and arrows to those whose targets the main one assigns."""
+    """Return each head's weight in the loss, and the arrows of lead-head guided assignment."""
     heads = [f"aux_heads.{name}" for name in detector.aux_heads]
     weights = (loss.main_weight, *loss.aux_weights(len(heads)))
     notes = {
@@ -75,7 +75,7 @@ def _loss_notes(
 
 
 def _description(pgi: str) -> str:
-    """What the variant's config says of itself."""
+    """Return the variant's description from its config."""
     lines = (CONFIG_DIR / "pgi" / f"{pgi}.yaml").read_text(encoding="utf-8").splitlines()
     text = next(line for line in lines if line.startswith("# PGI: ")).removeprefix("# PGI: ")
     return text[0].upper() + text[1:]

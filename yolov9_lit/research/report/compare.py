@@ -14,8 +14,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from rich.progress import track
 
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.ground_truth import read_ground_truth
 from yolov9_lit.research.report.matches import Floats, match
 from yolov9_lit.research.report.rows import Row, base_of
 from yolov9_lit.research.report.runs import Run
@@ -23,22 +23,19 @@ from yolov9_lit.research.report.settings import Settings
 from yolov9_lit.research.report.statistics import Difference, draw_images, paired_difference
 
 AGREE = 0.002
-"""Largest AP difference between results.json and what detections.json gives: boxes and scores are
-rounded there."""
+"""Largest difference in AP between results.json and detections.json, which has rounded numbers."""
 
 
 class Resampled(NamedTuple):
     """A run's AP on resamples of the test images.
 
     Attributes:
-        ap: (B,) in percent; empty where it cannot be had.
+        ap: (B,) in percent.
         truth: names the images and objects it was tested on.
-        problem: why it cannot be had; empty where it can.
     """
 
     ap: Floats
-    truth: str = ""
-    problem: str = ""
+    truth: str
 
 
 class Comparison(NamedTuple):
@@ -80,49 +77,53 @@ def compare(
 
 
 def _pairs(row: Row, base: Row) -> list[tuple[Run, Run]]:
-    """The runs of both by seed, of the seeds that both have."""
+    """Return the runs of the seeds that both have, in pairs."""
     theirs = {run.seed: run for run in base.runs}
     return [(run, theirs[run.seed]) for run in row.runs if run.seed in theirs]
 
 
-def _compare(row: Row, base: Row, known: Mapping[Path, Resampled]) -> Comparison:
-    pairs = [(known[ours.folder], known[theirs.folder]) for ours, theirs in _pairs(row, base)]
+def _compare(row: Row, base: Row, known: Mapping[Path, Resampled | str]) -> Comparison:
+    pairs = _pairs(row, base)
     if not pairs:
         return Comparison(base, None, "no seed in common with its base")
-    figures = [
-        (100 * ours.figures["AP"], 100 * theirs.figures["AP"]) for ours, theirs in _pairs(row, base)
+    by_seed = [100 * ours.figures["AP"] - 100 * theirs.figures["AP"] for ours, theirs in pairs]
+    found = [known[run.folder] for pair in pairs for run in pair]
+    resampled = [one for one in found if isinstance(one, Resampled)]
+    problems = [one for one in found if isinstance(one, str)]
+    if len({one.truth for one in resampled}) > 1:
+        problems.append("not tested on the same images")
+    if problems:
+        return Comparison(base, paired_difference(by_seed, None), problems[0])
+    aps = [
+        ours.ap - theirs.ap for ours, theirs in zip(resampled[::2], resampled[1::2], strict=True)
     ]
-    problems = [one.problem for pair in pairs for one in pair if one.problem]
-    if not problems and len({one.truth for pair in pairs for one in pair}) > 1:
-        problems = ["not tested on the same images"]
-    resampled = None if problems else [ours.ap - theirs.ap for ours, theirs in pairs]
-    difference = paired_difference([a - b for a, b in figures], resampled)
-    return Comparison(base, difference, problems[0] if problems else "")
+    return Comparison(base, paired_difference(by_seed, aps), "")
 
 
 def _resample(
     run: Run, read_truth: Callable[[str], COCO | None], replicates: int, seed: int
-) -> Resampled:
-    """Resample a run's test images; the same resamples for all runs tested on as many images."""
-    annotations = run.record.get("annotations") or "(not recorded)"
+) -> Resampled | str:
+    """Resample a run's test images; the same resamples for all runs with as many test images.
+
+    Returns:
+        The run's AP on each, or a sentence why it cannot be had.
+    """
+    name = run.folder.name
+    annotations = run.record.result.annotations or "(not recorded)"
     truth, path = read_truth(annotations), run.folder / "detections.json"
     if truth is None:
-        return _problem(run, f"its annotations {annotations} cannot be read here")
+        return f"{name}: its annotations {annotations} cannot be read here"
     try:
         matches = match(truth, json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, AssertionError) as error:
-        return _problem(run, f"detections.json is missing or does not fit ({_short(error)})")
+        return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
-        return _problem(run, f"tested on {run.num_images} of {matches.num_images} images")
+        return f"{name}: tested on {run.num_images} of {matches.num_images} images"
     (ap,) = matches.average_precision(np.ones((1, matches.num_images), dtype=np.int64))
     if not abs(ap - run.figures["AP"]) <= AGREE:
-        return _problem(run, f"its detections give AP {ap:.4f}, not {run.figures['AP']:.4f}")
+        return f"{name}: its detections give AP {ap:.4f}, not {run.figures['AP']:.4f}"
     weights = draw_images(matches.num_images, replicates, seed)
     return Resampled(100 * matches.average_precision(weights), matches.truth)
-
-
-def _problem(run: Run, what: str) -> Resampled:
-    return Resampled(np.zeros(0), problem=f"{run.folder.name}: {what}")
 
 
 def _short(error: Exception) -> str:
@@ -130,7 +131,7 @@ def _short(error: Exception) -> str:
 
 
 def _read_truth(path: str) -> COCO | None:
-    """The annotations; None where they cannot be read."""
+    """Read the annotations; None where they cannot be read."""
     try:
         content = read_ground_truth(Path(path))
     except (OSError, UserError):

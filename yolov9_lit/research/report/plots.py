@@ -21,18 +21,15 @@ from yolov9_lit.research.report.statistics import Pooled
 STYLES = ("-", "--", ":", "-.")
 
 
-class Axis(NamedTuple):
-    """A cost to plot AP against.
-
-    Attributes:
-        file: name of the PNG without its ending.
-        name: with its unit.
-        value: of a row; None where it is not known.
-    """
-
-    file: str
-    name: str
-    value: Callable[[Row], float | None]
+COSTS: dict[str, tuple[str, Callable[[Row], float | None]]] = {
+    "ap_params.png": (
+        "parameters, deployed (M)",
+        lambda row: None if (count := row.cost("params")) is None else count / 1e6,
+    ),
+    "ap_gflops.png": ("GFLOPs at 640 pixels, deployed", lambda row: row.cost("gflops")),
+    "ap_seconds.png": ("seconds per training epoch", lambda row: row.seconds_per_epoch),
+}
+"""Costs to plot AP against, by file: their name with its unit, and a row's value if it is known."""
 
 
 class Point(NamedTuple):
@@ -52,36 +49,31 @@ class Point(NamedTuple):
 
     @property
     def reach(self) -> tuple[float, float]:
-        """What the image must hold: of two seeds (t = 12.7) their spread, not their interval."""
+        """Range of AP that must be visible: of two seeds their spread (t = 12.7 is too wide)."""
         if self.ap.n > 2:
             return self.ap.low, self.ap.high
         spread = self.ap.sd if self.ap.n == 2 else 0.0
         return self.ap.mean - spread, self.ap.mean + spread
 
 
-COSTS = (
-    Axis("ap_params", "parameters, deployed (M)", lambda row: _millions(row.cost("params"))),
-    Axis("ap_gflops", "GFLOPs at 640 pixels, deployed", lambda row: row.cost("gflops")),
-    Axis("ap_seconds", "seconds per training epoch", lambda row: row.seconds_per_epoch),
-)
-
-
 def draw_plots(rows: Sequence[Row], folder: Path) -> list[Plot]:
-    """Write what can be drawn: a cost of which nothing is known gives no image."""
-    drawn = [draw_cost(rows, axis, folder / f"{axis.file}.png") for axis in COSTS]
-    return [plot for plot in (*drawn, draw_curves(rows, folder / "curves.png")) if plot]
+    """Write the plots for which there are numbers."""
+    drawn = [_draw_cost(rows, *cost, folder / file) for file, cost in COSTS.items()]
+    return [plot for plot in (*drawn, _draw_curves(rows, folder / "curves.png")) if plot]
 
 
-def draw_cost(rows: Sequence[Row], axis: Axis, path: Path) -> Plot | None:
-    """AP of each row against one of its costs, with 95 % intervals where there are seeds."""
+def _draw_cost(
+    rows: Sequence[Row], name: str, value: Callable[[Row], float | None], path: Path
+) -> Plot | None:
+    """Draw AP of each row against one of its costs, with 95 % intervals over several seeds."""
     points = [
         Point(cost, row.pooled("AP"), row.short_label, COLORS[i % len(COLORS)])
         for i, row in enumerate(rows)
-        if row.pooled("AP").n and (cost := axis.value(row)) is not None
+        if row.pooled("AP").n and (cost := value(row)) is not None
     ]
     if not points:
         return None
-    axes = _axes(axis.name, "test AP (%)")
+    axes = _axes(name, "test AP (%)")
     axes.set_xlim(*_limits([p.x for p in points], 0.2))
     axes.set_ylim(*_limits([end for p in points for end in p.reach], 0.12))
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
@@ -94,11 +86,11 @@ def draw_cost(rows: Sequence[Row], axis: Axis, path: Path) -> Plot | None:
             axes.plot([p.x, p.x], [p.ap.low, p.ap.high], color=p.color, lw=1.4, alpha=0.6)
     labels = [Label(p.x, p.ap.mean, p.label, p.color) for p in points]
     place_labels(axes, labels, [_bar(axes, p) for p in points])
-    return _save(axes, path, _cost_caption(axis, points))
+    return _save(axes, path, _cost_caption(name, points))
 
 
-def _cost_caption(axis: Axis, points: Sequence[Point]) -> str:
-    caption = f"AP against {axis.name}. Bars: 95 % interval of the mean over seeds (Student's t)"
+def _cost_caption(name: str, points: Sequence[Point]) -> str:
+    caption = f"AP against {name}. Bars: 95 % interval of the mean over seeds (Student's t)"
     if any(p.ap.n == 1 for p in points):
         caption += "; hollow: one seed"
     if any(p.ap.n == 2 for p in points):
@@ -107,7 +99,7 @@ def _cost_caption(axis: Axis, points: Sequence[Point]) -> str:
 
 
 def _side_by_side(axes: Axes, points: Sequence[Point]) -> list[Point]:
-    """Move points of equal cost apart by a little more than their size, so that bars are seen."""
+    """Move points of equal cost apart by a little more than their size to show their bars."""
     left, right = axes.get_xlim()
     width = 9 * axes.figure.dpi / 72 * (right - left) / axes.get_window_extent().width
     moved = []
@@ -119,11 +111,8 @@ def _side_by_side(axes: Axes, points: Sequence[Point]) -> list[Point]:
     return moved
 
 
-def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
-    """Validation AP by epoch, mean and range over the seeds.
-
-    Rows of which no run counts yet show their unfinished runs.
-    """
+def _draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
+    """Draw validation AP by epoch, mean and range over the seeds; else of the unfinished runs."""
     axes = _axes("epochs trained", "validation AP (%)")
     labels = []
     for i, row in enumerate(rows):
@@ -131,7 +120,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
         curves = [100 * run.curve.rename(lambda epoch: epoch + 1) for run in runs if len(run.curve)]
         if not curves:
             continue
-        # An epoch that only some seeds have reached would bend the mean.
+        # An epoch that only some seeds have reached would distort the mean.
         table = pd.concat(curves, axis=1).dropna()
         color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
         mean = table.mean(axis=1)
@@ -169,14 +158,14 @@ def _axes(x: str, y: str) -> Axes:
 
 
 def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
-    """Their range and a part of it on both sides; some room also around a single value."""
+    """Return the values' range with a margin, as a part of it, also around a single value."""
     low, high = min(values), max(values)
     room = margin * ((high - low) or abs(high) or 1.0)
     return low - room, high + room
 
 
 def _bar(axes: Axes, point: Point) -> Bbox:
-    """Pixels of an error bar."""
+    """Return the box of an error bar in pixels."""
     ap = point.ap
     ends = (ap.low, ap.high) if ap.n > 1 else (ap.mean, ap.mean)
     (x, low), (_, high) = (axes.transData.transform((point.x, end)) for end in ends)
@@ -186,7 +175,3 @@ def _bar(axes: Axes, point: Point) -> Bbox:
 def _save(axes: Axes, path: Path, caption: str) -> Plot:
     axes.figure.savefig(path, bbox_inches="tight", facecolor="white")  # type: ignore[union-attr]
     return Plot(path, caption)
-
-
-def _millions(count: float | None) -> float | None:
-    return None if count is None else count / 1e6

@@ -47,7 +47,7 @@ class Row:
 
     def cost(self, name: str) -> float | None:
         """One of "train_params", "params", "gflops"; None where no run tells."""
-        return next((run.cost[name] for run in self.runs if run.cost.get(name)), None)
+        return next((cost for run in self.runs if (cost := run.record.result.cost.get(name))), None)
 
     @property
     def seconds_per_epoch(self) -> float | None:
@@ -74,7 +74,7 @@ class Row:
         epochs = self._unlike(PAPER_EPOCHS, lambda run: run.max_epochs)
         reasons = [f"data={v}" for v in data] + [f"model={v}" for v in model]
         reasons += [f"{v} pixels" for v in size] + [f"{v} epochs" for v in epochs]
-        if any(run.epochs and run.epochs < (run.max_epochs or 0) for run in self.runs):
+        if any(0 < run.record.result.epochs < (run.max_epochs or 0) for run in self.runs):
             reasons.append("ended before the last epoch")
         ours, theirs = (self.cost("params") or 0) / 1e6, self.paper.get("params")
         # Other classes alone also change the number of parameters.
@@ -111,7 +111,7 @@ def _one_a_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
     """
     latest: dict[int | None, Run] = {}
     rest = []
-    for run in sorted(runs, key=lambda run: (run.record.get("ended") or "", run.folder)):
+    for run in sorted(runs, key=lambda run: (run.record.ended or "", run.folder)):
         if not run.counts:
             rest.append(run)
             continue
@@ -166,4 +166,5 @@ def _having(part: Settings, settings: Iterable[Settings]) -> list[Settings]:
 
 
 def _known(runs: Iterable[Run], name: str) -> list[float]:
-    return [float(run.record[name]) for run in runs if run.record.get(name) is not None]
+    values = (getattr(run.record.result, name) for run in runs)
+    return [float(value) for value in values if value is not None]

@@ -12,6 +12,9 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from yolov9_lit.errors import UserError, last_line
+from yolov9_lit.research.paper import paper_figures
+from yolov9_lit.runs.identity import NODE, is_experiment, moved
+from yolov9_lit.runs.record import FILE, RunRecord
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
@@ -31,7 +34,7 @@ class Run:
         figures: of the test, as fractions; empty without results. COCO's -1 (nothing there to be
             found) is left out.
         num_images: number of tested images.
-        record: `run.json`; empty where there is none.
+        record: what the run tells of itself; a blank one where it cannot be read.
         curve: validation AP (fraction) by epoch (index), of the epochs that were validated.
         paper: the paper's figures of this row, AP in percent; empty where it has none.
     """
@@ -44,7 +47,7 @@ class Run:
     seed: int | None
     figures: Mapping[str, float]
     num_images: int | None
-    record: Mapping[str, Any]
+    record: RunRecord
     curve: pd.Series[float]
     paper: Mapping[str, Any]
 
@@ -52,16 +55,6 @@ class Run:
     def counts(self) -> bool:
         """Whether its figures enter the report's table."""
         return not self.problem
-
-    @property
-    def cost(self) -> Mapping[str, float]:
-        """What is known of "train_params", "params" and "gflops" (both deployed, 640 pixels)."""
-        return self.record.get("cost") or {}
-
-    @property
-    def epochs(self) -> int | None:
-        """Epochs it had; fewer than asked for where it was ended early."""
-        return self.record.get("epochs")
 
     @property
     def max_epochs(self) -> int | None:
@@ -80,7 +73,7 @@ def read_runs(directory: Path) -> list[Run]:
     """
     if not directory.is_dir():
         raise UserError(f"There is no folder {directory} (runs): give the folder of a sweep.")
-    records = {path.parent for path in directory.rglob("run.json")}
+    records = {path.parent for path in directory.rglob(FILE)}
     trainings = {path.parents[1] for path in directory.rglob(".hydra/hydra.yaml") if _trains(path)}
     folders = sorted(records | trainings)
     if not folders:
@@ -93,11 +86,13 @@ def read_runs(directory: Path) -> list[Run]:
 
 def read_run(folder: Path) -> Run:
     """Read one run's folder, whatever state it is in."""
-    record, damage = _read_json(folder / "run.json")
+    record, damage = _read_record(folder)
     results, no_results = _read_json(folder / "results.json")
     config, paper = _read_config(folder, record)
+    choices = record.choices or _read_choices(folder)
     curve = _read_curve(folder / "metrics.csv")
-    status = record.get("status") or ("done" if results else "unknown")
+    known = damage or (folder / FILE).is_file()
+    status = record.status if known else "done" if results else "unknown"
     problem = damage or _problem(status, record, config, curve) or no_results
     if not problem and "AP" not in results:
         problem = "no results.json: it was not tested"
@@ -107,24 +102,32 @@ def read_run(folder: Path) -> Run:
         status="unknown" if damage else status,
         problem=problem,
         config=config,
-        choices=record.get("choices") or _read_choices(folder),
-        seed=record.get("seed", config.get("seed")),
+        choices=choices,
+        seed=config.get("seed") if record.seed is None else record.seed,
         figures=figures,
         num_images=results.get("num_images"),
         record=record,
         curve=curve,
-        paper=paper,
+        paper=paper_figures(choices.get("row"), {"paper": paper}),
     )
 
 
+def _read_record(folder: Path) -> tuple[RunRecord, str]:
+    """Read the record (a blank one where there is none), and what is wrong with its file."""
+    try:
+        return RunRecord.read(folder) or RunRecord("running"), ""
+    except UserError:
+        return RunRecord("running"), f"{FILE} is damaged"
+
+
 def _problem(
-    status: str, record: Mapping[str, Any], config: Mapping[str, Any], curve: pd.Series[float]
+    status: str, record: RunRecord, config: Mapping[str, Any], curve: pd.Series[float]
 ) -> str:
-    """Why a run with such a status does not count."""
+    """Say why a run with such a status does not count; nothing where it does."""
     if not config:
         return "no readable .hydra/config.yaml"
     if status == "failed":
-        return last_line(record.get("error")) or "no error recorded"
+        return last_line(record.error) or "no error recorded"
     if status != "done":
         done = int(curve.index.max()) + 1 if len(curve) else 0
         return f"{done} of {config.get('trainer.max_epochs', '?')} epochs validated"
@@ -149,20 +152,25 @@ def _select(path: Path, key: str) -> Any:
         return None
 
 
-def _read_config(folder: Path, record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Flat config and the paper's figures; both empty where there is none to be read.
+def _read_config(folder: Path, record: RunRecord) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the flat config and the paper's figures; both empty where there is none to be read.
 
     Hydra's file comes first: it has interpolations as written, so that what follows from the seed
-    or repeats another key is no setting of its own.
+    or repeats another key is no setting of its own. Of it counts what the record has: the
+    experiment. The model is the record's, with its widths spelled out.
     """
-    content = _select(folder / ".hydra" / "config.yaml", "") or record.get("config")
-    if OmegaConf.is_config(content):
-        content = OmegaConf.to_container(content)
-    if not isinstance(content, dict):
-        return {}, {}
-    content = dict(content)
-    paper = content.pop("paper", None)
-    return _flat(content), paper or {}
+    content = _select(folder / ".hydra" / "config.yaml", "")
+    written = OmegaConf.to_container(content) if OmegaConf.is_config(content) else None
+    if not isinstance(written, dict):
+        return _flat(moved(record.config)), {}
+    paper = written.pop("paper", None) or {}
+    flat = _flat(moved(written))
+    if not record.config:
+        execution = written.get(NODE)
+        return {key: value for key, value in flat.items() if is_experiment(key, execution)}, paper
+    experiment = _flat(moved(record.config))
+    config = {key: flat.get(key, value) for key, value in experiment.items()}
+    return config | {k: v for k, v in experiment.items() if k.startswith("model.")}, paper
 
 
 def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,10 +9,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from yolov9_lit.research.report.runs import Run
-from yolov9_lit.runs.identity import NOT_THE_EXPERIMENT
 
 NOT_A_SETTING = (
-    *NOT_THE_EXPERIMENT,
     "seed",
     "test",
     "objectives",
@@ -24,7 +22,16 @@ NOT_A_SETTING = (
 )
 """Keys (and all below them) that do not tell configurations apart."""
 
-NOT_A_CHOICE = ("logger", "trainer", "callbacks", "debug", "experiment", "row", "hydra")
+NOT_A_CHOICE = (
+    "execution",
+    "logger",
+    "trainer",
+    "callbacks",
+    "debug",
+    "experiment",
+    "row",
+    "hydra",
+)
 """Groups that only bring settings which show in the config, or none."""
 
 Settings = Mapping[str, str]

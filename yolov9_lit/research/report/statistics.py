@@ -48,12 +48,12 @@ class Pooled(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A configuration less its base, seed by seed.
+    """A configuration minus its base, seed by seed.
 
     Attributes:
         n: number of seeds that both have.
         mean: of the differences.
-        low: end of the 95 % interval over images and seeds; NaN where the images are not at hand.
+        low: end of the 95 % interval over images and seeds; NaN where no resamples are known.
         high: its other end.
     """
 
@@ -69,7 +69,7 @@ class Difference(NamedTuple):
 
 
 def pool(values: Sequence[float]) -> Pooled:
-    """Pool the seeds' figures."""
+    """Return mean, standard deviation and interval of the seeds' figures."""
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     if n < 2:
@@ -90,8 +90,8 @@ def paired_difference(by_seed: Sequence[float], resampled: Sequence[Floats] | No
 
     Args:
         by_seed: the difference of each seed, at least one.
-        resampled: of each seed (B,), the difference on each resample of the images; None where
-            the images are not at hand.
+        resampled: for each seed (B,), the difference on each resample of the images; None where
+            it is not known.
     """
     differences = np.array(by_seed)
     mean = float(differences.mean())
@@ -103,7 +103,7 @@ def paired_difference(by_seed: Sequence[float], resampled: Sequence[Floats] | No
 
 
 def _half_width(differences: Floats, images: float) -> float:
-    """Half of the interval of the mean difference; `images`: the variance that images give it."""
+    """Return half of the mean difference's interval; `images`: its variance over resamples."""
     n = len(differences)
     square = _quantile(math.inf) ** 2 * images
     if n > 1:
@@ -112,5 +112,5 @@ def _half_width(differences: Floats, images: float) -> float:
 
 
 def _quantile(freedom: float) -> float:
-    """Student's t (with infinite freedom the normal's) beyond which (1 - LEVEL) / 2 lies."""
+    """Return the quantile of Student's t above which (1 - LEVEL) / 2 lies; infinity: normal."""
     return float(stdtrit(freedom, (1 + LEVEL) / 2))

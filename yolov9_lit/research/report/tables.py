@@ -1,97 +1,121 @@
-"""The report's tables, before they have a format."""
+"""The report's numbers as a data frame, and its tables before they have a format."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
 from yolov9_lit.research.report.compare import Comparison
 from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.runs import FIGURES, Run
-from yolov9_lit.research.report.statistics import Pooled
 
 Comparisons = Mapping[str, Comparison]
 
-
 BRIEF = ("configuration", "seeds", "AP", "difference", "GFLOPs", "paper's AP")
-"""The columns that fit a terminal."""
+"""Columns that fit a terminal."""
 
 
-def result_table(rows: Sequence[Row], comparisons: Comparisons) -> Table:
-    """One row a configuration that has results; columns of which nothing is known are left out."""
-    columns: dict[str, Callable[[Row], Cell]] = {
-        "configuration": lambda row: Cell(row.label, row.label),
-        "seeds": lambda row: Cell(str(len(row.runs)), len(row.runs)),
-        "AP": lambda row: number(row.pooled("AP").mean),
-        "sd": lambda row: number(row.pooled("AP").sd),
-        "95 %": lambda row: interval(row.pooled("AP")),
-        "difference": lambda row: _difference(row, comparisons),
-        **{name: _figure(name) for name in FIGURES[1:]},
-        "params (M)": lambda row: number(row.cost("params"), scale=1e-6),
-        "GFLOPs": lambda row: number(row.cost("gflops")),
-        "s/epoch": lambda row: number(row.seconds_per_epoch),
-        "memory (MB)": lambda row: number(row.peak_memory_mb, digits=0),
-        "paper's AP": lambda row: _paper(row, "ap"),
-        "paper's params (M)": lambda row: _paper(row, "params"),
-        "paper's GFLOPs": lambda row: _paper(row, "gflops"),
-        "paper's min/epoch": lambda row: _paper(row, "minutes_per_epoch"),
+def result_frame(rows: Sequence[Row], comparisons: Comparisons) -> pd.DataFrame:
+    """Return one row for each configuration that has results, in full precision.
+
+    AP in percent, parameters as counted; a column for each number.
+    """
+    return pd.DataFrame([_record(row, comparisons) for row in rows if row.runs])
+
+
+def _record(row: Row, comparisons: Comparisons) -> dict[str, Any]:
+    record: dict[str, Any] = {**row.settings, "seeds": len(row.runs)}
+    for figure in FIGURES:
+        pooled = row.pooled(figure)
+        record |= {figure: pooled.mean, f"{figure}_sd": pooled.sd}
+        record |= {f"{figure}_low": pooled.low, f"{figure}_high": pooled.high}
+    comparison = comparisons.get(row.label)
+    difference = comparison.difference if comparison else None
+    record |= {
+        "base": comparison.base.label if comparison else None,
+        "difference": difference.mean if difference else None,
+        "difference_low": difference.low if difference else None,
+        "difference_high": difference.high if difference else None,
+        "difference_seeds": difference.n if difference else None,
+        "train_params": row.cost("train_params"),
+        "params": row.cost("params"),
+        "gflops": row.cost("gflops"),
+        "seconds_per_epoch": row.seconds_per_epoch,
+        "peak_memory_mb": row.peak_memory_mb,
+        **{f"paper_{name}": value for name, value in row.paper.items()},
     }
+    if row.paper:
+        record["paper_comparable"] = not row.why_not_comparable
+    return record
+
+
+def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparisons) -> Table:
+    """Make the report's main table of `result_frame`; columns that show nothing are left out."""
     shown = [row for row in rows if row.runs]
-    cells = {name: [make(row) for row in shown] for name, make in columns.items()}
-    cells = {name: column for name, column in cells.items() if any(c.text for c in column)}
-    return Table(
-        title="AP by configuration",
-        columns=tuple(cells),
-        rows=tuple(zip(*cells.values(), strict=True)),
-        notes=tuple(_notes(shown, comparisons)),
-    )
+
+    def numbers(name: str) -> pd.Series[float]:
+        return frame.get(name, pd.Series(math.nan, frame.index)).astype(float)
+
+    columns = {
+        "configuration": [row.label for row in shown],
+        "seeds": frame.get("seeds"),
+        "AP": numbers("AP"),
+        "sd": numbers("AP_sd"),
+        "95 %": map(_interval, numbers("AP_low"), numbers("AP_high")),
+        "difference": [_difference(row, comparisons) for row in shown],
+        **{name: numbers(name) for name in FIGURES[1:]},
+        "params (M)": numbers("params") / 1e6,
+        "GFLOPs": numbers("gflops"),
+        "s/epoch": numbers("seconds_per_epoch"),
+        "memory (MB)": [number(value, digits=0) for value in numbers("peak_memory_mb")],
+        "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
+        "paper's params (M)": numbers("paper_params"),
+        "paper's GFLOPs": numbers("paper_gflops"),
+        "paper's min/epoch": [
+            number(value, digits=0) for value in numbers("paper_minutes_per_epoch")
+        ],
+    }
+    notes = tuple(_notes(shown, comparisons))
+    return Table("AP by configuration", pd.DataFrame(columns), notes).without_empty_columns()
 
 
 def figure_table(rows: Sequence[Row]) -> Table:
-    """Every figure of every configuration with its spread over the seeds."""
-    cells = []
-    for row in rows:
-        for name in FIGURES:
-            pooled = row.pooled(name)
-            if pooled.n:
-                spread = (number(v, digits=2) for v in pooled[1:])
-                cells.append(
-                    (Cell(row.label, row.label), Cell(name, name), _count(pooled), *spread)
-                )
+    """Make a table of every figure of every configuration with its spread over the seeds."""
+    cells = [
+        (row.label, name, pooled.n, *(number(value, digits=2) for value in pooled[1:]))
+        for row in rows
+        for name in FIGURES
+        if (pooled := row.pooled(name)).n
+    ]
     columns = ("configuration", "figure", "seeds", "mean", "sd", "95 % from", "to")
-    return Table("Every figure, in percent", columns, tuple(cells))
+    return Table("Every figure, in percent", pd.DataFrame(cells, columns=columns))
 
 
 def left_table(left: Sequence[Run], rows: Sequence[Row], directory: Path) -> Table:
-    """The runs that do not count, and why."""
+    """Make a table of the runs that do not count, and why."""
     labels = {run.folder: row.label for row in rows for run in row.unfinished}
-    cells = []
-    for run in left:
-        folder = str(run.folder.relative_to(directory))
-        texts = (folder, labels.get(run.folder, ""), str(run.seed), run.status, run.problem)
-        cells.append(tuple(Cell(text, text) for text in texts))
+    cells = [
+        (
+            str(run.folder.relative_to(directory)),
+            labels.get(run.folder, ""),
+            str(run.seed),
+            run.status,
+            run.problem,
+        )
+        for run in left
+    ]
     columns = ("folder", "configuration", "seed", "status", "why")
-    return Table("Runs that do not count", columns, tuple(cells))
+    return Table("Runs that do not count", pd.DataFrame(cells, columns=columns))
 
 
-def interval(pooled: Pooled) -> Cell:
-    """The ends of a 95 % interval; sorted by its width."""
-    if math.isnan(pooled.low):
-        return Cell("")
-    return Cell(f"{pooled.low:.1f} to {pooled.high:.1f}", pooled.high - pooled.low)
-
-
-def _count(pooled: Pooled) -> Cell:
-    return Cell(str(pooled.n), pooled.n)
-
-
-def _figure(name: str) -> Callable[[Row], Cell]:
-    def make(row: Row) -> Cell:
-        return number(row.pooled(name).mean)
-
-    return make
+def _interval(low: float, high: float) -> Cell:
+    """Show the ends of a 95 % interval; sorted by its width."""
+    return Cell("") if math.isnan(low) else Cell(f"{low:.1f} to {high:.1f}", high - low)
 
 
 def _difference(row: Row, comparisons: Comparisons) -> Cell:
@@ -108,12 +132,9 @@ def _difference(row: Row, comparisons: Comparisons) -> Cell:
     return Cell(f"{difference.mean:+.2f} {ends}", difference.mean, difference.is_clear)
 
 
-def _paper(row: Row, name: str) -> Cell:
-    value = row.paper.get(name)
-    if value is None:
-        return Cell("")
-    mark = " †" if name.startswith("ap") and row.why_not_comparable else ""
-    return Cell(f"{value}{mark}", float(value))
+def _papers_ap(value: float, row: Row) -> Cell:
+    cell = number(value, digits=1)
+    return cell._replace(text=f"{cell.text} †") if cell.text and row.why_not_comparable else cell
 
 
 def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
@@ -137,6 +158,6 @@ def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
     for label, comparison in comparisons.items():
         if comparison.note:
             yield f"? {label}: {comparison.note}."
-    commits = sorted({str(run.record.get("commit"))[:7] for row in rows for run in row.runs})
+    commits = sorted({str(run.record.commit)[:7] for row in rows for run in row.runs})
     if len(commits) > 1:
         yield f"The runs were made with different commits: {', '.join(commits)}."

@@ -1,4 +1,4 @@
-"""From a folder of runs to the report's files."""
+"""Write the report's files from a folder of runs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
 from yolov9_lit.reporting.table import Table
 from yolov9_lit.research.report.compare import compare
-from yolov9_lit.research.report.frame import result_frame
 from yolov9_lit.research.report.plots import draw_plots
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
-from yolov9_lit.research.report.tables import figure_table, left_table, result_table
+from yolov9_lit.research.report.tables import figure_table, left_table, result_frame, result_table
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """A report as written.
 
     Attributes:
         folder: with report.md, report.csv, report.tex, report.html and the plots.
-        results: one row a configuration; without rows where no run counts yet.
+        results: a row for each configuration; without rows where no run counts yet.
         left: the runs that do not count.
     """
 
@@ -42,13 +41,13 @@ def write_report(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Report:
-    """Read all runs below a folder, compare them and write the report. The same runs give the same.
+    """Read all runs below a folder, compare them and write the report; deterministic.
 
     Args:
         directory: of a sweep or of several.
-        out: folder for the report, made where it is not there.
+        out: folder for the report; made if needed.
         base: settings of the base row, such as {"pgi": "none"}.
-        replicates: resamples of the test images.
+        replicates: number of resamples of the test images.
         seed: of the resampling.
 
     Raises:
@@ -57,7 +56,8 @@ def write_report(
     runs = read_runs(directory)
     rows, left = make_rows(runs)
     comparisons = compare(rows, choose_base(rows, base), replicates=replicates, seed=seed)
-    results, left_out = result_table(rows, comparisons), left_table(left, rows, directory)
+    frame = result_frame(rows, comparisons)
+    results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
     tables = [table for table in (results, left_out) if table.rows]
     appendix = [figure_table(rows)] if results.rows else []
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
@@ -68,7 +68,7 @@ def write_report(
     written = {
         "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
         "report.tex": "\n".join(map(latex, tables)),
-        "report.csv": result_frame(rows, comparisons).to_csv(index=False),
+        "report.csv": frame.to_csv(index=False),
         "report.html": page,
     }
     for name, content in written.items():

@@ -1,13 +1,11 @@
-"""Annotated images of the first test images."""
+"""Annotated copies of the first test images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
@@ -23,9 +21,9 @@ class PredictionImages(L.Callback):
         """Set what is drawn.
 
         Args:
-            directory: for the images, made when needed.
-            count: most images.
-            confidence: least score drawn, 0..1.
+            directory: folder of the copies, created when needed.
+            count: most images to draw.
+            confidence: least score to draw, 0..1.
         """
         self.directory = Path(directory)
         self.count = count
@@ -33,7 +31,6 @@ class PredictionImages(L.Callback):
         self._drawn = 0
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin anew."""
         self._drawn = 0
 
     @rank_zero_only
@@ -46,20 +43,11 @@ class PredictionImages(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw, until there are enough."""
         data: DetectionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        for info, detections in zip(batch.infos, outputs["detections"], strict=True):
-            if self._drawn >= self.count:
-                return
-            image = data.test_image(info.image_id)
-            self._draw(image, Path(info.path).stem, detections, data.class_names)
+        left = self.count - self._drawn
+        for info, found in list(zip(batch.infos, outputs["detections"], strict=True))[:left]:
+            confident = Detections(*(t[found.scores >= self.confidence].cpu() for t in found))
+            image = draw_detections(data.test_image(info.image_id), confident, data.class_names)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(self.directory / f"{Path(info.path).stem}.jpg", quality=92)
             self._drawn += 1
-
-    def _draw(
-        self, image: np.ndarray, name: str, detections: Detections, classes: Sequence[str]
-    ) -> None:
-        confident = detections.scores >= self.confidence
-        kept = Detections(*(t[confident].cpu() for t in detections))
-        self.directory.mkdir(parents=True, exist_ok=True)
-        drawn = Image.fromarray(draw_detections(image, kept, classes))
-        drawn.save(self.directory / f"{name}.jpg", quality=92)

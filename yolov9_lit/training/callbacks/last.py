@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: of each epoch's end, and of times in between."""
+"""The checkpoint to resume from: at each epoch's end, and at times in between."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from yolov9_lit.training.module import DetectionModule
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps `last.ckpt` new, apart from the best: Lightning's `save_last` is no newer than that.
+    """Writes `last.ckpt` whatever the best is: Lightning's `save_last` is no newer than the best.
 
-    Within an epoch it is written right after an update of the weights. Then no gradient is half
-    accumulated, and a run that goes on from it ends with the same weights as one that was never
-    interrupted. Lightning's own `train_time_interval` does nothing under manual optimisation.
+    Within an epoch it is written right after an update of the weights. No gradient is half
+    accumulated then, and a resumed run ends with the same weights as an uninterrupted one.
+    Lightning's own `train_time_interval` has no effect under manual optimisation.
     """
 
     def __init__(self, dirpath: str | Path, minutes: float | None = None) -> None:
-        """Set when.
+        """Set place and time.
 
         Args:
             dirpath: folder of `last.ckpt`.
-            minutes: time after which one is written within an epoch; None for never.
+            minutes: time between two checkpoints within an epoch; None for none there.
         """
         super().__init__(
             dirpath,
@@ -35,11 +35,6 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.minutes = minutes
-        self._written = 0.0
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
-        super().on_train_start(trainer, pl_module)
         self._written = time.monotonic()
 
     def on_train_batch_end(
@@ -50,9 +45,9 @@ class LastCheckpoint(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Write when it is time; the last batch's checkpoint is that of the epoch's end."""
         assert isinstance(pl_module, DetectionModule)
-        if self.minutes is None or trainer.is_last_batch or not pl_module.updated_at(batch_idx):
+        # The last batch's checkpoint is that of the epoch's end.
+        if self.minutes is None or trainer.is_last_batch or not pl_module.updated:
             return
         due = time.monotonic() - self._written >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):

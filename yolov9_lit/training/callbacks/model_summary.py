@@ -11,10 +11,9 @@ from yolov9_lit.training.module import DetectionModule
 
 
 class DetectorSummary(L.Callback):
-    """Prints the parameters by part, as trained and deployed."""
+    """Prints parameters and GFLOPs by part, as trained and as deployed."""
 
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print."""
         assert isinstance(pl_module, DetectionModule)
         Console().print(cost_table(pl_module.cost, IMAGE_SIZE))

@@ -6,5 +6,5 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 def progress_bar(enabled: bool) -> RichProgressBar | None:
-    """A bar with losses, learning rate and time left; None where the trainer wants none."""
+    """Return a bar with losses, learning rate and time left; None where the trainer has none."""
     return RichProgressBar(leave=False) if enabled else None

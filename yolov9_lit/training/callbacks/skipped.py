@@ -1,4 +1,4 @@
-"""Tells of the images that workers could not use: they come with the batches to this process."""
+"""Reports the images that could not be used: workers note them, batches bring them here."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ import torch.distributed as dist
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.structures import Batch, SkippedImage
 
 log = logging.getLogger(__name__)
 
 STATE = "SkippedPictures"
-"""The key of what a checkpoint keeps; images were pictures once."""
+"""Key of the state in checkpoints: the callback's name in earlier versions."""
 
 
 class SkippedImages(L.Callback):
-    """At an epoch's end warns once of each fault's new images, or, strict, raises an error.
+    """Warns of skipped images at an epoch's end, of each once; in strict mode raises an error.
 
-    Training draws other images in their place; evaluation's figures are those of the others.
+    Training draws other images in their place; evaluation measures without them.
+
+    Attributes:
+        by_split: the skipped images of "train", "val" and "test" by index.
     """
 
     def __init__(self, source: str, *, strict: bool = False) -> None:
-        """Set what is told.
+        """Set what is reported.
 
         Args:
             source: name of the data set.
-            strict: make any such image an error, at the end of the epoch: it lists all.
+            strict: raise a `UserError` that lists all skipped images.
         """
         self.source = source
         self.strict = strict
@@ -46,43 +49,36 @@ class SkippedImages(L.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Note."""
         self._note("train", batch)
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Note."""
-        self._note("val", _batch(*args, **kwargs))
+        self._note("val", args[3])  # after trainer, module and outputs
 
     def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Note."""
-        self._note("test", _batch(*args, **kwargs))
+        self._note("test", args[3])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell."""
-        self._tell()
+        self._share()
+        every = {image for split in self.by_split.values() for image in split.values()}
+        faults = Faults(self.source)
+        for image in sorted(every - self._told):
+            faults.add(Fault.IMAGE_SKIPPED, image.name, detail=image.fault)
+        self._told |= every
+        faults.raise_or_warn(strict=self.strict)
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell, with those of the training epoch around it."""
-        if not trainer.sanity_checking:
-            self._tell()
-
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell."""
-        self._tell()
+    on_validation_epoch_end = on_test_epoch_end = on_train_epoch_end
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep what was skipped and told, in plain tuples."""
         self._share()
         by_split = {s: [tuple(p) for p in found.values()] for s, found in self.by_split.items()}
-        told = [tuple(image) for image in self._told]
-        checkpoint[STATE] = {"by_split": by_split, "told": told}
+        checkpoint[STATE] = {"by_split": by_split, "told": [tuple(image) for image in self._told]}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on with it in a resumed training; an evaluation counts its own."""
+        # A resumed training continues its lists, an evaluation has its own.
         if trainer.state.fn == TrainerFn.FITTING and (kept := checkpoint.get(STATE)):
             for split, found in kept["by_split"].items():
                 self.by_split[split].update({p[0]: SkippedImage(*p) for p in found})
@@ -92,24 +88,18 @@ class SkippedImages(L.Callback):
         self.by_split[split].update({skipped.image: skipped for skipped in batch.skipped})
 
     def _share(self) -> None:
-        """A collective operation: every rank learns what the others skipped."""
-        for others in _of_all_ranks(self.by_split):
-            for split, images in others.items():
-                self.by_split[split].update(images)
-
-    def _tell(self) -> None:
-        self._share()
-        every = {image for split in self.by_split.values() for image in split.values()}
-        problems = Problems(self.source)
-        for image in sorted(every - self._told):
-            problems.add(f"images are skipped, each of which {image.fault}", image.name)
-        self._told |= every
-        problems.raise_or_warn(strict=self.strict)
+        """Tell every rank what the others skipped: a collective operation."""
+        if dist.is_available() and dist.is_initialized():
+            gathered: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(gathered, self.by_split)
+            for split in self.by_split:
+                for other in gathered:
+                    self.by_split[split].update(other[split])
 
 
 @rank_zero_only
 def log_used(split: str, used: Mapping[str, Any]) -> None:
-    """Say at a run's end what data it used, as `DetectionDataModule.used` gives it."""
+    """Log what data a finished run used, as `DetectionDataModule.used` returns it."""
     words = {"train": "Trained on", "val": "Validated on", "test": "Tested on"}[split]
     faults = "; ".join(f"{count:,} {kind}" for kind, count in used["faults"].items())
     log.info(
@@ -119,22 +109,3 @@ def log_used(split: str, used: Mapping[str, Any]) -> None:
         f"{used['boxes']:,}",
         f"faults: {faults}" if faults else "no faults",
     )
-
-
-def _batch(
-    trainer: L.Trainer,
-    pl_module: L.LightningModule,
-    outputs: Any,
-    batch: Batch,
-    batch_idx: int,
-    dataloader_idx: int = 0,
-) -> Batch:
-    return batch
-
-
-def _of_all_ranks(value: Any) -> list[Any]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return [value]
-    gathered = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, value)
-    return gathered

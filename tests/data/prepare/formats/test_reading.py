@@ -27,10 +27,9 @@ def to_coco(kind, src, out, **kwargs):
     """Rows of split, images and boxes; and the faults."""
     done = convert(src, out, source=FORMATS[kind], target=FORMATS["coco"], **kwargs)
     rows = [
-        (split, len(images), sum(len(image.objects) for image in images))
-        for split, images in done.data.splits.items()
+        (split, len(judged.images), len(judged.objects)) for split, judged in done.splits.items()
     ]
-    return rows, [(problem.kind, problem.where) for problem in done.problems.found]
+    return rows, [(item.sentence, item.where) for item in done.faults.found]
 
 
 def voc_object(name, box, difficult=0):
@@ -78,7 +77,7 @@ def test_bccd_converts_with_the_numbers_of_its_splits(shared, tmp_path):
     src = shared / "data" / "bccd_voc"
     rows, faults = to_coco("voc", src, tmp_path / "out")
     assert [row[:2] for row in rows] == [("train", 205), ("val", 87), ("test", 72)]
-    no_area = "boxes without area are left out"
+    no_area = "boxes have no area and are left out"
     assert faults == [(no_area, "BloodImage_00343.xml"), (no_area, "BloodImage_00338.xml")]
     for split, _, boxes in rows:
         content, ours = read_back(tmp_path / "out", split)
@@ -98,8 +97,8 @@ def test_voc_numbers(voc, tmp_path):
     rows, faults = to_coco("voc", voc, tmp_path / "out")
     assert rows == [("train", 2, 2)]
     assert faults == [
-        ("boxes reach beyond their image and are clipped", "b.xml"),
-        ("boxes without area are left out", "b.xml"),
+        ("boxes reach beyond their image's edge and are clipped", "b.xml"),
+        ("boxes have no area and are left out", "b.xml"),
     ]
     content, ours = read_back(tmp_path / "out", "train")
     assert [(i["id"], i["file_name"]) for i in content["images"]] == [(1, "a.jpg"), (2, "b.jpg")]
@@ -159,7 +158,7 @@ def test_voc_faults_are_told_and_left_out(voc, tmp_path, file, content, fault, b
     ("file", "content", "words"),
     [
         ("ImageSets/Main/train.txt", None, "no train, val or test"),
-        ("ImageSets/Main/train.txt", "c\n", "no image in train"),
+        ("ImageSets/Main/train.txt", "c\n", r"train\.txt has no images"),
         ("JPEGImages", None, "lacks the folder JPEGImages"),
     ],
 )
@@ -175,7 +174,7 @@ def test_voc_structure_is_needed(voc, tmp_path, file, content, words):
 def test_yolo_numbers(yolo, tmp_path):
     rows, faults = to_coco("yolo", yolo, tmp_path / "out")
     assert rows == [("train", 2, 2), ("val", 1, 0)]
-    assert faults == [("boxes without area are left out", "labels/val/c.txt:1")]
+    assert faults == [("boxes have no area and are left out", "labels/val/c.txt:1")]
     content, ours = read_back(tmp_path / "out", "train")
     assert ours.class_names == ("x", "y")
     box, outline = content["annotations"]
@@ -224,6 +223,7 @@ def test_yolo_labels_may_lie_beside_the_images(yolo, tmp_path):
         ("data.yaml", "train: [", "not YAML"),
         ("data.yaml", "train: images/train", "names"),
         ("data.yaml", "names: [x]", "no images"),
+        ("data.yaml", "train: images\nval: labels\nnames: [x]", "data.yaml:val has no images"),
         ("data.yaml", "train: nowhere\nnames: [x]", "nowhere"),
         ("ids.json", "{}", "ids.json is malformed"),
         ("ids.json", '{"categories": {"x": 1, "y": 1}, "images": {}}', "given twice"),
@@ -313,7 +313,7 @@ def test_images_named_by_numbers_have_these_as_ids(yolo, tmp_path):
 def test_the_command_prints_what_came_of_it(voc, tmp_path, capsys, caplog):
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 0
     assert "train" in capsys.readouterr().out
-    assert "1 boxes without area are left out (b.xml)" in caplog.text
+    assert "1 boxes have no area and are left out (b.xml)" in caplog.text
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 2
     assert "not empty" in capsys.readouterr().err
 

@@ -227,6 +227,6 @@ def test_faulty_annotations_are_told(image_files, tmp_path, change, fault):
     done = convert(
         tmp_path / "start", tmp_path / "out", source=FORMATS["coco"], target=FORMATS["voc"]
     )
-    ((kind, where, *_),) = done.problems.found
-    assert fault in kind
-    assert where == "annotation 7"
+    (found,) = done.faults.found
+    assert fault in found.sentence
+    assert found.where == "annotation 7"

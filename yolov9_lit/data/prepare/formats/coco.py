@@ -1,108 +1,89 @@
-"""Reading a COCO-format folder for conversion into the formats that hold less."""
+"""COCO-format folders: read for conversion into the formats that hold less, and written."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from yolov9_lit.data.coco.checks import Box, stated_size
-from yolov9_lit.data.coco.file import Entry, load_coco
+from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.file import CocoContent, load_coco
+from yolov9_lit.data.coco.image_entries import is_id
+from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.layout import Split, find_splits
-from yolov9_lit.data.coco.problems import Problems
-from yolov9_lit.data.coco.usable import usable_content
-from yolov9_lit.data.polygons import BROKEN, sound_outlines
-from yolov9_lit.data.prepare.formats.source import (
-    SPLITS,
-    SourceData,
-    SourceImage,
-    SourceObject,
-    complete,
-)
+from yolov9_lit.data.coco.writer import annotation_path, coco_content
+from yolov9_lit.data.prepare.formats.placing import place
+from yolov9_lit.data.prepare.formats.source import SPLITS
 from yolov9_lit.errors import UserError
+from yolov9_lit.files import write_json
 
 _NAME = re.compile(rf"({'|'.join(SPLITS)})\d*")
 
 
 class CocoFolder:
-    """The splits of a folder in COCO's layout, see `find_splits`; see `SourceFolder`.
+    """The splits of a folder in COCO's layout, see `find_splits`; a `SourceFolder`.
 
-    They are named train, val or test, a year after it or not: train2017. What training leaves out
-    is left out here.
+    They are named train, val or test, a year after it or not: train2017.
     """
 
-    def __init__(self, src: Path, problems: Problems) -> None:
+    def __init__(self, src: Path, faults: Faults) -> None:
         """Find the annotation files.
 
         Args:
             src: folder of the data set.
-            problems: given what is wrong with single items.
+            faults: what is wrong with single items is added.
 
         Raises:
             UserError: there is no annotation file, or two of a split.
         """
-        self.src = src
-        self.problems = problems
+        self.faults = faults
         self._splits: dict[str, Split] = {}
         for split in find_splits(src):
             if found := _NAME.fullmatch(split.name):
                 if found[1] in self._splits:
-                    raise UserError(f"{src} has two annotation files of {found[1]}; move one away")
+                    raise UserError(f"{src} has two annotation files of {found[1]}: move one away.")
                 self._splits[found[1]] = split
         if not self._splits:
             raise UserError(
-                f"{src / 'annotations'} has no instances_train.json or the like; give the root of "
-                "a COCO-format data set"
+                f"{src / 'annotations'} has no instances_train.json or the like: give the root of "
+                "a COCO-format data set."
             )
 
     def files(self) -> Iterator[Path]:
-        """The annotation files."""
+        """Yield the annotation files."""
         yield from (split.annotations for split in self._splits.values())
 
-    def read(self) -> SourceData:
-        """All of it; see `SourceFolder`."""
-        categories: dict[int, str] = {}
-        splits = {}
+    def read(self) -> Iterator[tuple[str, CocoContent, Path]]:
+        """Yield the splits; see `SourceFolder`."""
         for name in filter(self._splits.__contains__, SPLITS):
-            self.problems.split = name
-            _, file, folder = self._splits[name]
-            usable = usable_content(load_coco(file), file, folder, self.problems)
-            if categories not in ({}, usable.names):
-                raise UserError(f"{file} lists other categories than the first split; unite them")
-            categories = usable.names
-            objects: dict[int, list[SourceObject]] = defaultdict(list)
-            for entry, box in zip(usable.entries, usable.boxes, strict=True):
-                objects[entry["image_id"]].append(self._object(entry, box))
-            splits[name] = list(self._images(usable.images, folder, objects))
-        return complete(self.src, SourceData(categories, splits))
+            self.faults.split = name
+            content = load_coco(self._splits[name].annotations)._replace(faults=self.faults)
+            yield name, self._inside(content), self._splits[name].images
 
-    def _images(
-        self,
-        entries: Mapping[int, Entry],
-        folder: Path,
-        objects: Mapping[int, list[SourceObject]],
-    ) -> Iterator[SourceImage]:
-        for image_id, entry in entries.items():
-            name, size = PurePosixPath(entry["file_name"]), stated_size(entry)
-            assert size is not None, "usable images have one"
-            if name.is_absolute() or ".." in name.parts:
-                self.problems.add("images lie outside their folder and are left out", str(name))
-                continue
-            path = folder / name
-            yield SourceImage(image_id, path, str(name), *size, objects.get(image_id, ()))
+    def _inside(self, content: CocoContent) -> CocoContent:
+        """Leave out the images that a copy of the folder would not hold, and their annotations."""
+        outside = [entry for entry in content.images if _is_outside(entry.get("file_name"))]
+        for entry in outside:
+            self.faults.add(Fault.IMAGE_OUTSIDE, entry["file_name"])
+        ids = {entry["id"] for entry in outside if is_id(entry.get("id"))}
+        images = [entry for entry in content.images if not _is_outside(entry.get("file_name"))]
+        kept = [a for a in content.annotations if not (is_id(i := a.get("image_id")) and i in ids)]
+        return content._replace(images=images, annotations=kept)
 
-    def _object(self, entry: Entry, box: Box) -> SourceObject:
-        given, crowd = entry.get("segmentation"), bool(entry.get("iscrowd"))
-        outlines, faulty = sound_outlines(None if crowd else given)
-        if faulty:
-            self.problems.add(BROKEN, f"annotation {entry.get('id')}")
-        return SourceObject(
-            entry["category_id"],
-            box,
-            polygons=tuple(tuple(map(float, outline)) for outline in outlines),
-            mask=isinstance(given, dict),
-            crowd=crowd,
-            difficult=bool(entry.get("difficult")),
-            truncated=bool(entry.get("truncated")),
-        )
+
+def _is_outside(name: object) -> bool:
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    return path.is_absolute() or ".." in path.parts
+
+
+def write_coco(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
+    """Write `out/annotations/instances_{split}.json` and `out/{split}/` for each split.
+
+    Returns:
+        What the format cannot hold: nothing.
+    """
+    for split, judged in splits.items():
+        for image in judged.by_image():
+            place(image.path, out / split / image.name)
+        write_json(annotation_path(out, split), coco_content(judged))
+    return ()

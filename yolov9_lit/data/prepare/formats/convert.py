@@ -9,10 +9,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from yolov9_lit.data.coco.problems import Problems
-from yolov9_lit.data.coco.writer import write_coco
-from yolov9_lit.data.prepare.formats.coco import CocoFolder
-from yolov9_lit.data.prepare.formats.source import SourceData, SourceFolder
+from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.coco.judge import Judged
+from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
+from yolov9_lit.data.prepare.formats.source import SourceFolder, read_splits
 from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.data.prepare.formats.voc_writer import write_voc
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
@@ -24,8 +24,8 @@ from yolov9_lit.files import atomic_folder
 class Format(NamedTuple):
     """How a format is read, and how it is written; the writer tells what it cannot hold."""
 
-    read: Callable[[Path, Problems], SourceFolder]
-    write: Callable[[Path, SourceData], tuple[str, ...]]
+    read: Callable[[Path, Faults], SourceFolder]
+    write: Callable[[Path, Mapping[str, Judged]], tuple[str, ...]]
 
 
 FORMATS: Mapping[str, Format] = {
@@ -36,23 +36,23 @@ FORMATS: Mapping[str, Format] = {
 
 
 class Conversion(NamedTuple):
-    """What came of a conversion.
+    """The result of a conversion.
 
     Attributes:
-        data: what was read.
-        problems: what is wrong with single items of the source.
+        splits: what was read.
+        faults: what is wrong with single items of the source.
         lost: what the new format cannot hold, in sentences.
     """
 
-    data: SourceData
-    problems: Problems
+    splits: Mapping[str, Judged]
+    faults: Faults
     lost: tuple[str, ...]
 
 
 def convert(
     src: Path, out: Path, *, source: Format, target: Format, strict: bool = False
 ) -> Conversion:
-    """Converts a data set; all is read before anything is written, and `out` appears whole.
+    """Convert a data set; all is read before anything is written, and `out` appears whole.
 
     Args:
         src: the data set's folder.
@@ -66,22 +66,22 @@ def convert(
             empty or cannot be written.
     """
     if not src.is_dir():
-        raise UserError(f"source folder {src} does not exist; check src")
+        raise UserError(f"There is no source folder {src}: check src.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not empty; delete it or choose another out")
-    problems = Problems(src)
-    data = source.read(src, problems).read()
-    problems.raise_or_warn(strict=strict)
+        raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
+    faults = Faults(src)
+    splits = read_splits(source.read(src, faults))
+    faults.raise_or_warn(strict=strict)
     try:
         with atomic_folder(out) as draft:
-            lost = target.write(draft, data)
+            lost = target.write(draft, splits)
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error}); choose another out") from error
-    return Conversion(data, problems, lost)
+        raise UserError(f"{out} cannot be written ({error}): choose another out.") from error
+    return Conversion(splits, faults, lost)
 
 
 def run(values: Mapping[str, str]) -> None:
-    """Converts a data set and prints a row for each split.
+    """Convert a data set and print a row for each split.
 
     Args:
         values: "format", "src" and "out"; optionally "to" ("coco" by default) and "strict".
@@ -92,12 +92,12 @@ def run(values: Mapping[str, str]) -> None:
     source, target = values["format"], values.get("to", "coco")
     for key, name in (("format", source), ("to", target)):
         if name not in FORMATS:
-            raise UserError(f"{key}={name} is unknown; choose {', '.join(FORMATS)}")
+            raise UserError(f"{key}={name} is unknown: choose {', '.join(FORMATS)}.")
     if source == target:
-        raise UserError(f"format and to are both {source}; there is nothing to convert")
+        raise UserError(f"format and to are both {source}: there is nothing to convert.")
     strict = values.get("strict", "false").lower()
     if strict not in ("true", "false"):
-        raise UserError(f"strict={strict} is unknown; give true or false")
+        raise UserError(f"strict={strict} is unknown: give true or false.")
     conversion = convert(
         Path(values["src"]),
         Path(values["out"]),
@@ -106,9 +106,9 @@ def run(values: Mapping[str, str]) -> None:
         strict=strict == "true",
     )
     table = Table("split", "images", "boxes", title=values["out"])
-    for split, images in conversion.data.splits.items():
-        boxes = sum(not entry.crowd for image in images for entry in image.objects)
-        table.add_row(split, f"{len(images):,}", f"{boxes:,}")
+    for split, judged in conversion.splits.items():
+        boxes = sum(not item.entry.get("iscrowd") for item in judged.objects)
+        table.add_row(split, f"{len(judged.images):,}", f"{boxes:,}")
     console = Console()
     console.print(table)
     for sentence in conversion.lost:

@@ -1,7 +1,7 @@
 """Training on VOC and YOLO data where they lie.
 
-The metric and the loaders read COCO's format, so annotation files in it are written to a cache;
-images are read from where they are.
+The loaders read COCO's format, so annotation files in it are written to a cache; images are read
+from where they are.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from yolov9_lit.data.coco.problems import Problem, Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
-from yolov9_lit.data.prepare.formats.source import SourceData, SourceFolder
+from yolov9_lit.data.prepare.formats.source import SPLITS, SourceFolder, read_splits
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2  # Part of the cache's key; grows when what is written changes.
-_PROBLEMS = "problems.json"
+_VERSION = 3  # Part of the cache's key; grows when what is written changes.
+_FAULTS = "faults.json"
 
 
 def annotate_in_place(
     root: Path,
-    source: Callable[[Path, Problems], SourceFolder],
+    source: Callable[[Path, Faults], SourceFolder],
     cache: str | Path,
     *,
     strict: bool = False,
 ) -> Path:
-    """Writes COCO-format annotations of a data set, unless they are there; returns their folder.
+    """Write COCO-format annotations of a data set, unless they are there; return their folder.
 
-    The folder has `annotations/instances_{train,val,test}.json`, whose images are named by their
+    The folder has `annotations/instances_{train,val,test}.json`, in which images are named by their
     whole paths; a data set without a test split is tested on val. It belongs to the state that the
     data set is in: a changed label or image leads to another one.
 
@@ -51,19 +51,22 @@ def annotate_in_place(
     root = root.absolute()
     if not root.is_dir():
         raise UserError(f"There is no data folder {root}: give data.root=DIR.")
-    problems = Problems(root)
-    listed = source(root, problems)
+    faults = Faults(root)
+    listed = source(root, faults)
     folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed)}"
-    if not folder.is_dir():
+    if folder.is_dir():
+        for name, *item in json.loads((folder / _FAULTS).read_bytes()):
+            faults.split = item.pop()
+            faults.add(Fault[name], *item)
+    else:
         log.info("Reading %s once, into %s", root, folder)
-        _write(folder, listed.read(), problems, root)
-    problems.found = [Problem(*p) for p in json.loads((folder / _PROBLEMS).read_bytes())]
-    problems.raise_or_warn(strict=strict)
+        _write(folder, listed, faults)
+    faults.raise_or_warn(strict=strict)
     return folder
 
 
 def _state(root: Path, source: SourceFolder) -> str:
-    """Tells one state of a data set from another by its files' names, sizes and times."""
+    """Tell one state of a data set from another by its files' names, sizes and times."""
     digest = hashlib.sha256(f"{_VERSION} {type(source).__name__} {root}".encode())
     for path in source.files():
         try:
@@ -74,21 +77,26 @@ def _state(root: Path, source: SourceFolder) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(folder: Path, data: SourceData, problems: Problems, root: Path) -> None:
+def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
+    splits = read_splits(source)
     for split in ("train", "val"):
-        if split not in data.splits:
+        if split not in splits:
             raise UserError(
-                f"{root} has no {split} split, and training needs one: name its images in "
-                f"data.yaml under {split} (YOLO) or in ImageSets/Main/{split}.txt (VOC)"
+                f"{faults.source} has no {split} split, and training needs one: name its images in "
+                f"data.yaml under {split} (YOLO) or in ImageSets/Main/{split}.txt (VOC)."
             )
     try:
         with atomic_folder(folder) as draft:
-            for split in ("train", "val", "test"):
-                shown = split if split in data.splits else "val"
-                content = coco_content(data.splits[shown], data.categories, lambda p: str(p.path))
-                content["faults"] = Counter(p.kind for p in problems.found if p.split == shown)
+            for split in SPLITS:
+                shown = split if split in splits else "val"
+                judged = splits[shown]
+                content = coco_content(judged, judged.folder)
+                content["faults"] = Counter(f.sentence for f in faults.found if f.split == shown)
                 write_json(annotation_path(draft, split), content)
-            write_json(draft / _PROBLEMS, problems.found)
+            items = [
+                (f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in faults.found
+            ]
+            write_json(draft / _FAULTS, items)
     except OSError as error:
         if not folder.is_dir():  # Otherwise another process was first.
-            raise UserError(f"{folder} cannot be written ({error}); free it") from error
+            raise UserError(f"{folder} cannot be written ({error}): free it.") from error

@@ -1,76 +1,98 @@
-"""What the writers share: images brought to their place, numbers, what no other format holds."""
+"""What the writers of VOC and YOLO data share: what these formats hold, image files, numbers."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from yolov9_lit.data.prepare.formats.source import SourceData, SourceImage
+from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
 
 
 class Plain(NamedTuple):
-    """A data set without what only COCO's format holds, and sentences on what there was of it."""
+    """A data set without what only COCO's format holds.
 
-    data: SourceData
+    Attributes:
+        names: of the categories by id, in the order of the ids.
+        splits: the images of each split.
+        lost: sentences on what was left out or renamed.
+    """
+
+    names: Mapping[int, str]
+    splits: Mapping[str, list[SoundImage]]
     lost: tuple[str, ...]
 
+    def ids(self, names: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+        """Return the content of `ids.json`, given the names of each split's images there."""
+        images = {
+            split: {
+                name: image.entry["id"] for name, image in zip(names[split], images, strict=True)
+            }
+            for split, images in self.splits.items()
+        }
+        return {"categories": {name: i for i, name in self.names.items()}, "images": images}
 
-def plain(data: SourceData) -> Plain:
-    """Leaves out regions of crowds, and gives each image of a split a stem of its own."""
+
+def plain(splits: Mapping[str, Judged]) -> Plain:
+    """Leave out regions of crowds, and give each image of a split a stem of its own."""
     crowds, renamed = 0, []
-    splits: dict[str, list[SourceImage]] = {}
-    for split, images in data.splits.items():
-        splits[split] = []
-        for given, image in zip(images, with_own_stems(images), strict=True):
-            single = [entry for entry in image.objects if not entry.crowd]
+    images: dict[str, list[SoundImage]] = {}
+    for split, judged in splits.items():
+        images[split], given = [], judged.by_image()
+        for image, name in zip(given, _with_own_stems([i.name for i in given]), strict=True):
+            single = [item for item in image.objects if not item.entry.get("iscrowd")]
             crowds += len(image.objects) - len(single)
-            if image.name != given.name:
-                renamed.append(f"{given.name} is {image.name}")
-            splits[split].append(image._replace(objects=single))
+            if name != image.name:
+                renamed.append(f"{image.name} is {name}")
+            images[split].append(image._replace(name=name, objects=single))
     lost = [f"{crowds:,} regions of crowds are left out"] if crowds else []
     if renamed:
         more = ", ..." if len(renamed) > 1 else ""
         names = f"{len(renamed):,} names that differ from another in their ending only"
         lost.append(f"{names}: {renamed[0]}{more}")
-    return Plain(data._replace(splits=splits), tuple(lost))
+    return Plain(next(iter(splits.values())).names, images, tuple(lost))
+
+
+def has_outline(item: SoundObject) -> bool:
+    """Tell whether an object has polygons or an RLE mask."""
+    return bool(item.outlines) or isinstance(item.entry.get("segmentation"), dict)
 
 
 def digits(value: float, decimals: int) -> str:
-    """A number without zeros at its end."""
+    """Write a number without zeros at its end."""
     return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
 
 
-def with_own_stems(images: Sequence[SourceImage]) -> Iterator[SourceImage]:
-    """Renames images of a split that would share a label file with one before them.
-
-    Of cut.jpg and cut.png the second becomes cut_png.png.
-    """
-    taken = {stem(image.name) for image in images}
-    given: set[str] = set()
-    for image in images:
-        own, ending = stem(image.name), PurePosixPath(image.name).suffix
-        if own in given:
-            own = f"{own}_{ending[1:]}"
-            while own in taken:
-                own += "_"
-            taken.add(own)
-            image = image._replace(name=own + ending)
-        given.add(own)
-        yield image
-
-
 def stem(name: str) -> str:
-    """An image's name without its ending, which label files and lists leave out."""
+    """Return an image's name without its ending, which label files and lists leave out."""
     return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def place(source: Path, target: Path) -> None:
-    """A hard link where the file system allows, a copy elsewhere."""
+    """Make a hard link where the file system allows, a copy elsewhere."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
     except OSError:  # Another file system, or one without links.
         shutil.copyfile(source, target)
+
+
+def _with_own_stems(names: list[str]) -> Iterator[str]:
+    """Rename images of a split that would share a label file with one before them.
+
+    Of cut.jpg and cut.png the second becomes cut_png.png.
+    """
+    taken = set(map(stem, names))
+    given: set[str] = set()
+    for name in names:
+        own, ending = stem(name), PurePosixPath(name).suffix
+        if own in given:
+            own = f"{own}_{ending[1:]}"
+            while own in taken:
+                own += "_"
+            taken.add(own)
+            name = own + ending
+        given.add(own)
+        yield name

@@ -1,111 +1,101 @@
-"""The form that every format is read into and written from."""
+"""What the readers of formats share: entries in COCO's form, and the ids that these keep."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
-from yolov9_lit.data.coco.problems import Problems
+from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.file import CocoContent, Entry
+from yolov9_lit.data.coco.judge import Judged, judge
+from yolov9_lit.data.images import image_size
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
 IDS_FILE = "ids.json"
 """Beside VOC and YOLO data: the ids, and their order, that these formats have no place for."""
 
-_OVERSHOOT = 1.0  # Pixels by which rounding may bring a box out of its image.
-
-
-class SourceObject(NamedTuple):
-    """An object.
-
-    Attributes:
-        category_id: of its class.
-        corners: x1, y1, x2, y2 in pixels.
-        polygons: its outlines, each [x1, y1, x2, y2, ...] in pixels, finite, of three corners at
-            least; none for a plain box.
-        mask: it has an RLE mask, which is not read.
-        crowd: a region of many objects.
-        difficult: as Pascal VOC has it; other formats ignore it.
-        truncated: likewise.
-    """
-
-    category_id: int
-    corners: tuple[float, float, float, float]
-    polygons: tuple[tuple[float, ...], ...] = ()
-    mask: bool = False
-    crowd: bool = False
-    difficult: bool = False
-    truncated: bool = False
-
-
-class SourceImage(NamedTuple):
-    """An image and its objects; `name` is its path from the split's folder, with slashes."""
-
-    id: int
-    path: Path
-    name: str
-    height: int
-    width: int
-    objects: Sequence[SourceObject]
-
-
-class SourceData(NamedTuple):
-    """A data set: class names by category id, and the images of each split."""
-
-    categories: Mapping[int, str]
-    splits: Mapping[str, Sequence[SourceImage]]
-
 
 class SourceFolder(Protocol):
     """A data set in a folder. It is listed at once and read on demand."""
 
     def files(self) -> Iterator[Path]:
-        """The files that make it what it is; some may not exist."""
+        """Yield the files that make it what it is; some may not exist."""
         ...
 
-    def read(self) -> SourceData:
-        """All of it.
+    def read(self) -> Iterator[tuple[str, CocoContent, Path]]:
+        """Yield each split: its name, its content, and the folder its file names start from.
+
+        The faults' split is the one that was yielded last.
 
         Raises:
-            UserError: its structure is broken, or a split has no image that can be read.
+            UserError: its structure is broken.
         """
         ...
 
 
-def clipped(
-    entry: SourceObject, height: int, width: int, where: str, problems: Problems
-) -> SourceObject | None:
-    """The object with its box inside the image; None, and a problem, where nothing is left."""
-    if not all(map(math.isfinite, entry.corners)):
-        problems.add("boxes that are not finite are left out", where)
-        return None
-    limits = (width, height, width, height)
-    corners = [
-        min(max(value, 0.0), float(limit))
-        for value, limit in zip(entry.corners, limits, strict=True)
-    ]
-    x1, y1, x2, y2 = corners
-    if x2 <= x1 or y2 <= y1:
-        problems.add("boxes without area are left out", where)
-        return None
-    if any(abs(a - b) > _OVERSHOOT for a, b in zip(corners, entry.corners, strict=True)):
-        problems.add("boxes reach beyond their image and are clipped", where)
-    return entry._replace(corners=(x1, y1, x2, y2))
-
-
-def complete(src: Path, data: SourceData) -> SourceData:
-    """The data, checked to have images in each split.
+def read_splits(source: SourceFolder) -> dict[str, Judged]:
+    """Read and judge a data set: the sound content of each split.
 
     Raises:
-        UserError: it has not.
+        UserError: its structure is broken, a split has no image that can be used, or the splits
+            have different categories.
     """
-    for split, images in data.splits.items():
-        if not images:
-            raise UserError(f"{src} has no image in {split} that can be read; check the data set")
-    return data
+    splits = {name: judge(content, folder) for name, content, folder in source.read()}
+    first = next(iter(splits.values()))
+    for judged in splits.values():
+        if judged.names != first.names:
+            raise UserError(
+                f"{judged.path} lists other categories than {first.path}: give both the same ones."
+            )
+    return splits
+
+
+def as_coco(
+    path: Path,
+    categories: Mapping[int, str],
+    images: Mapping[str, int],
+    folder: Path,
+    objects: Callable[[str, tuple[int, int]], Iterable[Entry]],
+    faults: Faults,
+) -> CocoContent:
+    """Return a split in COCO's form, its images' sizes taken from their headers.
+
+    Args:
+        path: names the split in messages.
+        categories: names by id.
+        images: ids by name, in order.
+        folder: that the names start from.
+        objects: given the name of an image and its height and width in pixels, returns its
+            annotations without their ids.
+        faults: images that cannot be read are added.
+    """
+    listed: list[Entry] = []
+    annotations: list[Entry] = []
+    for name, image_id in images.items():
+        size = image_size(folder / name)
+        if size is None:
+            faults.add(Fault.IMAGE_UNREADABLE, name)
+            continue
+        listed.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
+        for entry in objects(name, size):
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id} | entry)
+    named = [{"id": i, "name": name} for i, name in categories.items()]
+    return CocoContent(path, listed, annotations, named, faults)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of a data set.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): check the data set.") from error
 
 
 class KnownIds(NamedTuple):
@@ -121,7 +111,7 @@ class KnownIds(NamedTuple):
 
 
 def read_ids(src: Path) -> KnownIds:
-    """What `ids.json` notes; nothing where there is none.
+    """Read `ids.json`; return no ids where there is no such file.
 
     Raises:
         UserError: the file is malformed.
@@ -134,29 +124,15 @@ def read_ids(src: Path) -> KnownIds:
         categories = _ids(content["categories"])
         images = {split: _ids(ids) for split, ids in content["images"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is malformed ({error!r}); delete it to number anew") from error
+        raise UserError(f"{path} is malformed ({error!r}): delete it to number anew.") from error
     return KnownIds(categories, images)
 
 
-def noted_ids(data: SourceData, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Content of `ids.json`.
-
-    Args:
-        data: the data set.
-        names: of each split's images where they are written to.
-    """
-    ids = {
-        split: {name: image.id for name, image in zip(names[split], images, strict=True)}
-        for split, images in data.splits.items()
-    }
-    return {"categories": {name: i for i, name in data.categories.items()}, "images": ids}
-
-
 def image_ids(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
-    """An id for each image, in order.
+    """Return an id for each image, in order.
 
-    The noted ids where all images have one; else the numbers that the files are named by, as
-    COCO's are; else 1.. over the sorted names.
+    The noted ids if all images have one; else the numbers that the files are named by, as COCO's
+    are; else 1.. over the sorted names.
     """
     names = sorted(names)
     if set(names) <= set(known):

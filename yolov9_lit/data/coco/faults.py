@@ -1,0 +1,178 @@
+"""What is wrong with a data set: collected while it is read, told once, never dropped silently."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from yolov9_lit.errors import UserError
+from yolov9_lit.ranks import is_first_rank
+
+log = logging.getLogger(__name__)
+
+_EXAMPLES = 3
+
+Box = tuple[float, float, float, float]
+
+
+class Fault(Enum):
+    """What can be wrong with items of a data set and what is done then; `{}` is for a detail."""
+
+    CATEGORY_ID = "categories without a whole-number id are left out"
+    CATEGORY_REPEATED = "categories repeat an id and are left out"
+    CATEGORIES_DIFFER = "categories differ from those of the splits before"
+
+    IMAGE_ID = "images without a whole-number id are left out"
+    IMAGE_NAME = "images without a file_name are left out"
+    IMAGE_REPEATED = "entries of images repeat another and are left out"
+    IMAGE_ID_SHARED = "image ids are those of several images, all left out"
+    IMAGE_OUTSIDE = "images lie outside their folder and are left out"
+    IMAGE_MISSING = "images are missing and left out"
+    IMAGE_EMPTY = "images are empty files and left out"
+    IMAGE_SIZELESS = "images have no height and width, not even in their header"
+    IMAGE_SIZE_TAKEN = "entries of images lack height or width: taken from the image"
+    IMAGE_UNREADABLE = "images cannot be read and are left out"
+    IMAGE_UNUSABLE = "images cannot be used, each of which {}"
+    IMAGE_SKIPPED = "images are skipped, each of which {}"
+    IMAGE_OTHER_SIZE = "images have another size than their annotations say"
+    IMAGE_COPY = "images equal another one of the same split"
+    IMAGE_LEAK = "images equal another one of {}: a leak between the splits"
+
+    UNKNOWN_IMAGE = "annotations have an unknown image_id and are left out"
+    UNKNOWN_CATEGORY = "annotations have an unknown category_id and are left out"
+    BOX_NUMBERS = "annotations have a bbox that is not four numbers and are left out"
+    BOX_INFINITE = "annotations have a bbox that is not finite and are left out"
+    BOX_EMPTY = "boxes have no area and are left out"
+    BOX_OUTSIDE = "boxes lie outside their image and are left out"
+    BOX_BEYOND = "boxes reach beyond their image's edge and are clipped"
+    ANNOTATION_REPEATED = "annotations are exact copies of another and are left out"
+    ANNOTATION_ID_SHARED = "annotations share an id with a different one and are kept"
+    OUTLINE = "annotations have polygons of under three corners, odd or broken: these are left out"
+
+    XML_UNREADABLE = "annotations cannot be read; their images are left out"
+    XML_WITHOUT_IMAGE = "annotations have no image and are passed over"
+    XML_OBJECT = "objects lack a name or four numbers: left out"
+    LISTED_MISSING = "listed images are missing and are left out"
+    LABELS_WITHOUT_IMAGE = "label files have no image and are passed over"
+    LABELS_UNREADABLE = "label files cannot be read: no objects"
+    LINE_FORM = "lines are no class and 4, 6 or more numbers: left out"
+    LINE_CLASS = "lines have a class that names lacks and are left out"
+    LINE_INFINITE = "lines have numbers that are not finite and are left out"
+    LINE_PIXELS = "lines are not in fractions of the image and are left out"
+
+
+class Note(Enum):
+    """What is no fault, but worth knowing."""
+
+    BOXES_OF_IMAGES = "boxes are left out with their images"
+    RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
+    CATEGORIES_EMPTY = "categories have no box"
+    IMAGES_UNNAMED = "images in its folder are named by no annotation file"
+
+
+class FoundFault(NamedTuple):
+    """A fault of one item.
+
+    Attributes:
+        fault: what is wrong.
+        where: the item: "annotation 17", "images/a.jpg".
+        image: name of the image it belongs to; empty for none.
+        box: x, y, width and height in pixels as they were given; None if the fault has no box.
+        split: that it was found in; empty where a source has one only.
+        detail: completes the fault's sentence.
+    """
+
+    fault: Fault
+    where: str
+    image: str = ""
+    box: Box | None = None
+    split: str = ""
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Return what is wrong and what is done, without the item."""
+        return self.fault.value.format(self.detail)
+
+
+class Faults:
+    """The faults of one data set.
+
+    Attributes:
+        source: the file or folder they were found in.
+        found: in the order they were found.
+        notes: what is no fault; told in the log, never an error.
+        earlier: counts by sentence of what was found, and told, when the source was made.
+        split: that is read now, noted with each fault.
+    """
+
+    def __init__(self, source: str | Path, earlier: Mapping[str, int] | None = None) -> None:
+        """Begin with none."""
+        self.source = source
+        self.found: list[FoundFault] = []
+        self.notes: Counter[Note] = Counter()
+        self.earlier = dict(earlier or {})
+        self.split = ""
+
+    def add(
+        self, fault: Fault, where: str, image: str = "", box: Box | None = None, detail: str = ""
+    ) -> None:
+        """Add a fault; see `FoundFault`."""
+        self.found.append(FoundFault(fault, where, image, box, self.split, detail))
+
+    def by_sentence(self) -> dict[str, list[FoundFault]]:
+        """Group the faults by their sentence, in the order they were found."""
+        groups: dict[str, list[FoundFault]] = defaultdict(list)
+        for item in self.found:
+            groups[item.sentence].append(item)
+        return dict(groups)
+
+    def counts(self) -> dict[str, int]:
+        """Count faults, earlier ones included, and notes by their sentence."""
+        counts = Counter(self.earlier)
+        counts.update(item.sentence for item in self.found)
+        counts.update({note.value: count for note, count in self.notes.items()})
+        return dict(counts)
+
+    def summary(self) -> str:
+        """Describe the present split's faults in one line: of each kind count and first items."""
+        groups = {
+            sentence: [item for item in items if item.split == self.split]
+            for sentence, items in self.by_sentence().items()
+        }
+        return "; ".join(_line(sentence, items) for sentence, items in groups.items() if items)
+
+    def raise_or_warn(self, *, strict: bool) -> None:
+        """Warn once of each kind, with its count and first items; only the first rank does.
+
+        Raises:
+            UserError: `strict`, and there is a fault; it lists all of them.
+        """
+        if strict and self.found:
+            lines = "".join(f"\n  {item.where}: {item.sentence}" for item in self.found)
+            raise UserError(
+                f"{self.source} has {len(self.found):,} faults and strict=true was given: mend "
+                f"them or leave strict out.{lines}"
+            )
+        if is_first_rank():
+            for sentence, items in self.by_sentence().items():
+                log.warning("%s: %s", self.source, _line(sentence, items))
+            for note, count in self.notes.items():
+                log.info("%s: %s %s", self.source, f"{count:,}", note.value)
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of each message once in this process."""
+    log.warning(message)
+
+
+def _line(sentence: str, items: list[FoundFault]) -> str:
+    examples = ", ".join(item.where for item in items[:_EXAMPLES])
+    more = ", ..." if len(items) > _EXAMPLES else ""
+    return f"{len(items):,} {sentence} ({examples}{more})"

@@ -1,0 +1,112 @@
+"""Which entries of a COCO-format file's `images` can be used: their image is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeGuard
+
+from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.images import image_size
+
+NUMBERS = frozenset({int, float})
+"""Types of JSON's numbers; not bool, which is an int to `isinstance`."""
+
+_LARGEST_SIDE = 2**31
+
+
+def sound_images(entries: Sequence[Entry], folder: Path, faults: Faults) -> dict[int, Entry]:
+    """Return the entries that can be used by id, in the file's order, each with its size.
+
+    Args:
+        entries: of the file.
+        folder: that the file names start from.
+        faults: what is wrong is added.
+    """
+    present = _present(_identified(entries, faults), folder, faults)
+    return {entry["id"]: entry for entry in _sized(present, folder, faults)}
+
+
+def is_id(value: object) -> TypeGuard[int]:
+    """Tell whether it is a whole number that an array can hold."""
+    return type(value) is int and abs(value) < 2**63
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether it is a number, NaN and infinities included."""
+    return type(value) in NUMBERS
+
+
+def stated_size(entry: Entry) -> tuple[int, int] | None:
+    """Return the height and width in pixels that an entry states; None if it states none."""
+    height, width = entry.get("height"), entry.get("width")
+    if not is_number(height) or not is_number(width):
+        return None
+    sides_fit = 1 <= height < _LARGEST_SIDE and 1 <= width < _LARGEST_SIDE
+    return (int(height), int(width)) if sides_fit else None
+
+
+def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
+    """Return those with an id and a file name of their own.
+
+    Of an entry that is there twice the first counts. Where different images share an id, nothing
+    tells which of them the annotations belong to: all of them are left out.
+    """
+    names: dict[int, set[str]] = {}
+    first: list[Entry] = []
+    for entry in entries:
+        value, name = entry.get("id"), entry.get("file_name")
+        if not is_id(value):
+            faults.add(Fault.IMAGE_ID, f"{name!r}")
+        elif not isinstance(name, str) or not name:
+            faults.add(Fault.IMAGE_NAME, f"image {value}")
+        elif value in names:
+            if name in names[value]:
+                faults.add(Fault.IMAGE_REPEATED, f"image {value}", name)
+            names[value].add(name)
+        else:
+            names[value] = {name}
+            first.append(entry)
+    for value, shared in names.items():
+        if len(shared) > 1:
+            faults.add(Fault.IMAGE_ID_SHARED, f"image {value}: {', '.join(sorted(shared))}")
+    return [entry for entry in first if len(names[entry["id"]]) == 1]
+
+
+def _present(entries: Sequence[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:
+    """Yield those with a file that is not empty; a folder is listed once for all its files."""
+    parents = {os.path.dirname(folder / entry["file_name"]) for entry in entries}
+    bytes_by_folder = {parent: _file_sizes(parent) for parent in parents}
+    for entry in entries:
+        name = entry["file_name"]
+        parent, base = os.path.split(folder / name)
+        size = bytes_by_folder[parent].get(base)
+        if size:
+            yield entry
+        else:
+            faults.add(Fault.IMAGE_MISSING if size is None else Fault.IMAGE_EMPTY, name)
+
+
+def _file_sizes(folder: str) -> dict[str, int]:
+    """Return the bytes of each file of a folder by name; nothing where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except (OSError, ValueError):  # A name can hold what no path can.
+        return {}
+
+
+def _sized(entries: Iterable[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:
+    """Yield the entries with a size, from the image's header if the file states none."""
+    for entry in entries:
+        if stated_size(entry) is None:
+            name = entry["file_name"]
+            size = image_size(folder / name)
+            if size is None:
+                faults.add(Fault.IMAGE_SIZELESS, name)
+                continue
+            faults.add(Fault.IMAGE_SIZE_TAKEN, name)
+            entry = entry | {"height": size[0], "width": size[1]}
+        yield entry

@@ -1,0 +1,50 @@
+"""The annotations that detections are measured by, as pycocotools takes them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from yolov9_lit.data.coco.file import Entry, load_coco, no_garbage_collection
+from yolov9_lit.data.coco.image_entries import is_number
+from yolov9_lit.data.coco.judge import Judged, judge_annotations
+
+Truth = dict[str, list[Entry]]
+"""The lists "images", "annotations" and "categories"."""
+
+
+def ground_truth(judged: Judged) -> Truth:
+    """Return judged entries with what smaller data sets leave out, and without outlines.
+
+    Boxes stay as they were written, not clipped. Annotations are numbered anew: ids may be missing
+    or repeated, and 0 means "no match" to pycocotools.
+    """
+    return {
+        "images": [*judged.images.values()],
+        "annotations": [_measured(item.entry, i) for i, item in enumerate(judged.objects, start=1)],
+        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+    }
+
+
+@no_garbage_collection()
+def read_ground_truth(annotation_file: Path) -> Truth:
+    """Read a COCO-format file without its images; its faults were told when it was judged first.
+
+    Raises:
+        UserError: the file does not exist or is no COCO JSON.
+    """
+    return ground_truth(judge_annotations(load_coco(annotation_file)))
+
+
+def _measured(entry: Entry, number: int) -> Entry:
+    area = entry.get("area")
+    return {
+        "id": number,
+        "image_id": entry["image_id"],
+        "category_id": entry["category_id"],
+        "bbox": entry["bbox"],
+        "area": area
+        if is_number(area) and math.isfinite(area)
+        else entry["bbox"][2] * entry["bbox"][3],
+        "iscrowd": int(bool(entry.get("iscrowd"))),
+    }

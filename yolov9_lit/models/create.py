@@ -1,0 +1,115 @@
+"""Detectors by name, for notebooks and configs alike: `create_model("yolov9_c", num_classes=3)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import nn
+
+from yolov9_lit.models import pgi as branches
+from yolov9_lit.models.attention import AttentionBlock, TransformerBlock
+from yolov9_lit.models.blocks import (
+    BlockFactory,
+    ConvBlock,
+    CSPBlock,
+    DarkBlock,
+    DepthwiseBlock,
+    ResBlock,
+)
+from yolov9_lit.models.detector import Detector, HeadFactory, gelan_detector
+from yolov9_lit.models.gelan import Backbone, BackboneFactory, CompositeBackbone, GelanSpec
+from yolov9_lit.models.head import Head
+from yolov9_lit.models.layers import AConv, ADown
+from yolov9_lit.models.pgi import AuxiliaryFactory
+from yolov9_lit.models.sizes import Size, size_of
+
+BLOCKS: Mapping[str, type[nn.Module]] = {
+    "csp": CSPBlock,
+    "conv": ConvBlock,
+    "res": ResBlock,
+    "dark": DarkBlock,
+    "dwconv": DepthwiseBlock,
+    "attention": AttentionBlock,
+    "transformer": TransformerBlock,
+}
+"""Computational blocks by the names of `conf/block`."""
+
+PGI: Mapping[str, Mapping[str, type[nn.Module]]] = {
+    "none": {},
+    "pfh": {"pfh": branches.DeepSupervision},
+    "fpn": {"fpn": branches.FeaturePyramid},
+    "pan": {"pan": branches.PathAggregationBranch},
+    "icn": {"icn": branches.IntegrativeNetwork},
+    "icn_neck": {"icn_neck": branches.NeckIntegrativeNetwork},
+    "fpn_icn": {"fpn": branches.FeaturePyramid, "icn_neck": branches.NeckIntegrativeNetwork},
+    "lhg_icn": {"icn": branches.IntegrativeNetwork},
+    "cf": {"icn": branches.IntegrativeNetwork, "fine": branches.SecondHead},
+}
+"""Auxiliary branches by the names of `conf/pgi`, where lhg_icn and cf set the loss besides."""
+
+DOWNS: Mapping[str, type[nn.Module]] = {"AConv": AConv, "ADown": ADown}
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int = 80,
+    pgi: str | Mapping[str, AuxiliaryFactory] | None = None,
+    block: str | BlockFactory = "csp",
+    backbone: BackboneFactory | None = None,
+    head: HeadFactory | None = None,
+    **spec: Any,
+) -> Detector:
+    """Build a detector of a published size with fresh weights.
+
+    Args:
+        name: one of `list_models`.
+        num_classes: C >= 1.
+        pgi: name of an auxiliary branch (none, pfh, fpn, pan, icn, icn_neck, fpn_icn, lhg_icn, cf),
+            or factories by name; by default that of the model: none of gelan_*, the published one
+            of yolov9_*. The network of lhg_icn is that of icn: the loss is told to guide it
+            (`DetectionLoss(lead_head_guided=True)`).
+        block: name of a computational block (csp, conv, res, dark, dwconv, attention, transformer),
+            or a factory.
+        backbone: factory in place of the size's.
+        head: factory in place of the size's.
+        **spec: other widths, depths and parts in place of the size's: the fields of `GelanSpec`.
+
+    Raises:
+        ValueError: a name is unknown, or a value is out of its range.
+        TypeError: `spec` names no field of `GelanSpec`.
+    """
+    size = size_of(name)
+    if pgi is None:
+        pgi = size.pgi if name.startswith("yolov9") else "none"
+    return gelan_detector(
+        num_classes=num_classes,
+        backbone=backbone or backbone_of(size),
+        head=head or partial(Head, class_width_factor=size.class_width_factor),
+        pgi=_named("pgi", pgi, PGI) if isinstance(pgi, str) else pgi,
+        **{**widths(size), "down": DOWNS[size.down], **spec},
+        block=_named("block", block, BLOCKS) if isinstance(block, str) else block,
+    )
+
+
+def widths(size: Size) -> dict[str, Any]:
+    """Return the plain fields that a size shares with `GelanSpec`: widths and depths."""
+    shared = {field.name for field in fields(GelanSpec)} - {"down", "block", "in_channels"}
+    return {name: getattr(size, name) for name in sorted(shared)}
+
+
+def backbone_of(size: Size) -> type[Backbone | CompositeBackbone]:
+    """Return the class of a size's backbone."""
+    return CompositeBackbone if size.composite else Backbone
+
+
+Choice = TypeVar("Choice")
+
+
+def _named(argument: str, name: str, known: Mapping[str, Choice]) -> Choice:
+    if name not in known:
+        raise ValueError(f"there is no {argument}={name!r}: choose from {', '.join(known)}")
+    return known[name]
