@@ -100,6 +100,7 @@ WITHOUT_RUN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", WITHOUT_RUN)
 def test_a_command_without_a_run_leaves_no_file(command, tmp_path):
     run = f"from yolov9_lit.{command} import main; main()"
@@ -110,6 +111,7 @@ def test_a_command_without_a_run_leaves_no_file(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_convert_and_export_write_their_file_alone(tmp_path):
     make = (
         "import torch, yolov9_lit.weights.card as c, yolov9_lit.weights.checkpoints as k\n"

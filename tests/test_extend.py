@@ -38,6 +38,7 @@ def folder(section, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_block_of_ones_own_is_a_class_and_a_yaml(section, folder):
     (command,) = (text for language, text in section if language == "bash")
     assert command == (

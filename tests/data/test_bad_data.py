@@ -355,6 +355,7 @@ def train(root, run_dir, *overrides):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers):
     code, output = train(hostile, tmp_path, f"data.num_workers={workers}")
@@ -382,6 +383,7 @@ def cut_short(tmp_path):
     return root, broken
 
 
+@pytest.mark.slow
 def test_a_strict_training_lists_unreadable_images_before_it_begins(cut_short, tmp_path):
     root, broken = cut_short
     code, output = train(root, tmp_path / "run", "data=shapes", "~data.prepare", "data.strict=true")

@@ -217,6 +217,7 @@ def train_on_two_processes(root, out):
     (out / f"{trainer.global_rank}.json").write_text(json.dumps(witness.seen))
 
 
+@pytest.mark.slow
 def test_two_processes_share_each_epoch(root, tmp_path):
     done = subprocess.run(
         [sys.executable, __file__, str(root), str(tmp_path)],

@@ -201,6 +201,7 @@ def own_memory(folder, count, workers, epochs):
     return used
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # more workers than cores
 def test_memory_grows_neither_with_images_and_workers_nor_with_epochs(tmp_path):
     """The cache fills with 96 MB that are shared: as each worker's own they would be 288.

@@ -231,6 +231,7 @@ def in_two_processes(*arguments):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", [8, 12])
 def test_two_processes_give_what_one_gives(tmp_path, split):
     truth = random_truth(1)
@@ -245,6 +246,7 @@ def test_two_processes_give_what_one_gives(tmp_path, split):
         assert rows == len(alone.detections_json())
 
 
+@pytest.mark.slow
 def test_an_error_of_the_first_process_reaches_the_other(tmp_path):
     truth = random_truth(0)
     found = noisy_detections(truth, 0)

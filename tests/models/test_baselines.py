@@ -49,6 +49,7 @@ def test_yolov7_has_the_published_counts(shared):
     assert gflops == pytest.approx(published["fused_gflops"], abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolov7_af", "gelan_e_single", *DEEP])
 def test_a_baseline_learns_and_deploys(model):
     cfg = configure(f"model={model}")

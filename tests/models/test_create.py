@@ -50,6 +50,7 @@ def test_a_name_gives_the_published_model(name):
     assert sum(p.numel() for p in detector.parameters()) == PUBLISHED[name] - 16 * heads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pgi", PGI)
 @pytest.mark.parametrize("size", SIZES)
 def test_names_build_what_the_configs_build(size, pgi):
@@ -57,6 +58,7 @@ def test_names_build_what_the_configs_build(size, pgi):
     assert shapes(create_model(f"gelan_{size}", pgi=pgi)) == shapes(expected)
 
 
+@pytest.mark.slow
 def test_a_models_default_branch_is_the_configs():
     for name in list_models():
         assert shapes(create_model(name)) == shapes(composed(f"model={name}")), name

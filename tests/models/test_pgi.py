@@ -56,6 +56,7 @@ def assert_same(output, expected):
     torch.testing.assert_close(output.box_logits, expected.box_logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_deploys_to_the_main_branch(variant, images):
     pgi, detector, gelan = variant
     detector.eval()
@@ -94,6 +95,7 @@ def test_fpn_of_e_leaves_the_second_column_alone(make, images):
     assert all(p.grad is None for p in detector.backbone.second.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", list("tsmce"))
 def test_every_size_takes_every_branch(size, make, compose_config):
     """All of them at once, on models of the full width."""

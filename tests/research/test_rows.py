@@ -106,6 +106,7 @@ def test_a_users_own_row_has_its_figures_in_its_config():
     assert paper_figures(None, {"paper": None}) == paper_figures("mine-1", {}) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in ROWS if n[:6] in ("table2", "table3", "table6")])
 def test_rows_cost_what_the_paper_prints(tables, hydra, name):
     figures = expected_rows(tables)[name][2]
@@ -152,6 +153,7 @@ def experiments():
     return [*numbered, *named, (["experiment=pgi_cost"], "pgi_cost")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "name"), experiments())
 def test_an_experiment_is_its_whole_table(hydra, tmp_path, arguments, name):
     jobs = sweep(hydra, tmp_path, *arguments, "data=coco")
@@ -204,6 +206,7 @@ def summary(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_summary_of_a_table(tmp_path):
     done = summary(tmp_path, "rows=table2-*", "markdown=true", "model=gelan_t")
     assert done.returncode == 0, done.stderr
@@ -218,6 +221,7 @@ def test_summary_of_a_table(tmp_path):
     assert f"{millions:.2f} (6.2)" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -14,6 +14,8 @@ from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "model=gelan_t",
     "model.elan_depth=1",

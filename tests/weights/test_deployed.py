@@ -22,6 +22,7 @@ def published(shared):
     return shared / "reference" / "published_yolov9-t.pt"
 
 
+@pytest.mark.slow
 def test_convert_and_deploy(tmp_path, published, caplog):
     caplog.set_level("INFO")
     ckpt, small = tmp_path / "new" / "x.ckpt", tmp_path / "x.safetensors"

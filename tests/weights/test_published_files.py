@@ -20,6 +20,7 @@ def assert_same(predictor, expected, image):
         torch.testing.assert_close(ours.class_logits, theirs[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "aux"),
     [("t", True), ("s", True), ("s", False), ("m", True), ("c", True), ("c", False), ("e", True)],
@@ -34,6 +35,7 @@ def test_published_pickles(tmp_path, size, aux):
     assert_same(predictor, run(model, image), image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "classes"), [("t", 3), ("t", 80), ("s", 3), ("m", 80), ("c", 3), ("e", 80)]
 )
@@ -73,6 +75,7 @@ def yolo_mit(model):
     return {f"{i}.{name}": t for i, layer in enumerate(layers) for name, t in layer.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "wrapped"), [("t", False), ("t", True), ("s", False), ("m", False), ("c", False)]
 )

@@ -54,6 +54,7 @@ def small(tmp_path_factory):
     return path, write(path, "model=yolov9_t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("dog", "fish", "cat"), tuple("abcdefg"), NAMES[::-1]])
 def test_other_classes_leave_all_else_bit_for_bit(small, names):
     path, file = small
@@ -71,6 +72,7 @@ def test_other_classes_leave_all_else_bit_for_bit(small, names):
             assert torch.equal(tensor[row], expected), (name, class_name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolov9_t", "yolov9_s", "yolov9_m", "yolov9_c", "yolov9_e"])
 @pytest.mark.parametrize("classes", [3, 80, 365])
 def test_only_class_outputs_depend_on_the_number_of_classes(tmp_path, model, classes):
@@ -146,6 +148,7 @@ def test_mistakes_are_told(small, tmp_path):
         adopted(tmp_path / "none.pt", 4)
 
 
+@pytest.mark.slow
 def test_an_ultralytics_file_gives_all_but_its_class(shared, caplog):
     path = shared / "data" / "checkpoints" / "ultralytics-yolov9t-volleyball.pt"
     text = told(caplog, adopted(path, 3, "pgi=fpn"), path, ("red", "ball", "white"))

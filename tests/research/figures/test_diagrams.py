@@ -103,6 +103,7 @@ def test_a_flowchart_names_each_box_once_and_no_box_that_is_not_there():
     assert chart.count("subgraph") == len(re.findall(r"^ *end$", chart, flags=re.M))
 
 
+@pytest.mark.slow
 def test_the_docs_page_is_what_the_command_writes(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "yolov9_lit.figures", "figure=pgi", "out=page"],

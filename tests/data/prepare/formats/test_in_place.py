@@ -133,6 +133,7 @@ def config(command, run_dir, *overrides):
         return compose(command, overrides=[*base, *overrides])
 
 
+@pytest.mark.slow
 def test_train_and_eval_where_the_data_lie(shapes, tmp_path):
     """The same detections, under the same ids, as on the COCO-format copy."""
     data = {kind: [f"data={kind}", f"data.root={shapes / kind}"] for kind in ("yolo", "coco")}
