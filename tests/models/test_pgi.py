@@ -69,6 +69,7 @@ def test_deploys_to_the_main_branch(variant, images):
     assert count_parameters(deployed) == count_parameters(gelan.deploy())
 
 
+@pytest.mark.slow
 def test_gradient_reaches_every_parameter(variant, images):
     _, detector, _ = variant
     prediction = detector.train()(images)
@@ -76,6 +77,7 @@ def test_gradient_reaches_every_parameter(variant, images):
     assert not without_gradient(detector)
 
 
+@pytest.mark.slow
 def test_the_auxiliary_branches_alone_reach_the_whole_backbone(variant, images):
     """What PGI is for. On E they read the first column."""
     pgi, detector, _ = variant

@@ -39,6 +39,7 @@ def test_parameter_counts_are_the_published_ones(tables, name):
         assert count_parameters(detector.deploy()) == published["fused_params"] - DFL_PROJECTION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_cost_as_trained_is_the_published_one(tables, name):
     """The published counter adds 8 FLOPs for each output of a batch normalisation; torch's none."""
@@ -52,6 +53,7 @@ def test_cost_as_trained_is_the_published_one(tables, name):
     assert gflops + 8 * sum(normalised) / 1e9 == pytest.approx(published, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in PUBLISHED if n.split("_")[1] in list("smce")])
 def test_deployed_cost_is_the_papers(tables, name):
     params, gflops = tables["table1"][name][:2]

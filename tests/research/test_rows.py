@@ -115,6 +115,7 @@ def test_rows_cost_what_the_paper_prints(tables, hydra, name):
     assert row.cost.deployed.gflops == pytest.approx(figures["gflops"], abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in ROWS if n.startswith(("table4", "table5", "pgi"))])
 def test_rows_build_with_their_branches(hydra, name):
     cfg = compose("summary", [f"row={name}"])
@@ -165,6 +166,7 @@ def test_an_experiment_is_its_whole_table(hydra, tmp_path, arguments, name):
     assert {cfg.trainer.max_epochs for _, cfg in jobs} == {epochs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["experiment=table4"], ["experiment=table", "table=4"]])
 def test_seeds_multiply_and_a_subset_is_an_override(hydra, tmp_path, arguments):
     rows = ["table4-gelan_c-icn", "table4-gelan_c-lhg_icn"]
