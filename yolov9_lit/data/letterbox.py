@@ -83,8 +83,8 @@ def evaluation_letterbox(
 def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[int, int]:
     """Return the input shape of a batch of images of similar aspect ratio.
 
-    The longest side is `image_size`; both are rounded up to a multiple of 32 with half of 32 to
-    spare.
+    The longest side is `image_size`; half of 32 is added to both and the sums rounded up to
+    multiples of 32.
 
     Args:
         sizes: (height, width) of each image in pixels.

@@ -108,7 +108,7 @@ def _background(boxes: Tensor, probabilities: Tensor) -> Assignment:
 
 
 def _points_inside(points: Tensor, boxes: Tensor, margin: float = 1e-9) -> Tensor:
-    """(A, 2) points, (B, G, 4) boxes -> (B, G, A) bool, True strictly inside."""
+    """Map (A, 2) points, (B, G, 4) boxes to (B, G, A) bool, True strictly inside."""
     left_top, right_bottom = boxes.unsqueeze(2).chunk(2, dim=-1)
     distances = torch.cat((points - left_top, right_bottom - points), dim=-1)
     return distances.amin(dim=-1) > margin

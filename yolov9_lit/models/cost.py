@@ -51,7 +51,7 @@ class DetectorCost(NamedTuple):
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of parameters."""
+    """Count the parameters."""
     return sum(p.numel() for p in module.parameters())
 
 

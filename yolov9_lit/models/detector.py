@@ -78,7 +78,7 @@ class Detector(nn.Module):
         return decode_boxes(output), output.class_logits.float().sigmoid()
 
     def without_auxiliary(self, second_head: str | None = None) -> Detector:
-        """The main branch alone; its modules are shared with this detector, not copied.
+        """Return the main branch alone; its modules are shared with this detector, not copied.
 
         Args:
             second_head: name of a `SecondHead` branch whose head is to take the main one's place.
@@ -102,7 +102,7 @@ class Detector(nn.Module):
         return head
 
     def deploy(self, second_head: str | None = None) -> Detector:
-        """A copy in evaluation mode: main branch only, RepConv and batch normalisation fused.
+        """Copy in evaluation mode: main branch only, RepConv and batch normalisation fused.
 
         Gives the same main outputs as this detector in evaluation mode, to rounding.
 

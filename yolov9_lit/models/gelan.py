@@ -77,7 +77,7 @@ class GelanSpec:
         return (self.stem[0], self.p2[0], *(stage[0] for stage in self.stages))
 
     def stage(self, in_channels: int, widths: StageWidths) -> GELANStage:
-        """A GELAN stage of this model's block and depths."""
+        """Build a GELAN stage of this model's block and depths."""
 
         def branch(in_channels: int, width: int) -> nn.Module:
             return nn.Sequential(
@@ -87,7 +87,7 @@ class GelanSpec:
         return GELANStage(in_channels, widths, branch, self.elan_depth)
 
     def p2_stage(self) -> GELANStage:
-        """The stage at P2: plain 3x3 branches in the small models, a normal stage elsewhere."""
+        """Build the P2 stage: plain 3x3 branches in the small models, a normal one elsewhere."""
         if not self.plain_p2:
             return self.stage(self.stem[1], self.p2)
         return GELANStage(self.stem[1], self.p2, lambda a, b: Conv(a, b, 3), depth=2)

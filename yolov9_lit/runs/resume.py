@@ -58,7 +58,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
 
 
 def finished(cfg: DictConfig) -> Result | None:
-    """What the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
+    """Return what the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
 
     Raises:
         UserError: the folder holds another experiment.

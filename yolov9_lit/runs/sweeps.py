@@ -95,7 +95,7 @@ def _job_command(folder: Path) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A value as Hydra's override grammar takes it, whatever is in it."""
+    """Write a value as Hydra's override grammar takes it, whatever is in it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

@@ -99,7 +99,7 @@ class Layout:
     fixed: tuple[str, ...]
 
     def layers(self, detector: Detector) -> list[Layer]:
-        """The detector's layers that hold tensors, in the project's order."""
+        """List the detector's layers that hold tensors, in the project's order."""
         composite = isinstance(detector.backbone, CompositeBackbone)
         found = dict(detector.named_modules())
         layers = [

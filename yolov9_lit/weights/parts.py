@@ -53,7 +53,7 @@ def _values(model: Any) -> Iterator[tuple[str, Any, int]]:
 
 
 def _check_target(target: Any) -> None:
-    """A part is this package's, or a user's `nn.Module` class."""
+    """Refuse a part that is neither this package's nor a user's `nn.Module` class."""
     refusal = UserError(f"The checkpoint names {target!r:.99} as a part of a model; refused.")
     if not isinstance(target, str) or target.partition(".")[0] in sys.stdlib_module_names:
         raise refusal

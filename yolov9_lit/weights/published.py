@@ -92,7 +92,7 @@ class Match(NamedTuple):
 
 
 def recognise(content: Any, path: Path) -> tuple[ModelCard, dict[str, Tensor]] | None:
-    """The card and weights of a published file, or None if it holds no numbered layers.
+    """Read the card and weights of a published file, or None if it holds no numbered layers.
 
     Args:
         content: what `read_torch_file` gave.
@@ -143,7 +143,7 @@ def _source(content: Any) -> Source | None:
 
 
 def _pickled(model: StandIn) -> Iterator[tuple[str, Tensor]]:
-    """A pickled module's state dict; what is there twice is taken once, lest a few have no end."""
+    """Return a pickled module's state dict; what is there twice is taken once, against loops."""
     left: list[tuple[str, Any]] = [("", model)]
     seen = set()
     while left:
@@ -174,7 +174,7 @@ def _names(names: Any) -> tuple[str, ...]:
 
 
 def _image_size(options: Any) -> int:
-    """The training's image size, if the options tell one."""
+    """Return the training's image size, if the options tell one."""
     found = options if isinstance(options, Mapping) else getattr(options, "__dict__", {})
     size = found.get("imgsz")
     return size if isinstance(size, int) else IMAGE_SIZE
@@ -266,7 +266,7 @@ def _compare(model: dict[str, Any], file: FileLayers) -> Match:
 
 
 def _full_name(name: str, layers: list[FileLayer], rank: int) -> str:
-    """The name that a missing tensor would have in the file."""
+    """Return the name that a missing tensor would have in the file."""
     if rank >= len(layers):
         return f"{name}, in a layer after the last"
     inner, (full, _) = next(iter(layers[rank].items()))

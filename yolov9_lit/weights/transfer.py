@@ -50,7 +50,7 @@ class Transfer(NamedTuple):
     parameters: int
 
     def lines(self) -> list[str]:
-        """A few lines for the log, tensors grouped by part."""
+        """Write a few lines for the log, tensors grouped by part."""
         found = [f"{self.copied:,} of {self.parameters:,} parameters are the file's"]
         if self.outputs:
             which = f" ({_some(self.fresh)})" if self.fresh else ""
@@ -156,7 +156,7 @@ def _read_trainable(path: str | Path) -> Checkpoint:
 
 
 def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The model, its class branches as wide for any number of classes as for the file's.
+    """Write the model's class branches as wide for any number of classes as for the file's.
 
     A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
     no longer depends on the classes.

@@ -72,7 +72,7 @@ class StreamDataModule(DetectionDataModule):
         return shards.annotations if shards else super()._open(split)
 
     def _find(self, split: str) -> Shards | None:
-        """The shards of a split, opened once; None where it is plain COCO format."""
+        """Return the shards of a split, opened once; None where it is plain COCO format."""
         place = self._place(split)
         if split == "train" or is_remote(place) or (Path(place) / MANIFEST).is_file():
             if split not in self._shards:
@@ -93,7 +93,10 @@ class StreamDataModule(DetectionDataModule):
         super()._require_usable([s for s in splits if not is_remote(self._place(s))])
 
     def _check_cache(self, split: str) -> None:
-        """A rank reads two windows while a third is fetched; evaluation reads all shards."""
+        """Refuse a cache too small for two windows of each rank and a third being fetched.
+
+        Evaluation reads all shards.
+        """
         if not is_remote(self._place(split)):
             return
         manifest = self._shards[split].manifest

@@ -83,7 +83,7 @@ class Row:
         return ", ".join(reasons)
 
     def _unlike(self, paper: Any, value: Callable[[Run], Any]) -> list[str]:
-        """The runs' values that are known and not the paper's."""
+        """Return the runs' values that are known and not the paper's."""
         values = {value(run) for run in self.runs} - {None, paper}
         return sorted(map(str, values)) if paper is not None else []
 
@@ -105,7 +105,7 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
 
 
 def _one_a_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """The latest finished run of each seed, by seed; and the others.
+    """Return the latest finished run of each seed, by seed; and the others.
 
     A seed trained twice is no second sample of the seeds: it would make the interval too narrow.
     """
@@ -124,7 +124,7 @@ def _one_a_seed(runs: Iterable[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
 
 
 def base_of(row: Row, rows: Sequence[Row], base: Settings) -> Row | None:
-    """The row that has the base's settings and agrees with `row` in all others.
+    """Find the row that has the base's settings and agrees with `row` in all others.
 
     Args:
         row: to be compared.
@@ -140,7 +140,7 @@ def base_of(row: Row, rows: Sequence[Row], base: Settings) -> Row | None:
 
 
 def choose_base(rows: Sequence[Row], wanted: Mapping[str, Any] | None) -> Settings:
-    """Settings of the base: as told, else `pgi=none` where that is swept, else the first row's.
+    """Return the base: as told, else `pgi=none` where that is swept, else the first row.
 
     Where one row has them, it is the base of all; where several do, each row is compared with the
     one that agrees in the other settings (`pgi=none` of the same model).

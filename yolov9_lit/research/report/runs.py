@@ -198,7 +198,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _read_curve(path: Path) -> pd.Series[float]:
-    """Validation AP by epoch; a resumed run's later figure of an epoch is the one that holds."""
+    """Return validation AP by epoch; of an epoch told twice (a resume) the later figure holds."""
     try:
         metrics = pd.read_csv(path, on_bad_lines="skip")
         rows = metrics[["epoch", "val/AP"]].astype(float).dropna()

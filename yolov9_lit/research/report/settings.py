@@ -100,12 +100,12 @@ def _values(mapping: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def _value(mapping: Mapping[str, Any], key: str) -> str:
-    """A value made comparable; an absent key differs from null."""
+    """Make a value comparable; an absent key differs from null."""
     return json.dumps(mapping[key], sort_keys=True, default=str) if key in mapping else ""
 
 
 def _short_names(keys: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
-    """The shortest ending of each dotted key that no other name has."""
+    """Return the shortest ending of each dotted key that no other name has."""
     names = {}
     for key in keys:
         parts = key.split(".")
@@ -121,7 +121,7 @@ def _short_names(keys: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
 
 
 def text(value: Any) -> str:
-    """A value as one would type it."""
+    """Write a value as one would type it."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -102,7 +102,7 @@ class Search:
         return again
 
     def _ask(self, count: int) -> list[FrozenTrial]:
-        """New trials, fewer where the space has no more."""
+        """Draw new trials, fewer where the space has no more."""
         trials: list[FrozenTrial] = []
         while len(trials) < count:
             trial = self.study.ask(self.space.searched)
