@@ -1,4 +1,7 @@
-"""From raw outputs to metrics: non-maximum suppression and COCO's metrics."""
+"""From raw outputs to metrics: non-maximum suppression and COCO's metrics.
+
+Another metric derives from `CocoMetric` and is named as `metric` by a file of `conf/evaluation`.
+"""
 
 from typing import TYPE_CHECKING
 

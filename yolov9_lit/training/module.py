@@ -1,8 +1,8 @@
 """The LightningModule that trains: a detector, its loss and the recipe's optimiser.
 
 Optimisation is manual: the recipe counts accumulated batches across epochs, where Lightning's own
-accumulation forces an update at each epoch's end. On small data those
-would be a large share of all updates.
+accumulation forces an update at each epoch's end. On small data those would
+be a large share of all updates.
 """
 
 from __future__ import annotations
