@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import fsspec
@@ -277,6 +277,33 @@ def test_what_a_killed_process_left_makes_room(tmp_path):
         done.set()
         fetching.result()
     assert {path.name for path in folder.glob("*.tar")} == {"c.tar", "d.tar"}
+
+
+def test_what_ends_while_room_is_counted_is_counted(tmp_path, monkeypatch):
+    """A shard whose reservation goes and whose file comes during the count is still there."""
+    cache = ShardCache(tmp_path, 100)
+    folder = tmp_path / "set"
+    cache.fetched(folder / "old.tar", 40, lambda path: path.write_bytes(b"0" * 40))
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(path):
+        began.set()
+        may_end.wait(10)
+        path.write_bytes(b"1" * 40)
+
+    def ends_meanwhile(path, use=shard_files._use):
+        if path.suffix == ".reserved":
+            may_end.set()
+            wait([fetching], timeout=0.5)
+        return use(path)
+
+    with ThreadPoolExecutor(1) as threads:
+        fetching = threads.submit(cache.fetched, folder / "a.tar", 40, slow)
+        began.wait(10)
+        monkeypatch.setattr(shard_files, "_use", ends_meanwhile)
+        cache.fetched(folder / "b.tar", 40, lambda path: path.write_bytes(b"2" * 40))
+        fetching.result()
+    assert {path.name for path in folder.glob("*.tar")} == {"a.tar", "b.tar"}
 
 
 MILLION = """

@@ -1,6 +1,5 @@
 """The data module of shards: every image once an epoch, from a folder and from a store."""
 
-import contextlib
 import functools
 import threading
 from collections import Counter
@@ -9,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
@@ -153,19 +153,9 @@ def test_a_store_is_trained_on_from_a_small_cache(folders, address, tmp_path, wo
 
 
 def held(folder):
-    """Bytes of the shards in the cache, from which workers remove some meanwhile.
-
-    One removed and one added while it is counted are counted both: the least of three counts.
-    """
-
-    def count():
-        total = 0
-        for path in folder.rglob("*.tar"):
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size
-        return total
-
-    return min(count() for _ in range(3))
+    """Bytes of the shards in the cache; nothing is removed from it meanwhile."""
+    with FileLock(folder / "cache.lock"):
+        return sum(path.stat().st_size for path in folder.rglob("*.tar"))
 
 
 def test_a_cache_that_is_too_small_is_told(address, tmp_path):

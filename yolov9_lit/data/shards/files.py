@@ -126,13 +126,15 @@ class ShardCache:
                     with atomic_write(target) as part:
                         fetch(part)
                 finally:
-                    reserved.unlink(missing_ok=True)
+                    # Not while another process counts: it would see neither this nor the target.
+                    with self._counting():
+                        reserved.unlink(missing_ok=True)
         return target
 
     def _reserve(self, target: Path, size: int) -> Path:
         """Remove what was used longest ago until there is room, and take the room."""
         reserved = target.with_name(target.name + _RESERVED)
-        with FileLock(self.folder / f"cache{_LOCK}"):
+        with self._counting():
             there = sorted(filter(None, map(_use, self.folder.rglob("*.tar*"))))
             total = sum(held for _, held, _ in there)
             for _, held, path in there:
@@ -143,6 +145,10 @@ class ShardCache:
                     total -= held
             reserved.write_text(str(size))
         return reserved
+
+    def _counting(self) -> FileLock:
+        """Return the lock under which room is counted, taken and given back."""
+        return FileLock(self.folder / f"cache{_LOCK}")
 
 
 def _touched(path: Path) -> bool:
