@@ -39,6 +39,22 @@ def remove_parts(folder: Path, names: str = "*") -> None:
         part.unlink(missing_ok=True)
 
 
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below, in order of their names.
+
+    What is hidden (`.ipynb_checkpoints`, `._1.jpg`) is passed over. Links are followed, but no
+    folder is entered twice: links may lead back.
+    """
+    entered: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        entered.add(os.path.realpath(parent))
+        visible = sorted(name for name in folders if not name.startswith("."))
+        places = {os.path.realpath(os.path.join(parent, name)): name for name in visible[::-1]}
+        folders[:] = sorted(name for place, name in places.items() if place not in entered)
+        entered.update(places)
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a folder beside the named one to fill, and then give it the name.

@@ -23,7 +23,10 @@ _MODES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
+    *(".gif", ".avif", ".jp2", ".j2k", ".mpo", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".qoi"),
+)
 """Endings of image files' names, in lower case; their content may be of another kind."""
 
 REDUCTIONS = tuple(_MODES)[1:]
@@ -42,6 +45,11 @@ class UnreadableImage(UserError):
         super().__init__(f"image {name} {fault}: {remedy}.")
         self.name = name
         self.fault = fault
+
+
+def has_image_ending(path: Path) -> bool:
+    """Tell whether a file's name is an image's; capitals are as good as small letters."""
+    return path.suffix.lower() in IMAGE_ENDINGS
 
 
 def read_image(path: Path) -> np.ndarray:

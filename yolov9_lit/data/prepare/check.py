@@ -17,8 +17,9 @@ from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.layout import Split
 from yolov9_lit.data.coco.reader import pack
-from yolov9_lit.data.images import IMAGE_ENDINGS
+from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
+from yolov9_lit.files import visible_files
 
 
 class SplitReport(NamedTuple):
@@ -88,12 +89,7 @@ def _read(split: Split, named: set[str]) -> tuple[Annotations, Faults]:
 
 
 def _images_in(folder: Path) -> set[str]:
-    return {
-        _path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
-    }
+    return {os.path.normpath(path) for path in visible_files(folder) if has_image_ending(path)}
 
 
 def _path(folder: str | Path, name: str) -> str:
