@@ -91,7 +91,7 @@ FAULTY_ANNOTATIONS = {
     "boxes reach beyond": [{"bbox": [-5, 2, 30, 20]}],
     "unknown image_id": [{"image_id": 999}, {"image_id": "1"}],
     "unknown category_id": [{"category_id": 77}, {"category_id": None}],
-    "polygons of under three corners, odd or broken": [
+    "polygons are broken or of under three corners": [
         {"segmentation": [[1, 1, 9, 9]]},
         {"segmentation": [[1, 1, 9, 9, 1, 9, 4]]},
         {"segmentation": [[1, 1, 9, NAN, 1, 9]]},
@@ -99,7 +99,7 @@ FAULTY_ANNOTATIONS = {
         {"segmentation": "none"},
     ],
 }
-KEPT = ("boxes reach beyond", "polygons of under")
+KEPT = ("boxes reach beyond", "polygons are broken")
 
 
 def write_hostile(root, split):
@@ -141,7 +141,7 @@ IN_THE_FILE = {
     "share an id with a different one": 1,
     "lack height or width": 1,
     "images repeat another": 1,
-    "ids are those of several images": 1,
+    "share their id with another image": 1,
     "images without a whole-number id": 1,
     "images without a file_name": 1,
     "categories repeat an id": 1,

@@ -173,7 +173,7 @@ def test_a_card_runs_nothing(tmp_path):
     for target in ("torch.hub.load", "yolov9_lit.models.layers.torch.hub.load", "this.Module"):
         content = {"card": card({"_target_": target, **hub}), "state_dict": {}}
         torch.save(content, tmp_path / "x.ckpt")
-        with pytest.raises(UserError, match="as a part of a model; refused"):
+        with pytest.raises(UserError, match="as a part of a model: it is refused"):
             yolov9_lit.load(tmp_path / "x.ckpt")
     assert not (tmp_path / "ran").exists()
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.data.datamodule import TruthOf
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.runs.results import ResultsWriter
@@ -38,9 +38,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:
         raise UserError(
-            f"{ckpt} knows {len(card.class_names)} classes ({_some(card.class_names)}) but the "
+            f"{ckpt} knows {len(card.class_names)} classes ({first_few(card.class_names)}) but the "
             f"data in {datamodule.root} has {datamodule.num_classes} "
-            f"({_some(datamodule.class_names)}): evaluate on data of the same classes."
+            f"({first_few(datamodule.class_names)}): evaluate on data of the same classes."
         )
     metric = build(cfg.evaluation.metric)(
         truth=TruthOf(datamodule, "test"),
@@ -79,7 +79,3 @@ def _measured_form(
     except ValueError as error:
         raise UserError(f"second_head={second_head}: {error}.") from error
     return Predictor(form, predictor.card)
-
-
-def _some(names: tuple[str, ...], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

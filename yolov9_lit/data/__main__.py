@@ -115,7 +115,7 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     name = arguments[0] if arguments else ""
     if name not in COMMANDS:
         wrong = f"unknown command {name}" if name else "no command"
-        raise UserError(f"{wrong}; use {_PROGRAM} {'|'.join(COMMANDS)} key=value ... or --help")
+        raise UserError(f"{wrong}: use {_PROGRAM} {'|'.join(COMMANDS)} key=value ... or --help")
     command = COMMANDS[name]
     own = {*command.keys, *command.optional}
     overrides = [a for a in arguments[1:] if command.overrides and a.partition("=")[0] not in own]
@@ -128,7 +128,7 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     if not set(command.keys) <= set(given) <= own or None in given.values():
         optional = "".join(f", optionally {key}" for key in command.optional)
         needed = ", ".join(command.keys) + optional
-        raise UserError(f"{name} takes {needed} once each; use {_usage(name)}")
+        raise UserError(f"{name} takes {needed} once each: use {_usage(name)}")
     return name, {str(key): str(value) for key, value in given.items()}, overrides
 
 

@@ -79,8 +79,8 @@ class DetectionDataModule(L.LightningDataModule):
             test_annotations: their COCO-format file; the validation's by default.
             strict: make faults in the data an error that lists them, before a training begins;
                 otherwise what is faulty is left out or clipped, with a warning that counts it.
-            close_mosaic_epochs: last epochs without the transforms that close. A training not
-                longer than that never closes them.
+            close_mosaic_epochs: last epochs, trained without the transforms that close; a training
+                of no more epochs keeps them throughout.
             cache_dir: folder of a cache on disk; `.cache` in `root` by default.
             prepare: given `root`, makes what is missing of the data and returns the folder that the
                 paths start from: `root` or another.

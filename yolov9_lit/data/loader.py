@@ -20,6 +20,12 @@ from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch
 
+_LAYOUT = {
+    "pictures": "number of images",
+    "pictures a batch": "data.batch_size",
+    "as seed of the data": "seed",
+}
+"""What the user calls a value that a checkpoint has under its name of old."""
 _AHEAD = 2  # Batches that each worker makes ahead; torch's default.
 
 
@@ -59,11 +65,11 @@ class TrainLoader(DataLoader):
         for name, here in self._layout().items():
             before = state.get(name)
             if self._left_out and before != here:
-                words = name.replace("pictures", "images")  # As the key was called once.
+                what = _LAYOUT.get(name, f"number of {name}")
                 raise UserError(
-                    f"The checkpoint was made in the middle of an epoch with {before} {words}, "
-                    f"this run has {here}: give it {before}, "
-                    "or a checkpoint of the end of an epoch."
+                    f"The checkpoint was made in the middle of an epoch whose {what} was {before}, "
+                    f"but it is {here} in this run: set it to {before}, "
+                    "or give a checkpoint of the end of an epoch."
                 )
 
     def _layout(self) -> dict[str, int]:

@@ -17,10 +17,10 @@ from faster_coco_eval import COCO as FastCOCO, COCOeval_faster
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
-from torchmetrics import Metric
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.metric import ClassResult, DetectionMetric
 from yolov9_lit.structures import Detections
 
 STATES = {
@@ -41,26 +41,6 @@ BACKENDS = {
     ),
     "pycocotools": (COCO, COCOeval),
 }
-
-
-class ClassResult(NamedTuple):
-    """One class's figures; -1 where the evaluated images hold none of it.
-
-    Attributes:
-        category_id: the data set's own id.
-        name: of the class.
-        objects: number of ground-truth boxes, crowds not counted.
-        AP: mean over the IoU thresholds 0.50 to 0.95.
-        AP50: at IoU 0.50.
-        AR_100: mean recall with 100 detections an image.
-    """
-
-    category_id: int
-    name: str
-    objects: int
-    AP: float
-    AP50: float
-    AR_100: float
 
 
 class CocoResult(NamedTuple):
@@ -89,7 +69,7 @@ class CocoResult(NamedTuple):
 FIGURES = CocoResult._fields[:12]
 
 
-class CocoMetric(Metric):
+class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
@@ -130,12 +110,7 @@ class CocoMetric(Metric):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     def update(self, detections: Sequence[Detections], image_ids: Sequence[int]) -> None:
-        """Add images.
-
-        Args:
-            detections: one entry an image, boxes in the original image's pixels.
-            image_ids: the data set's own.
-        """
+        """Add images; see `DetectionMetric`."""
         counts = [len(d.scores) for d in detections]
         self.seen.append(torch.tensor(image_ids, dtype=torch.int64, device=self.device))
         self.counts.append(torch.tensor(counts, dtype=torch.int64, device=self.device))
@@ -178,10 +153,7 @@ class CocoMetric(Metric):
         return result
 
     def detections_json(self) -> list[dict[str, Any]]:
-        """Return all detections of all ranks in COCO's results format, with the data set's ids.
-
-        A collective operation: every rank must call it.
-        """
+        """Return all detections in COCO's results format; see `DetectionMetric`."""
         with self.sync_context(should_unsync=True):
             _, rows = self._rows()
         return [

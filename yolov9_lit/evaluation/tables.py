@@ -1,14 +1,14 @@
-"""Tables of the COCO metrics for the terminal."""
+"""Tables of a metric's result for the terminal."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
-from yolov9_lit.evaluation.coco_map import CocoResult
+from yolov9_lit.evaluation.metric import MetricResult
 
 
-def results_table(result: CocoResult) -> Table:
-    """Return the twelve COCO metrics in percent as a table."""
+def results_table(result: MetricResult) -> Table:
+    """Return the figures in percent as a table."""
     table = Table(title=f"{result.num_images} images (%)", title_justify="left")
     table.add_column("figure")
     table.add_column("", justify="right")
@@ -17,7 +17,7 @@ def results_table(result: CocoResult) -> Table:
     return table
 
 
-def per_class_table(result: CocoResult) -> Table:
+def per_class_table(result: MetricResult) -> Table:
     """Return one row per class by descending AP; classes without objects come last."""
     table = Table(title="By class (%)", title_justify="left")
     table.add_column("class")

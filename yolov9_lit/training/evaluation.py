@@ -1,4 +1,4 @@
-"""The LightningModules that measure a detector by COCO's metrics."""
+"""The LightningModules that measure a detector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import lightning as L
 from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
-from yolov9_lit.evaluation.coco_map import CocoMetric, CocoResult
+from yolov9_lit.evaluation.metric import DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
@@ -19,16 +19,16 @@ class EvaluationModule(L.LightningModule, ABC):
     """Measures what a subclass's `detect` finds in a data set.
 
     Attributes:
-        figures: the 12 COCO metrics of the last evaluation.
+        figures: the metric's figures of the last evaluation, COCO's 12 by default.
         result: these and more, by class too, of the last evaluation.
         found: detections of the last test, in COCO's results format.
     """
 
-    def __init__(self, nms: NMSSettings, test_metric: CocoMetric) -> None:
+    def __init__(self, nms: NMSSettings, test_metric: DetectionMetric) -> None:
         super().__init__()
         self.nms = nms
         self.test_metric = test_metric
-        self.result: CocoResult | None = None
+        self.result: MetricResult | None = None
         self.figures: dict[str, float] = {}
         self.found: list[dict[str, Any]] = []
 
@@ -43,7 +43,7 @@ class EvaluationModule(L.LightningModule, ABC):
         return {"detections": self.measure(self.test_metric, self.detect(batch.images), batch)}
 
     def measure(
-        self, metric: CocoMetric, detections: list[Detections], batch: Batch
+        self, metric: DetectionMetric, detections: list[Detections], batch: Batch
     ) -> list[Detections]:
         """Add a batch's detections, in input pixels, to a metric.
 
@@ -64,7 +64,7 @@ class EvaluationModule(L.LightningModule, ABC):
         self.log_figures("test", self.test_metric)
         self.found = self.test_metric.detections_json()
 
-    def log_figures(self, stage: str, metric: CocoMetric) -> None:
+    def log_figures(self, stage: str, metric: DetectionMetric) -> None:
         """Compute a metric, on all ranks alike, keep it and log it as `stage`/AP and so on."""
         self.result = metric.compute()
         self.figures = self.result.figures()
@@ -76,7 +76,7 @@ class PredictorEvaluation(EvaluationModule):
     """Measures the detector of a checkpoint or of an exported file."""
 
     def __init__(
-        self, predictor: ImagePredictor, nms: NMSSettings, test_metric: CocoMetric
+        self, predictor: ImagePredictor, nms: NMSSettings, test_metric: DetectionMetric
     ) -> None:
         super().__init__(nms, test_metric)
         self.predictor = predictor

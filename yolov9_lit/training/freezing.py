@@ -36,7 +36,7 @@ def freeze(detector: nn.Module, parts: str | Sequence[str] | None) -> None:
         found = [module for name, module in modules.items() if fnmatchcase(name, pattern)]
         if not found:
             known = ", ".join(name for name in modules if name.count(".") < 2)
-            raise UserError(f"freeze={pattern}: this model has no such part; it has {known}.")
+            raise UserError(f"freeze={pattern}: this model has no such part: choose from {known}.")
         for module in found:
             module.eval().requires_grad_(False)
     trained = sum(p.numel() for p in detector.parameters() if p.requires_grad)

@@ -15,7 +15,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from yolov9_lit.evaluation.coco_map import CocoMetric
+from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.images import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
@@ -38,8 +38,8 @@ class DetectionModule(EvaluationModule):
         schedule: WarmupDecay,
         batch_size: int,
         nms: NMSSettings,
-        val_metric: CocoMetric,
-        test_metric: CocoMetric,
+        val_metric: DetectionMetric,
+        test_metric: DetectionMetric,
         card: Mapping[str, Any] | None = None,
     ) -> None:
         """Join the parts.

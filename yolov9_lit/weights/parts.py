@@ -30,14 +30,14 @@ def check_model(model: Mapping[str, Any]) -> None:
     """
     for number, (key, value, depth) in enumerate(_values(model)):
         if number > MOST_VALUES or depth > DEEPEST:
-            raise UserError("The checkpoint's model has no end; refused.")
+            raise UserError("The checkpoint's model has no end: it is refused.")
         if key == "_target_":
             _check_target(value)
         elif not isinstance(value, Mapping | list | tuple | str | int | float | None):
             kind = type(value).__name__
-            raise UserError(f"The checkpoint's model has a {kind} as {key}, no value; refused.")
+            raise UserError(f"The checkpoint's model has a {kind} as {key}: it is refused.")
         elif isinstance(value, str) and "${" in value:
-            raise UserError(f"The checkpoint's model refers to {value} as {key}; refused.")
+            raise UserError(f"The checkpoint's model refers to {value} as {key}: it is refused.")
 
 
 def _values(model: Any) -> Iterator[tuple[str, Any, int]]:
@@ -54,7 +54,7 @@ def _values(model: Any) -> Iterator[tuple[str, Any, int]]:
 
 def _check_target(target: Any) -> None:
     """Refuse a part that is neither this package's nor a user's `nn.Module` class."""
-    refusal = UserError(f"The checkpoint names {target!r:.99} as a part of a model; refused.")
+    refusal = UserError(f"The checkpoint names {target!r:.99} as a part of a model: it is refused.")
     if not isinstance(target, str) or target.partition(".")[0] in sys.stdlib_module_names:
         raise refusal
     try:

@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.models.head import Head
 from yolov9_lit.weights.checkpoints import Checkpoint, read_checkpoint
 from yolov9_lit.weights.parts import check_model
@@ -53,7 +53,7 @@ class Transfer(NamedTuple):
         """Write a few lines for the log, tensors grouped by part."""
         found = [f"{self.copied:,} of {self.parameters:,} parameters are the file's"]
         if self.outputs:
-            which = f" ({_some(self.fresh)})" if self.fresh else ""
+            which = f" ({first_few(self.fresh, 5)})" if self.fresh else ""
             found.append(
                 f"class outputs, by name: {len(self.known)} classes taken, "
                 f"{len(self.fresh)} start fresh{which}"
@@ -184,7 +184,3 @@ def _class_outputs(detector: nn.Module) -> set[str]:
 def _by_part(names: Iterable[str]) -> str:
     parts = Counter(".".join(name.split(".")[:2]) for name in names)
     return ", ".join(f"{part} ({count} tensors)" for part, count in parts.items())
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -221,7 +221,7 @@ class Unpickler(_PythonUnpickler):
         else:
             refused = root in sys.stdlib_module_names and root not in DATA_MODULES
         if refused:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, a function; refused")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, a function that is refused")
         if len(self._stand_ins) == MOST_CLASSES:
             raise pickle.UnpicklingError("it names more classes than a checkpoint has")
         if (module, name) not in self._stand_ins:

@@ -10,12 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.ranks import is_first_rank
 
 log = logging.getLogger(__name__)
-
-_EXAMPLES = 3
 
 Box = tuple[float, float, float, float]
 
@@ -30,7 +28,7 @@ class Fault(Enum):
     IMAGE_ID = "images without a whole-number id are left out"
     IMAGE_NAME = "images without a file_name are left out"
     IMAGE_REPEATED = "entries of images repeat another and are left out"
-    IMAGE_ID_SHARED = "image ids are those of several images, all left out"
+    IMAGE_ID_SHARED = "images share their id with another image: all of them are left out"
     IMAGE_OUTSIDE = "images lie outside their folder and are left out"
     IMAGE_MISSING = "images are missing and left out"
     IMAGE_EMPTY = "images are empty files and left out"
@@ -52,15 +50,15 @@ class Fault(Enum):
     BOX_BEYOND = "boxes reach beyond their image's edge and are clipped"
     ANNOTATION_REPEATED = "annotations are exact copies of another and are left out"
     ANNOTATION_ID_SHARED = "annotations share an id with a different one and are kept"
-    OUTLINE = "annotations have polygons of under three corners, odd or broken: these are left out"
+    OUTLINE = "polygons are broken or of under three corners: left out, their boxes are kept"
 
     XML_UNREADABLE = "annotations cannot be read; their images are left out"
     XML_WITHOUT_IMAGE = "annotations have no image and are passed over"
-    XML_OBJECT = "objects lack a name or four numbers: left out"
+    XML_OBJECT = "objects lack a name or the four numbers of a box and are left out"
     LISTED_MISSING = "listed images are missing and are left out"
     LABELS_WITHOUT_IMAGE = "label files have no image and are passed over"
     LABELS_UNREADABLE = "label files cannot be read: no objects"
-    LINE_FORM = "lines are no class and 4, 6 or more numbers: left out"
+    LINE_FORM = "lines are not a class and 4 (a box), 6 or more numbers (an outline): left out"
     LINE_CLASS = "lines have a class that names lacks and are left out"
     LINE_INFINITE = "lines have numbers that are not finite and are left out"
     LINE_PIXELS = "lines are not in fractions of the image and are left out"
@@ -173,6 +171,4 @@ def warn_once(message: str) -> None:
 
 
 def _line(sentence: str, items: list[FoundFault]) -> str:
-    examples = ", ".join(item.where for item in items[:_EXAMPLES])
-    more = ", ..." if len(items) > _EXAMPLES else ""
-    return f"{len(items):,} {sentence} ({examples}{more})"
+    return f"{len(items):,} {sentence} ({first_few([item.where for item in items])})"

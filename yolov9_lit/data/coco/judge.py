@@ -72,6 +72,11 @@ class Judged(NamedTuple):
     objects: list[SoundObject]
     faults: Faults
 
+    @property
+    def categories(self) -> list[Entry]:
+        """Return the entries of `categories`."""
+        return [{"id": i, "name": name} for i, name in self.names.items()]
+
     def by_image(self) -> list[SoundImage]:
         """Return the images with their objects."""
         found = {

@@ -22,7 +22,7 @@ def ground_truth(judged: Judged) -> Truth:
     return {
         "images": [*judged.images.values()],
         "annotations": [_measured(item.entry, i) for i, item in enumerate(judged.objects, start=1)],
-        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+        "categories": judged.categories,
     }
 
 

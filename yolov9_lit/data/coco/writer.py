@@ -33,7 +33,7 @@ def coco_content(judged: Judged, folder: Path = Path()) -> dict[str, Any]:
             for image in images
         ],
         "annotations": [{"id": i} | _annotation(item) for i, item in enumerate(objects, start=1)],
-        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+        "categories": judged.categories,
     }
 
 

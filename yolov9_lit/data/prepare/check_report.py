@@ -14,7 +14,7 @@ from rich.console import Console
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
 from yolov9_lit.reporting.table import Table
@@ -23,7 +23,6 @@ SMALL, MEDIUM = 32**2, 96**2
 """Areas in pixels that COCO's figures divide objects at."""
 
 CLASSES_SHOWN = 20
-EXAMPLES = 3
 
 
 def run(values: Mapping[str, str]) -> int:
@@ -108,8 +107,7 @@ def fault_table(reports: Sequence[SplitReport]) -> Table:
     for report in reports:
         split = report.split.name
         for sentence, found in report.faults.by_sentence().items():
-            more = ", ..." if len(found) > EXAMPLES else ""
-            examples = ", ".join(item.where for item in found[:EXAMPLES]) + more
+            examples = first_few([item.where for item in found])
             rows.append((split, "fault", len(found), sentence, examples))
         for note, count in report.faults.notes.items():
             rows.append((split, "note", count, note.value, ""))

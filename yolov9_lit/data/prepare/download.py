@@ -30,6 +30,7 @@ from rich import progress
 from rich.console import Console
 from rich.filesize import decimal
 
+from yolov9_lit.building import CONFIG_DIR
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 
@@ -112,7 +113,7 @@ class DataSet:
         unknown = [split for split in splits if split not in self.archives]
         if unknown:
             known = ", ".join(self.archives)
-            raise UserError(f"splits={','.join(unknown)} is unknown; there are {known}")
+            raise UserError(f"splits={','.join(unknown)} is unknown: choose from {known}.")
         return [archive for split, archive in self.archives.items() if split in splits]
 
 
@@ -155,7 +156,9 @@ def run(values: Mapping[str, str]) -> None:
         with _progress_bars(console) as show:
             download(data, root, splits, show, keep=keep)
     except KeyboardInterrupt as error:
-        raise UserError("interrupted; the same command goes on where it was") from error
+        raise UserError(
+            "The download was interrupted: the same command goes on where it was."
+        ) from error
     console.print(f"{', '.join(splits)} of {values['name']} are in {root}")
 
 
@@ -183,21 +186,22 @@ def read_catalog(name: str, url: str = "") -> DataSet:
     Raises:
         UserError: there is no such description, or it is malformed.
     """
-    configs = (parent / "conf" / "download" for parent in Path(__file__).resolve().parents)
-    folder = next(path for path in configs if path.is_dir())  # In the package or beside it.
+    folder = CONFIG_DIR / "download"
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        raise UserError(f"name={name} is unknown; choose {known} or give a YAML file like theirs")
+        raise UserError(f"name={name} is unknown: choose {known} or give a YAML file like theirs.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         archives = {str(split): Archive(**v) for split, v in content["archives"].items()}
         data = DataSet((url or content["url"]).rstrip("/"), archives)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} describes no download ({reason}); compare coco.yaml") from error
+        raise UserError(
+            f"{path} describes no download ({reason}): compare it with {folder / 'coco.yaml'}."
+        ) from error
     if not data.url.startswith(("http://", "https://")):
-        raise UserError(f"url={data.url} is neither http:// nor https://; give a web address")
+        raise UserError(f"url={data.url} is neither http:// nor https://: give a web address.")
     return data
 
 
@@ -263,9 +267,9 @@ def download(
                 else:
                     _get(f"{data.url}/{archive.path}", archive, root, show, keep=keep)
     except Timeout as error:
-        raise UserError(f"another process downloads to {root}; wait for it to end") from error
+        raise UserError(f"Another process downloads to {root}: wait for it to end.") from error
     except OSError as error:
-        raise UserError(f"{root} cannot be written ({error}); choose another root") from error
+        raise UserError(f"{root} cannot be written ({error}): choose another root.") from error
 
 
 def _get(url: str, archive: Archive, root: Path, show: Show, *, keep: bool) -> None:
@@ -283,8 +287,10 @@ def _get(url: str, archive: Archive, root: Path, show: Show, *, keep: bool) -> N
         except CorruptFile as error:
             _discard(path.parent, archive)
             if not again:
-                raise UserError(f"{url} is not as published ({error}); try a mirror") from error
-            log.warning("%s; fetching it once more", error)
+                raise UserError(
+                    f"{url} is not as published ({error}): give a mirror's url."
+                ) from error
+            log.warning("%s: it is fetched once more", error)
     if keep:
         os.replace(path, kept)
     else:
@@ -314,9 +320,9 @@ def _fetch(url: str, target: Path, size: int, show: Show) -> None:
             furthest = max(furthest, _size(part))
             if failures == _TRIES:
                 message = f"{url} {reason}, {_TRIES} times in a row"
-                raise UserError(f"{message}; the same command goes on later") from reason
+                raise UserError(f"{message}: the same command goes on later.") from reason
             wait = min(2.0 ** (failures - 1), _LONGEST_PAUSE)
-            log.warning("%s %s; going on at byte %d in %.1f s", url, reason, _size(part), wait)
+            log.warning("%s %s: it goes on at byte %d in %.1f s", url, reason, _size(part), wait)
             time.sleep(wait)
     os.replace(part, target)
 
@@ -353,7 +359,7 @@ def _request(url: str, part: Path, have: int) -> HTTPResponse:
         if error.code == 416:  # The file ends before the part.
             part.unlink(missing_ok=True)
         elif error.code < 500 and error.code not in _TEMPORARY:
-            raise UserError(f"{url} {reason}; check the address or give a mirror's") from error
+            raise UserError(f"{url} {reason}: check the address or give a mirror's url.") from error
         raise _Interrupted(reason) from error
     except (OSError, HTTPException) as error:
         cause = error.reason if isinstance(error, URLError) else error
@@ -418,7 +424,7 @@ def _unpack(path: Path, archive: Archive, root: Path, show: Show) -> None:
                 _extract(content, member, draft / member.filename)
                 done += member.file_size
                 show(f"{archive.name}: unpacked", done, total)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise CorruptFile(f"{archive.name} is damaged ({error})") from error
     source, target = draft / archive.folder, root / archive.folder
     if target.exists():
@@ -432,8 +438,8 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{folder} has {free:,} bytes free, but {needed:,} are needed; make room or choose "
-            "another folder"
+            f"{folder} has {free:,} bytes free, but {needed:,} are needed: make room or choose "
+            "another folder."
         )
 
 
@@ -443,7 +449,10 @@ def _members(content: ZipFile, archive: Archive) -> list[ZipInfo]:
     for member in content.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if ".." in parts or parts[:1] == ("/",) or stat.S_ISLNK(member.external_attr >> 16):
-            raise UserError(f"{archive.name} holds {member.filename!r}; do not trust its source")
+            raise UserError(
+                f"{archive.name} holds {member.filename!r}, which leads out of its folder: "
+                "do not trust its source."
+            )
         if parts[:1] == (archive.folder,) and not member.is_dir():
             members.append(member)
     if len(members) < archive.files:

@@ -48,7 +48,7 @@ def run(values: Mapping[str, str], build_data: Callable[[], DetectionDataModule]
     """
     count = values.get("count", "16")
     if not count.isdecimal() or int(count) < 1:
-        raise UserError(f"count is {count}; give the number of images, 1 or more")
+        raise UserError(f"count={count} is not a number of images: give 1 or more.")
     datamodule = build_data()
     datamodule.prepare_data()
     datamodule.setup("fit")

@@ -103,7 +103,7 @@ def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, A
     content = {
         "images": [image.entry for image in images],
         "annotations": [item.entry for item in judged.objects],
-        "categories": [{"id": i, "name": name} for i, name in judged.names.items()],
+        "categories": judged.categories,
     }
     write_json(draft / ANNOTATIONS, content)
     shards: dict[str, int] = {}

@@ -129,11 +129,16 @@ def test_images_are_copied_where_links_fail(voc, tmp_path, monkeypatch):
     [
         ("Annotations/b.xml", "<annotation><object>", "annotations cannot be read", 0),
         ("Annotations/b.xml", None, "annotations cannot be read", 0),
-        ("Annotations/b.xml", "<a><object/></a>", "objects lack a name or four numbers", 0),
+        (
+            "Annotations/b.xml",
+            "<a><object/></a>",
+            "objects lack a name or the four numbers",
+            0,
+        ),
         (
             "Annotations/b.xml",
             f"<a>{voc_object('x', (1, 2, 'z', 4))}{voc_object('y', (1, 2, 3, 4))}</a>",
-            "objects lack a name or four numbers",
+            "objects lack a name or the four numbers",
             1,
         ),
         ("Annotations/b.xml", f"<a>{voc_object('x', (1, 2, 'inf', 4))}</a>", "not finite", 0),
@@ -243,8 +248,8 @@ def test_yolo_structure_is_needed(yolo, tmp_path, file, content, words):
     [
         ("labels/train/a.txt", "2 0.5 0.5 0.1 0.1", "class that names lacks", "a.txt:1"),
         ("labels/train/a.txt", "0.5 0.5 0.5 0.1 0.1", "class that names lacks", "a.txt:1"),
-        ("labels/train/a.txt", "\n0 0.5 0.5 0.1", "no class and 4, 6 or more", "a.txt:2"),
-        ("labels/train/a.txt", "0 0.5 0.5 0.1 x", "no class and 4, 6 or more", "a.txt:1"),
+        ("labels/train/a.txt", "\n0 0.5 0.5 0.1", "not a class and 4 (a box)", "a.txt:2"),
+        ("labels/train/a.txt", "0 0.5 0.5 0.1 x", "not a class and 4 (a box)", "a.txt:1"),
         ("labels/train/a.txt", "0 50 50 10 10", "not in fractions", "a.txt:1"),
         ("labels/train/a.txt", "0 0.5 0.5 nan 0.1", "not finite", "a.txt:1"),
         ("labels/train/a.txt", "0 0.1 0.1 0.5 nan 0.5 0.5", "not finite", "a.txt:1"),

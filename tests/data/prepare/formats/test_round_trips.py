@@ -214,7 +214,7 @@ def test_outlines_that_do_not_span_their_box_are_lost_and_told(image_files, tmp_
         ({"bbox": [1, 2, float("nan"), 4]}, "not finite"),
         ({"bbox": [1, 2, 0, 4]}, "no area"),
         ({"segmentation": [[1, 2, 3, 4]]}, "under three corners"),
-        ({"segmentation": [[1, 2, 3, 2, 3, 4, 5]]}, "odd"),
+        ({"segmentation": [[1, 2, 3, 2, 3, 4, 5]]}, "broken"),
         ({"segmentation": [[1, 2, 3, 2, float("nan"), 4]]}, "broken"),
         ({"bbox": [1, 2, 500, 4]}, "reach beyond"),
     ],

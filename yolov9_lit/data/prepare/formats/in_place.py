@@ -99,4 +99,7 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
             write_json(draft / _FAULTS, items)
     except OSError as error:
         if not folder.is_dir():  # Otherwise another process was first.
-            raise UserError(f"{folder} cannot be written ({error}): free it.") from error
+            raise UserError(
+                f"{folder} cannot be written ({error}): make room on its disk, or set "
+                "YOLOV9_LIT_DATA to another folder."
+            ) from error

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
+from yolov9_lit.errors import first_few
 
 
 class Plain(NamedTuple):
@@ -49,9 +50,8 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
             images[split].append(image._replace(name=name, objects=single))
     lost = [f"{crowds:,} regions of crowds are left out"] if crowds else []
     if renamed:
-        more = ", ..." if len(renamed) > 1 else ""
         names = f"{len(renamed):,} names that differ from another in their ending only"
-        lost.append(f"{names}: {renamed[0]}{more}")
+        lost.append(f"{names}: {first_few(renamed, 1)}")
     return Plain(next(iter(splits.values())).names, images, tuple(lost))
 
 

@@ -1,0 +1,77 @@
+"""What a metric of detections is, to the training and to the commands that evaluate."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from torchmetrics import Metric
+
+from yolov9_lit.structures import Detections
+
+
+class ClassResult(NamedTuple):
+    """One class's figures; -1 where the evaluated images hold none of it.
+
+    Attributes:
+        category_id: the data set's own id.
+        name: of the class.
+        objects: number of ground-truth boxes, crowds not counted.
+        AP: mean over the IoU thresholds 0.50 to 0.95.
+        AP50: at IoU 0.50.
+        AR_100: mean recall with 100 detections an image.
+    """
+
+    category_id: int
+    name: str
+    objects: int
+    AP: float
+    AP50: float
+    AR_100: float
+
+
+class MetricResult(Protocol):
+    """What a metric finds: figures by name, and figures of each class."""
+
+    @property
+    def num_images(self) -> int:
+        """Return the number of images that were evaluated."""
+        ...
+
+    @property
+    def per_class(self) -> Sequence[ClassResult]:
+        """Return the classes' figures, in the data set's order."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """Return fractions by name, -1 where nothing could be measured; "AP" is among them."""
+        ...
+
+
+class DetectionMetric(Metric):
+    """A torchmetrics Metric that is given detections; `conf/evaluation` names it.
+
+    It is built with `truth`, which returns the ground truth when it is called, and `category_ids`,
+    the data set's id of each class index.
+    """
+
+    @abstractmethod
+    def update(self, detections: Sequence[Detections], image_ids: Sequence[int]) -> None:
+        """Add images.
+
+        Args:
+            detections: one entry an image, boxes in the original image's pixels.
+            image_ids: the data set's own.
+        """
+
+    @abstractmethod
+    def compute(self) -> MetricResult:
+        """Return the result over all images so far, on all ranks alike."""
+
+    @abstractmethod
+    def detections_json(self) -> list[dict[str, Any]]:
+        """Return all detections of all ranks in COCO's results format, with the data set's ids.
+
+        A collective operation: every rank must call it.
+        """
