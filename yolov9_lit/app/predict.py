@@ -17,8 +17,9 @@ from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.images import ImagePredictor
-from yolov9_lit.inference.media import AnnotatedWriter, Frame, open_source
+from yolov9_lit.inference.media import AnnotatedWriter, Frame
 from yolov9_lit.inference.predictor import load
+from yolov9_lit.inference.source import open_source
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
 
@@ -54,7 +55,7 @@ def predict(cfg: DictConfig) -> Path:
     (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
     log.info("%d objects in %d images; everything is in %s", len(rows), frames, run_dir)
     if source.unreadable:
-        log.warning("%d images could not be read and were skipped", len(source.unreadable))
+        log.warning("%d files could not be read and were passed over", len(source.unreadable))
     return run_dir
 
 

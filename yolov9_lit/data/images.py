@@ -111,16 +111,30 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 def _decode_with_pillow(encoded: bytes, name: str) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                raise UnreadableImage(name, "has samples of over 16 bits", "save it with 8 bits")
-            return np.array(image.convert("RGB"))
+        with Image.open(io.BytesIO(encoded)) as image:
+            return rgb_pixels(image, name)
     except _BROKEN as error:
         fault = _fault(encoded, error)
         raise UnreadableImage(name, fault, "replace it or leave it out") from error
+
+
+def rgb_pixels(image: Image.Image, name: str) -> np.ndarray:
+    """Return what `decode_image` gives of a Pillow image: (H, W, 3) uint8 RGB.
+
+    Args:
+        image: of any mode.
+        name: for messages.
+
+    Raises:
+        UnreadableImage: its samples have more than 16 bits, of which no range is known.
+        ValueError: Pillow cannot make RGB of its mode.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnreadableImage(name, "has samples of over 16 bits", "save it with 8 bits")
+    return np.array(image.convert("RGB"))
 
 
 def _fault(encoded: bytes, error: Exception) -> str:

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from yolov9_lit.checks import whole_number
-from yolov9_lit.data.images import read_image
+from yolov9_lit.data.images import read_image, rgb_pixels
 from yolov9_lit.data.letterbox import (
     evaluation_letterbox,
     evaluation_shape,
@@ -150,20 +150,25 @@ def unit_range(images: Tensor) -> Tensor:
 
 
 def _as_array(image: ImageLike) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB: like `read_image`, without transparency, upper 8 of 16 bits."""
+    """Return (H, W, 3) uint8 RGB, as `read_image` gives of a file.
+
+    Raises:
+        UserError: it is no image, or its range of values cannot be known.
+    """
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, Image.Image):
-        image = ImageOps.exif_transpose(image)
-        if not image.mode.startswith("I;16"):
-            return np.asarray(image.convert("RGB"))
-        image = (np.asarray(image) >> 8).astype(np.uint8)
+        try:
+            return rgb_pixels(image, f"of mode {image.mode}")
+        except (ValueError, OSError) as error:
+            raise UserError(f"An image of mode {image.mode} cannot be used: {error}.") from error
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
-        if image.ndim == 2:
-            return np.repeat(image[..., None], 3, axis=2)
+        if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+            return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
         if image.ndim == 3 and image.shape[2] in (3, 4):
             return image[..., :3]
     given = f"{getattr(image, 'dtype', type(image).__name__)} of {np.shape(image)}"
     raise UserError(
-        f"An image is {given}: give a path, a PIL image, or a uint8 RGB array (height, width, 3)."
+        f"An image is {given}: give a path, a PIL image, or an array (height, width, 3) of RGB in "
+        "uint8, 0 to 255."
     )

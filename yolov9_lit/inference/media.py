@@ -1,13 +1,14 @@
-"""Read what to predict on (images, folders, globs, videos) and write annotated copies."""
+"""Read the frames of images and videos, and write annotated copies."""
 
 from __future__ import annotations
 
-import glob
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,8 +19,12 @@ from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
 
-VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 DEFAULT_FPS = 25.0
+
+MOST_LOST = 100_000
+"""Frames in a row that cannot be read before a video counts as ended, whatever its header says."""
+
+_NEITHER = "neither an image nor a video with a readable frame: convert it to a common format."
 
 
 class Frame(NamedTuple):
@@ -28,7 +33,7 @@ class Frame(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8 RGB.
         path: path of the file.
-        frame_index: from 0; None for an image.
+        frame_index: from 0, damaged frames counted; None for an image.
         fps: frames a second; None for an image.
     """
 
@@ -39,11 +44,11 @@ class Frame(NamedTuple):
 
 
 class Source:
-    """Iterates over frames; each file that cannot be read is skipped with a warning.
+    """Iterates over frames; what cannot be read is passed over with a warning.
 
     Attributes:
         paths: the files, in order.
-        unreadable: the files skipped so far.
+        unreadable: the files passed over so far.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -51,60 +56,116 @@ class Source:
         self.unreadable: list[Path] = []
 
     def __iter__(self) -> Iterator[Frame]:
+        animated = []
         for path in self.paths:
-            if path.suffix.lower() in VIDEO_ENDINGS:
+            if is_video(path):
                 yield from self._video(path)
                 continue
             try:
-                image = read_image(path)
+                yield Frame(read_image(path), path)
             except UserError as error:
-                self._skip(path, str(error))
-                continue
-            yield Frame(image, path)
+                known = path.suffix.lower() in IMAGE_ENDINGS
+                self._pass_over(str(error) if known else f"{path} is {_NEITHER}", path)
+            else:
+                animated += [path.name] if _has_more_images(path) else []
+        if animated:
+            log.warning("of the images in one file the first is used: %s", shortened(animated))
 
     def _video(self, path: Path) -> Iterator[Frame]:
-        capture = cv2.VideoCapture(str(path))
-        fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
-        count = 0
-        try:
-            while True:
-                there, image = capture.read()
-                if not there:
-                    break
-                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), path, count, fps)
-                count += 1
-        finally:
-            capture.release()
-        if not count:
-            self._skip(path, f"{path} has no readable frame: convert it to a common format.")
+        read = 0
+        with open_video(path) as video:
+            for index, image in video.frames():
+                read += 1
+                yield Frame(image, path, index, video.fps)
+        if not read:
+            self._pass_over(f"{path} is {_NEITHER}", path)
+        elif read < video.stated:
+            log.warning(
+                "%d of the %d frames of %s were read: the others are damaged or missing",
+                *(read, video.stated, path),
+            )
 
-    def _skip(self, path: Path, reason: str) -> None:
+    def _pass_over(self, reason: str, path: Path) -> None:
         self.unreadable.append(path)
-        log.warning("skipped: %s", reason)
+        log.warning("passed over: %s", reason)
 
 
-def open_source(source: str | Path) -> Source:
-    """Find the files of a source.
+class open_video:
+    """A video that is open in a `with` block.
 
-    Args:
-        source: an image, a video, a folder of either (not searched deeper), or a glob.
-
-    Raises:
-        UserError: nothing is there.
+    Attributes:
+        stated: number of frames that its header states, an estimate in some formats; 0: unknown.
+        fps: frames a second.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
-        paths = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in endings)
-        if not paths:
-            raise UserError(f"{path} has neither images nor videos: give another folder.")
-    elif path.is_file():
-        paths = [path]
-    else:
-        paths = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
-        if not paths:
-            raise UserError(f"Nothing is at source={source}: give a file, a folder or a glob.")
-    return Source(paths)
+
+    def __init__(self, path: Path) -> None:
+        # FFmpeg would write a line for each damaged block, OpenCV one for each file that is no
+        # video; `Source` tells both.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        cv2.utils.logging.setLogLevel(level)
+        self.stated = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
+
+    def __enter__(self) -> open_video:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def read(self) -> np.ndarray | None:
+        """Return the next frame, (H, W, 3) uint8 RGB; None where it is damaged or the last was."""
+        there, image = self._capture.read()
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)) if there else None
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Give the frames that can be read with their numbers, also those behind damage."""
+        lost = 0
+        for index in count():
+            image = self.read()
+            if image is not None:
+                lost = 0
+                yield index, image
+                continue
+            lost += 1
+            if index + 1 >= self.stated or lost > MOST_LOST:
+                return
+
+
+def is_video(path: Path) -> bool:
+    """Tell whether a file is a video, by what opens it; its ending tells images alone."""
+    if path.suffix.lower() in IMAGE_ENDINGS or cv2.haveImageReader(str(path)) or is_text(path):
+        return False
+    with open_video(path) as video:
+        return video.stated > 0 or video.read() is not None
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a file is text, such as labels, which FFmpeg takes for a film of letters."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" not in file.read(512)
+    except OSError:
+        return False  # Its reader says why.
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and dots for the others."""
+    return ", ".join(names[:most]) + ", ..." * (len(names) > most)
+
+
+def _has_more_images(path: Path) -> bool:
+    """Tell whether a file is an animation or has pages; previews do not count."""
+    try:
+        with Image.open(path) as image:
+            return image.format not in ("JPEG", "MPO") and getattr(image, "n_frames", 1) > 1
+    except Exception:  # Its reader was OpenCV: Pillow may know less.
+        return False
+
+
+_Video: TypeAlias = tuple[cv2.VideoWriter, tuple[int, int]]
+"""With the width and height of all its frames."""
 
 
 class AnnotatedWriter(ExitStack):
@@ -118,7 +179,7 @@ class AnnotatedWriter(ExitStack):
         super().__init__()
         self.directory = directory
         self._targets: dict[Path, Path] = {}
-        self._videos: dict[Path, cv2.VideoWriter] = {}
+        self._videos: dict[Path, _Video] = {}
 
     def write(self, frame: Frame, drawn: np.ndarray) -> Path:
         """Write a frame's annotated copy (H, W, 3) uint8 RGB and return the file's path.
@@ -133,18 +194,24 @@ class AnnotatedWriter(ExitStack):
             return target
         target = self._target(frame.path, ".mp4")
         if target not in self._videos:
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            size = (drawn.shape[1], drawn.shape[0])
-            video = cv2.VideoWriter(str(target), code, frame.fps or DEFAULT_FPS, size)
-            if not video.isOpened():
-                raise UserError(
-                    f"{target} cannot be written as a video of {frame.fps} frames a second and "
-                    f"{size[0]}x{size[1]} pixels: convert {frame.path} to a common format."
-                )
-            self._videos[target] = video
-            self.callback(video.release)
-        self._videos[target].write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+            self._videos[target] = self._start_video(frame, target, drawn.shape[1::-1])
+        video, size = self._videos[target]
+        if drawn.shape[1::-1] != size:  # The writer would drop it.
+            drawn = cv2.resize(drawn, size)
+        video.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         return target
+
+    def _start_video(self, frame: Frame, target: Path, size: tuple[int, int]) -> _Video:
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        for fps in (frame.fps or DEFAULT_FPS, DEFAULT_FPS):  # Some headers state impossible ones.
+            video = cv2.VideoWriter(str(target), code, fps, size)
+            if video.isOpened():
+                self.callback(video.release)
+                return video, size
+        raise UserError(
+            f"{target} cannot be written as a video of {size[0]}x{size[1]} pixels: convert "
+            f"{frame.path} to a common format, or use save_pictures=false."
+        )
 
     def _target(self, path: Path, ending: str) -> Path:
         if path not in self._targets:
