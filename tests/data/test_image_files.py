@@ -1,4 +1,4 @@
-"""Which files are images: by ending, in folders with hidden and linked ones, and what is in them."""
+"""Which files are images: by ending, in hidden and linked folders, and what is in them."""
 
 import numpy as np
 import pytest
