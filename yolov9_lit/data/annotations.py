@@ -31,7 +31,7 @@ class ImageObjects(NamedTuple):
         boxes: (K, 4) float32, xyxy in pixels of the image.
         labels: (K,) int64, contiguous class indices.
         crowd: (K,) bool, True for a region of many objects.
-        polygons: outlines of the K objects; none for crowds and RLE masks.
+        polygons: outlines of the K objects inside the image; none for crowds and RLE masks.
     """
 
     boxes: np.ndarray
@@ -89,6 +89,6 @@ class Annotations:
         start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
         span = slice(start, stop)
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
-        return ImageObjects(
-            boxes.copy(), labels.copy(), crowd.copy(), self.polygons.span(start, stop)
-        )
+        polygons = self.polygons.span(start, stop)
+        np.clip(polygons.points, 0, self.sizes[index, ::-1], out=polygons.points)
+        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)

@@ -137,7 +137,10 @@ class TrainDataset(Dataset[Item]):
         objects = self.annotations.objects(index)
         image, height, width = self.read(index)
         sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
-        return sample.scaled_from(height, width).keep(~objects.crowd)
+        sample = sample.scaled_from(height, width)
+        # Of slivers in huge images 32-bit coordinates may leave nothing.
+        seen = (sample.boxes[:, 2:] > sample.boxes[:, :2]).all(axis=1)
+        return sample.keep(~objects.crowd & seen)
 
 
 @dataclass(frozen=True, eq=False)

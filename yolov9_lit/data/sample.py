@@ -76,11 +76,15 @@ class Sample:
 
     def letterboxed(self, image_size: int) -> Sample:
         """Scale and pad to a square of `image_size` pixels, where it is not one already."""
-        if self.image.shape[:2] == (image_size, image_size):
+        shape = (image_size, image_size)
+        return self if self.image.shape[:2] == shape else self.resized(image_size).padded(shape)
+
+    def padded(self, shape: tuple[int, int]) -> Sample:
+        """Centre on grey of (height, width) pixels, where it does not have that size already."""
+        if self.image.shape[:2] == shape:
             return self
-        scaled = self.resized(image_size)
-        image, left, top = pad_centred(scaled.image, (image_size, image_size))
-        return scaled.moved(image, left, top)
+        image, left, top = pad_centred(self.image, shape)
+        return self.moved(image, left, top)
 
 
 Another = Callable[[], Sample]

@@ -74,8 +74,10 @@ class RandomAffine:
         """
         size = self.image_size
         boxes = after.boxes.copy()
-        around, outlined = after.polygons.bounds()
-        boxes[outlined] = around
+        outlined = after.polygons.points_of_objects > 0
+        if not self.upright:  # An outline is tighter than a box that has been turned.
+            spanning = _spanning(before)
+            boxes[spanning], _ = after.polygons.take(spanning).bounds()
         boxes = clipped(boxes, size, size)
         polygons = after.polygons.at(np.clip(after.polygons.points, 0, size))
         least_area = 0.01 if len(outlined) and outlined.all() else 0.1
@@ -104,6 +106,15 @@ def worth_keeping(before: np.ndarray, after: np.ndarray, least_area: float) -> n
     ratio = size.max(axis=1) / (size.min(axis=1) + 1e-9)
     left = size.prod(axis=1) / (size_before.prod(axis=1) + 1e-9)
     return (size > 2).all(axis=1) & (left > least_area) & (ratio < 100)
+
+
+def _spanning(sample: Sample) -> np.ndarray:
+    """Return which objects (K,) bool have an outline that spans their box, to a tenth of it."""
+    around, spanning = sample.polygons.bounds()
+    boxes = sample.boxes[spanning]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    spanning[spanning] = np.abs(around - boxes).max(axis=1) <= 0.1 * sides.max(axis=1)
+    return spanning
 
 
 def _warp(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

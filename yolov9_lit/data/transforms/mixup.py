@@ -26,10 +26,12 @@ class MixUp:
         self.alpha = alpha
 
     def __call__(self, sample: Sample, rng: np.random.Generator, another: Another) -> Sample:
-        """Blend two images of the same size."""
+        """Blend two images; smaller ones are centred on grey."""
         if rng.random() >= self.p:
             return sample
         other = another()
+        shape = tuple(map(max, sample.image.shape[:2], other.image.shape[:2]))
+        sample, other = sample.padded(shape), other.padded(shape)
         share = rng.beta(self.alpha, self.alpha)
         image = cv2.addWeighted(sample.image, share, other.image, 1 - share, 0)
         return replace(sample, image=image).with_objects_of([other])

@@ -158,11 +158,11 @@ def _moved(
 
 
 def _mirrored_tiles(scene: Scene, copied: np.ndarray) -> list[Tile]:
-    """Return for each copied object the mirror image of its surroundings, where the copy lies."""
+    """Return for each copied object the mirror image of its box, where the copy lies."""
     side = scene.objects.image.shape[1]
-    around, _ = scene.objects.polygons.take(copied).bounds()
+    boxes = scene.objects.boxes[copied].tolist()  # Each is seen in its tile; outlines need not be.
     result = []
-    for owner, (x1, y1, x2, y2) in zip(scene.owners[copied], around.tolist(), strict=True):
+    for owner, (x1, y1, x2, y2) in zip(scene.owners[copied], boxes, strict=True):
         image, left, top = scene.tiles[owner]
         x, y = max(math.floor(x1) - 1 - left, 0), max(math.floor(y1) - 1 - top, 0)
         piece = image[y : math.ceil(y2) + 1 - top, x : math.ceil(x2) + 1 - left]
