@@ -89,7 +89,7 @@ def _cost(module: nn.Module, shape: tuple[int, ...]) -> Cost:
 
 
 def cost_table(cost: DetectorCost, image_size: int) -> Table:
-    """Parameters by part and, for both forms, in total with GFLOPs at an image size in pixels."""
+    """Show parameters by part and, of both forms, the total and GFLOPs at a size in pixels."""
     table = Table(title="Model", title_justify="left")
     table.add_column("part")
     table.add_column("parameters", justify="right")

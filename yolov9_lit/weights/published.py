@@ -143,7 +143,7 @@ def _source(content: Any) -> Source | None:
 
 
 def _pickled(model: StandIn) -> Iterator[tuple[str, Tensor]]:
-    """Return a pickled module's state dict; what is there twice is taken once, against loops."""
+    """Yield a pickled module's tensors by name, each once: there may be loops."""
     left: list[tuple[str, Any]] = [("", model)]
     seen = set()
     while left:

@@ -156,7 +156,7 @@ def _read_trainable(path: str | Path) -> Checkpoint:
 
 
 def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the model's class branches as wide for any number of classes as for the file's.
+    """Return the model's card with class branches that keep the file's width for any classes.
 
     A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
     no longer depends on the classes.

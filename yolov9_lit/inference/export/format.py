@@ -6,8 +6,9 @@ import importlib
 import json
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -139,8 +140,15 @@ def find_format(path: str | Path) -> type[ExportFormat] | None:
     """Return the class in `export.formats` for a path's suffix, or None."""
     for module in pkgutil.iter_modules(formats.__path__, f"{formats.__name__}."):
         importlib.import_module(module.name)
-    known = {form.suffix: form for form in ExportFormat.__subclasses__()}
-    return known.get(Path(path).suffix)
+    return {form.suffix: form for form in _kinds(ExportFormat)}.get(Path(path).suffix)
+
+
+def _kinds(form: type) -> Iterator[type[ExportFormat]]:
+    """Yield the classes that derive from one, also by way of another."""
+    for kind in form.__subclasses__():
+        if not isabstract(kind):
+            yield kind
+        yield from _kinds(kind)
 
 
 def runtime(name: str) -> Any:
