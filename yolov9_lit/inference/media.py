@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Source:
             else:
                 animated += [path.name] if _has_more_images(path) else []
         if animated:
-            log.warning("of the images in one file the first is used: %s", shortened(animated))
+            log.warning("of the images in one file the first is used: %s", first_few(animated))
 
     def _video(self, path: Path) -> Iterator[Frame]:
         read = 0
@@ -148,11 +148,6 @@ def is_text(path: Path) -> bool:
             return b"\0" not in file.read(512)
     except OSError:
         return False  # Its reader says why.
-
-
-def shortened(names: Sequence[str], most: int = 3) -> str:
-    """Return the first names, and dots for the others."""
-    return ", ".join(names[:most]) + ", ..." * (len(names) > most)
 
 
 def _has_more_images(path: Path) -> bool:

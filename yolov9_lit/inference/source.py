@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from yolov9_lit.data.images import IMAGE_ENDINGS, image_size
-from yolov9_lit.errors import UserError
-from yolov9_lit.inference.media import Source, is_text, is_video, shortened
+from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.inference.media import Source, is_text, is_video
 
 log = logging.getLogger(__name__)
 
@@ -77,4 +77,4 @@ def _some(paths: Iterable[Path]) -> str:
     endings = Counter(Path(name).suffix or "without ending" for name in names)
     counts = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(3))
     more = ", ..." if len(endings) > 3 else ""
-    return f"{counts}{more} ({shortened(names)})"
+    return f"{counts}{more} ({first_few(names)})"
