@@ -6,7 +6,7 @@ import importlib
 import json
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from inspect import isabstract
 from pathlib import Path
@@ -140,15 +140,15 @@ def find_format(path: str | Path) -> type[ExportFormat] | None:
     """Return the class in `export.formats` for a path's suffix, or None."""
     for module in pkgutil.iter_modules(formats.__path__, f"{formats.__name__}."):
         importlib.import_module(module.name)
-    return {form.suffix: form for form in _kinds(ExportFormat)}.get(Path(path).suffix)
+    return _by_suffix(ExportFormat).get(Path(path).suffix)
 
 
-def _kinds(form: type) -> Iterator[type[ExportFormat]]:
-    """Yield the classes that derive from one, also by way of another."""
+def _by_suffix(form: Any) -> dict[str, type[ExportFormat]]:
+    """Return the classes that derive from one, also by way of another."""
+    known = {} if isabstract(form) else {form.suffix: form}
     for kind in form.__subclasses__():
-        if not isabstract(kind):
-            yield kind
-        yield from _kinds(kind)
+        known |= _by_suffix(kind)
+    return known
 
 
 def runtime(name: str) -> Any:
