@@ -116,11 +116,16 @@ def write_hostile(root, split):
     good |= {"bbox": [4, 4, 20, 20], "area": 400}
     annotations = [good | {"id": 100 + i, "image_id": i} for i in range(len(files))]
     for changes in chain.from_iterable(FAULTY_ANNOTATIONS.values()):
-        entry = good | {"id": 100 + len(annotations), "image_id": 2}
+        number = 100 + len(annotations)
+        entry = good | {"id": number, "image_id": 2, "bbox": [3, 3, 20, number / 10]}
         annotations.append(entry | changes)
     annotations.append(annotations[0])  # a copy
     annotations.append(annotations[0] | {"bbox": [2, 2, 9, 9]})  # another of the same id
-    annotations.append(good | {"id": 900, "image_id": 1, "segmentation": {"counts": "1"}})
+    mask = {"bbox": [5, 5, 9, 9], "segmentation": {"counts": "1"}}
+    annotations.append(good | {"id": 900, "image_id": 1} | mask)
+    annotations.append(good | {"id": 901, "image_id": 2})  # the same under another id
+    zeros = {"bbox": [6, 6, 9, 9], "segmentation": [[0] * 8]}
+    annotations.append(good | {"id": 902, "image_id": 2} | zeros)
     del images[0]["height"]
     images.append(images[1])
     images += [{"id": 500, "file_name": f"{name}.jpg"} | size for name in ("x", "y")]
@@ -137,7 +142,8 @@ IN_THE_FILE = {
     **{words: len(entries) for words, entries in FAULTY_ANNOTATIONS.items()},
     "images are missing": 1,
     "images are empty files": 1,
-    "exact copies": 1,
+    "repeat the class and box": 2,
+    "do not span their box": 1,
     "share an id with a different one": 1,
     "lack height or width": 1,
     "images repeat another": 1,
@@ -170,7 +176,7 @@ def test_each_kind_is_told_once_with_its_count(hostile, caplog):
     assert any("2 boxes are left out with their images" in note for note in notes)
     kept = sum(len(FAULTY_ANNOTATIONS[k]) for k in FAULTY_ANNOTATIONS if k.startswith(KEPT))
     assert len(ours) == len(USABLE) + len(UNUSABLE)
-    assert len(ours.boxes) == len(ours) + kept + 2
+    assert len(ours.boxes) == len(ours) + kept + 3
     assert [c.name for c in ours.categories] == ["cell", "none of it"]
     assert ours.sizes[0].tolist() == [30, 40]
     assert sum(ours.faults.values()) == sum(IN_THE_FILE.values()) + 3
@@ -365,7 +371,7 @@ def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers)
     for words in {*IN_THE_FILE, *faults}:
         assert words in output, words
     usable = len(USABLE)
-    assert f"Trained on {usable} images with {usable + 8} boxes" in output
+    assert f"Trained on {usable} images with {usable + 9} boxes" in output
     data = json.loads((tmp_path / "run.json").read_text())["data"]
     assert data["train"]["pictures"] == data["val"]["pictures"] == usable
     in_images = len(UNUSABLE)

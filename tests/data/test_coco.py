@@ -19,6 +19,7 @@ from yolov9_lit.data import coco
 from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.reader import pack, read_coco
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.data.images import image_size, load_image, read_image
 from yolov9_lit.errors import UserError
 
@@ -104,7 +105,7 @@ def test_a_set_without_annotations_can_be_read(tmp_path):
 
 def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
     boxes = [[-5, 1, 10, 4], [1, 1, 0, 4], [31, 1, 5, 5], [float("nan"), 1, 1, 1], [25, 15, 99, 99]]
-    entries = [annotation(id=i, bbox=box) for i, box in enumerate(boxes)]
+    entries = [annotation(id=i, bbox=box, segmentation=[]) for i, box in enumerate(boxes)]
     with caplog.at_level(logging.WARNING):
         ours = read_coco(*write_set(tmp_path, annotations=entries))
     assert ours.objects(1).boxes.tolist() == [[0, 1, 5, 5], [25, 15, 30, 20]]
@@ -154,7 +155,7 @@ def test_missing_and_broken_files_are_named(tmp_path):
         read_coco(file, folder)
 
 
-polygon = st.lists(st.floats(0, 500, width=32), max_size=12)
+polygon = st.lists(st.floats(0, 20, width=32), max_size=12)
 
 
 @settings(deadline=None)
@@ -164,17 +165,78 @@ polygon = st.lists(st.floats(0, 500, width=32), max_size=12)
     )
 )
 def test_packed_polygons_come_back(tmp_path_factory, segmentations):
-    ids = range(len(segmentations))
-    entries = [annotation(id=i, segmentation=s) for i, s in zip(ids, segmentations, strict=True)]
-    file, folder = write_set(tmp_path_factory.mktemp("set"), annotations=entries)
+    """Those of three corners that together span their box, to two pixels."""
+    box = [4, 4, 12, 12]
+    entries = [
+        annotation(id=i, category_id=i, segmentation=s, bbox=box)
+        for i, s in enumerate(segmentations)
+    ]
+    categories = [{"id": i, "name": str(i)} for i in range(max(1, len(entries)))]
+    tables = {"annotations": entries, "categories": categories}
+    file, folder = write_set(tmp_path_factory.mktemp("set"), **tables)
     judged = judge(load_coco(file), folder)
     packed = pack(judged).polygons
     faulty = {item.where for item in judged.faults.found}
     for i, segmentation in enumerate(segmentations):
         lists = segmentation if isinstance(segmentation, list) else []
-        expected = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
-        assert [p.ravel().tolist() for p in packed[i]] == expected
-        assert (f"annotation {i}" in faulty) == (len(expected) < len(lists))
+        sound = [p for p in lists if len(p) >= 6 and len(p) % 2 == 0]
+        points = np.array([v for p in sound for v in p]).reshape(-1, 2)
+        corners = (4, 4, 16, 16)
+        spans = not sound or (
+            np.abs([*points.min(axis=0), *points.max(axis=0)] - np.array(corners)).max() <= 2
+        )
+        assert [p.ravel().tolist() for p in packed[i]] == (sound if spans else [])
+        assert (f"annotation {i}" in faulty) == (len(sound) < len(lists) or not spans)
+
+
+TRIANGLE = [[4, 4, 16, 4, 16, 16]]
+
+
+@pytest.mark.parametrize(
+    ("outline", "kept"),
+    [
+        (TRIANGLE, True),
+        ([[5, 5, 15, 5, 15, 15]], True),
+        ([[0] * 8], False),
+        ([[2 * v for v in TRIANGLE[0]]], False),
+        ([[4, 4, 9, 4, 9, 16], [10, 5, 16, 5, 16, 9]], True),
+        ([[4, 4, 9, 4, 9, 16]], False),
+        ([[4, 4, 1e300, 4, 16, 16]], False),
+    ],
+)
+def test_the_box_is_the_truth_where_outlines_disagree(tmp_path, outline, kept):
+    entry = annotation(bbox=[4, 4, 12, 12], segmentation=outline)
+    ours = read_coco(*write_set(tmp_path, annotations=[entry]))
+    assert ours.boxes.tolist() == [[4, 4, 16, 16]]
+    assert [p.ravel().tolist() for p in ours.polygons[0]] == (outline if kept else [])
+    told = {"annotations have outlines that do not span their box: the box counts": 1}
+    assert ours.faults == ({} if kept else told)
+
+
+@pytest.mark.parametrize(
+    ("given", "crowd"),
+    [(0, 0), (1, 1), ("0", 0), ("1", 1), (None, 0), (True, 1), (0.0, 0), ("no", None), ([], None)],
+)
+def test_crowds_are_told_from_what_is_no_answer(tmp_path, given, crowd):
+    file, folder = write_set(tmp_path, annotations=[annotation(iscrowd=given)])
+    ours = read_coco(file, folder)
+    assert ours.crowd.tolist() == ([] if crowd is None else [bool(crowd)])
+    truth = read_ground_truth(file)["annotations"]
+    assert [entry["iscrowd"] for entry in truth] == ours.crowd.tolist()
+    assert sum(ours.faults.values()) == (crowd is None)
+
+
+def test_an_object_that_is_there_twice_counts_once(tmp_path):
+    """Another class, another box or a crowd at the same place is another object."""
+    first = annotation(bbox=[4, 4, 12, 12], segmentation=[])
+    others = [{"category_id": 2}, {"iscrowd": 1}, {"bbox": [4, 4, 12, 12.1]}]
+    copies = [{}, {"bbox": [4.0, 4, 12.0001, 12]}, {"segmentation": TRIANGLE}]
+    entries = [first | {"id": i} | change for i, change in enumerate([{}, *others, *copies])]
+    file, folder = write_set(tmp_path, annotations=entries)
+    judged = judge(load_coco(file), folder)
+    assert [item.entry["id"] for item in judged.objects] == [0, 1, 2, 3]
+    assert [item.where for item in judged.faults.found] == [f"annotation {i}" for i in (4, 5, 6)]
+    assert len(read_ground_truth(file)["annotations"]) == 4
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGB", "RGBA", "CMYK", "I;16"])

@@ -133,7 +133,7 @@ def test_nothing_to_check_is_said(tmp_path, capsys):
 
 def test_the_page_has_the_images_of_each_fault(root, tmp_path, capsys):
     def spoil(content):
-        content["annotations"][0]["bbox"] = [-20, 10, 60, 30]
+        content["annotations"][0] |= {"bbox": [-20, 10, 60, 30], "segmentation": []}
         content["annotations"][0]["id"] = "<script>"
         content["annotations"][1]["bbox"] = None
 

@@ -48,8 +48,10 @@ class Fault(Enum):
     BOX_EMPTY = "boxes have no area and are left out"
     BOX_OUTSIDE = "boxes lie outside their image and are left out"
     BOX_BEYOND = "boxes reach beyond their image's edge and are clipped"
-    ANNOTATION_REPEATED = "annotations are exact copies of another and are left out"
+    OBJECT_REPEATED = "annotations repeat the class and box of another in their image: left out"
     ANNOTATION_ID_SHARED = "annotations share an id with a different one and are kept"
+    CROWD = "annotations have an iscrowd that is neither 0 nor 1 and are left out"
+    OUTLINE_ELSEWHERE = "annotations have outlines that do not span their box: the box counts"
     OUTLINE = "polygons are broken or of under three corners: left out, their boxes are kept"
 
     XML_UNREADABLE = "annotations cannot be read; their images are left out"

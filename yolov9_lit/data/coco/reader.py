@@ -52,7 +52,7 @@ def pack(judged: Judged) -> Annotations:
         sizes=np.array([stated_size(entry) for entry in images], dtype=np.int32),
         boxes=np.array([item.box for item in objects], dtype=np.float32).reshape(-1, 4),
         labels=labels[order],
-        crowd=np.array([bool(item.entry.get("iscrowd")) for item in objects], dtype=bool),
+        crowd=np.array([item.crowd for item in objects], dtype=bool),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(images)))]),
         polygons=FlatPolygons.of_numbers(item.outlines for item in objects),
         faults=judged.faults.counts(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.file import Entry, load_coco, no_garbage_collection
 from yolov9_lit.data.coco.image_entries import is_number
 from yolov9_lit.data.coco.judge import Judged, judge_annotations
@@ -21,7 +22,7 @@ def ground_truth(judged: Judged) -> Truth:
     """
     return {
         "images": [*judged.images.values()],
-        "annotations": [_measured(item.entry, i) for i, item in enumerate(judged.objects, start=1)],
+        "annotations": [_measured(item, i) for i, item in enumerate(judged.objects, start=1)],
         "categories": judged.categories,
     }
 
@@ -36,7 +37,8 @@ def read_ground_truth(annotation_file: Path) -> Truth:
     return ground_truth(judge_annotations(load_coco(annotation_file)))
 
 
-def _measured(entry: Entry, number: int) -> Entry:
+def _measured(item: SoundObject, number: int) -> Entry:
+    entry = item.entry
     area = entry.get("area")
     return {
         "id": number,
@@ -46,5 +48,5 @@ def _measured(entry: Entry, number: int) -> Entry:
         "area": area
         if is_number(area) and math.isfinite(area)
         else entry["bbox"][2] * entry["bbox"][3],
-        "iscrowd": int(bool(entry.get("iscrowd"))),
+        "iscrowd": int(item.crowd),
     }

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.judge import Judged, SoundObject
+from yolov9_lit.data.coco.judge import Judged
 
 _DECIMALS = 3  # Of coordinates, in pixels.
 
@@ -47,7 +48,7 @@ def _annotation(item: SoundObject) -> Entry:
         "category_id": item.entry["category_id"],
         "bbox": [x, y, width, height],
         "area": sum(map(_area, polygons)) if polygons else width * height,
-        "iscrowd": int(bool(item.entry.get("iscrowd"))),
+        "iscrowd": int(item.crowd),
         "segmentation": polygons,
         **{flag: 1 for flag in ("difficult", "truncated") if item.entry.get(flag)},
     }

@@ -107,7 +107,7 @@ def run(values: Mapping[str, str]) -> None:
     )
     table = Table("split", "images", "boxes", title=values["out"])
     for split, judged in conversion.splits.items():
-        boxes = sum(not item.entry.get("iscrowd") for item in judged.objects)
+        boxes = sum(not item.crowd for item in judged.objects)
         table.add_row(split, f"{len(judged.images):,}", f"{boxes:,}")
     console = Console()
     console.print(table)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
+from yolov9_lit.data.coco.annotation_entries import SoundObject
+from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.errors import first_few
 
 
@@ -43,7 +44,7 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
     for split, judged in splits.items():
         images[split], given = [], judged.by_image()
         for image, name in zip(given, _with_own_stems([i.name for i in given]), strict=True):
-            single = [item for item in image.objects if not item.entry.get("iscrowd")]
+            single = [item for item in image.objects if not item.crowd]
             crowds += len(image.objects) - len(single)
             if name != image.name:
                 renamed.append(f"{image.name} is {name}")

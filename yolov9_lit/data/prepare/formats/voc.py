@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
+from yolov9_lit.data.coco.annotation_entries import WHERE
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
-from yolov9_lit.data.coco.judge import WHERE
 from yolov9_lit.data.images import IMAGE_ENDINGS
 from yolov9_lit.data.prepare.formats.source import (
     IDS_FILE,

@@ -8,7 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import SubElement
 
-from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
+from yolov9_lit.data.coco.annotation_entries import SoundObject
+from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import (
     Plain,
     digits,

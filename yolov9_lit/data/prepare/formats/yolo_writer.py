@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from yolov9_lit.data.coco.judge import Judged, SoundImage, SoundObject
+from yolov9_lit.data.coco.annotation_entries import SoundObject
+from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import digits, has_outline, place, plain
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
 from yolov9_lit.files import write_json
