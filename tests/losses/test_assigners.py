@@ -1,8 +1,10 @@
 """Task-aligned assignment against the published implementation's output and by its definition."""
 
+import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from yolov9_lit.losses import assigners
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.losses.boxes import complete_iou
 from yolov9_lit.structures import Targets
@@ -89,3 +91,40 @@ def test_one_to_one_gives_each_object_its_best_anchor():
         (anchor,) = (assignment.foreground[0] & (assignment.indices[0] == index)).nonzero()
         overlaps = complete_iou(box, predicted)
         torch.testing.assert_close(assignment.scores[0, anchor, index][0], overlaps.max())
+
+
+def crowded(images, objects, generator):
+    """Predictions about a grid of anchors, and objects of which some are padding."""
+    points = torch.cartesian_prod(torch.arange(8) * 8.0 + 4, torch.arange(8) * 8.0 + 4)
+    predicted = torch.cat((points - 9, points + 9), 1).repeat(images, 1, 1)
+    predicted += 3 * torch.randn(predicted.shape, generator=generator)
+    corner = torch.rand(images, objects, 2, generator=generator) * 56
+    size = torch.rand(images, objects, 2, generator=generator) * 24
+    valid = torch.rand(images, objects, generator=generator) < 0.8
+    labels = torch.randint(0, 3, (images, objects), generator=generator) * valid
+    boxes = torch.cat((corner, corner + size), -1) * valid.unsqueeze(-1)
+    scores = torch.rand(images, len(points), 3, generator=generator)
+    return predicted, scores, points, Targets(boxes, labels, valid)
+
+
+@pytest.mark.parametrize("objects_at_once", [1, 7, 40])
+def test_a_crowd_is_assigned_in_parts_as_it_is_at_once(objects_at_once, monkeypatch):
+    inputs = crowded(2, 40, torch.Generator().manual_seed(0))
+    whole = TaskAlignedAssigner()(*inputs)
+    pairs = []
+
+    def counted(boxes, others):
+        overlaps = complete_iou(boxes, others)
+        pairs.append(overlaps.numel())
+        return overlaps
+
+    limit = objects_at_once * 2 * 64  # objects times images times anchors
+    monkeypatch.setattr(assigners, "MOST_PAIRS", limit)
+    monkeypatch.setattr(assigners, "complete_iou", counted)
+    parts = TaskAlignedAssigner()(*inputs)
+    assert max(pairs) <= limit
+    assert torch.equal(whole.foreground, parts.foreground)
+    assert torch.equal(whole.indices, parts.indices)
+    assert torch.equal(whole.boxes, parts.boxes)
+    torch.testing.assert_close(whole.scores, parts.scores, rtol=0, atol=1e-6)
+    assert whole.foreground.any()

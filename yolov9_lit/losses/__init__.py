@@ -1,4 +1,4 @@
-"""Target assignment and the detection loss: plain torch, no loop over images or objects."""
+"""Target assignment and the detection loss: plain torch, no loop over images or single objects."""
 
 from typing import TYPE_CHECKING
 

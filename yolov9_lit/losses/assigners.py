@@ -45,6 +45,10 @@ class Assigner(Protocol):
         ...
 
 
+MOST_PAIRS = 2**23
+"""Pairs of an object and an anchor that are looked at together; a crowd is looked at in parts."""
+
+
 @dataclass(frozen=True)
 class TaskAlignedAssigner:
     """Each object takes its `topk` best anchors by score^alpha * CIoU^beta among those inside it.
@@ -63,33 +67,55 @@ class TaskAlignedAssigner:
         self, boxes: Tensor, probabilities: Tensor, anchor_points: Tensor, targets: Targets
     ) -> Assignment:
         """Assign; see `Assigner`."""
-        if targets.boxes.shape[1] == 0:
+        count = targets.boxes.shape[1]
+        if count == 0:
             return _background(boxes, probabilities)
-        inside = _points_inside(anchor_points, targets.boxes)
-        overlaps = complete_iou(targets.boxes.unsqueeze(2), boxes.unsqueeze(1)).clamp(min=0)
-        class_scores = probabilities.transpose(1, 2).gather(
-            1, targets.labels.unsqueeze(-1).expand(-1, -1, boxes.shape[1])
-        )
-        alignment = class_scores.pow(self.alpha) * overlaps.pow(self.beta)
+        foreground, indices = self._owners(boxes, probabilities, anchor_points, targets)
+        labels = targets.labels.gather(1, indices).unsqueeze(-1)
+        target_boxes = targets.boxes.gather(1, indices.unsqueeze(-1).expand(-1, -1, 4))
 
-        wanted = self._best_anchors(alignment * inside) & inside & targets.valid.unsqueeze(-1)
-        owned = _resolve_conflicts(wanted, overlaps)
-        foreground = owned.any(dim=1)
-        indices = owned.int().argmax(dim=1)
+        overlaps = complete_iou(target_boxes, boxes).clamp(min=0) * foreground
+        class_scores = probabilities.gather(-1, labels).squeeze(-1)
+        alignment = self._alignment(class_scores, overlaps) * foreground
+        best_alignment = _best_of_object(alignment, indices, count)
+        best_overlap = _best_of_object(overlaps, indices, count)
+        quality = alignment * best_overlap / (best_alignment + self.eps)
+        scores = torch.zeros_like(probabilities).scatter_(-1, labels, quality.unsqueeze(-1))
+        return Assignment(target_boxes, scores, foreground, indices)
 
-        labels = targets.labels.gather(1, indices)
-        alignment = alignment * owned
-        best_alignment = alignment.amax(dim=-1, keepdim=True)
-        best_overlap = (overlaps * owned).amax(dim=-1, keepdim=True)
-        quality = (alignment * best_overlap / (best_alignment + self.eps)).amax(dim=1)
-        scores = torch.zeros_like(probabilities)
-        scores.scatter_(-1, labels.unsqueeze(-1), (quality * foreground).unsqueeze(-1))
-        return Assignment(
-            boxes=targets.boxes.gather(1, indices.unsqueeze(-1).expand(-1, -1, 4)),
-            scores=scores,
-            foreground=foreground,
-            indices=indices,
-        )
+    def _owners(
+        self, boxes: Tensor, probabilities: Tensor, anchor_points: Tensor, targets: Targets
+    ) -> tuple[Tensor, Tensor]:
+        """Return which anchors have an object, (B, A) bool, and its index, (B, A) int64.
+
+        Some objects at a time: all pairs of a crowd with all anchors would be gigabytes.
+        """
+        shape = boxes.shape[:2]
+        wanting = boxes.new_zeros(shape, dtype=torch.int64)  # how many objects want an anchor
+        wanted_by, overlapped = torch.zeros_like(wanting), torch.zeros_like(wanting)
+        most = boxes.new_full(shape, -1)
+        together = max(MOST_PAIRS // wanting.numel(), 1)
+        for start in range(0, targets.boxes.shape[1], together):
+            part = Targets(*(t[:, start : start + together] for t in targets))
+            inside = _points_inside(anchor_points, part.boxes)
+            overlaps = complete_iou(part.boxes.unsqueeze(2), boxes.unsqueeze(1)).clamp(min=0)
+            class_scores = probabilities.transpose(1, 2).gather(
+                1, part.labels.unsqueeze(-1).expand_as(overlaps)
+            )
+            candidates = self._best_anchors(self._alignment(class_scores, overlaps) * inside)
+            wanted = candidates & inside & part.valid.unsqueeze(-1)
+            wanting += wanted.sum(dim=1)
+            wanted_by = torch.where(
+                wanted.any(dim=1), wanted.int().argmax(dim=1) + start, wanted_by
+            )
+            overlap, index = overlaps.max(dim=1)
+            overlapped = torch.where(overlap > most, index + start, overlapped)
+            most = torch.maximum(most, overlap)
+        # An anchor that several objects want goes to the one that it overlaps most.
+        return wanting > 0, torch.where(wanting > 1, overlapped, wanted_by)
+
+    def _alignment(self, class_scores: Tensor, overlaps: Tensor) -> Tensor:
+        return class_scores.pow(self.alpha) * overlaps.pow(self.beta)
 
     def _best_anchors(self, alignment: Tensor) -> Tensor:
         """(B, G, A) -> bool mask of the topk anchors of each object."""
@@ -114,16 +140,13 @@ def _points_inside(points: Tensor, boxes: Tensor, margin: float = 1e-9) -> Tenso
     return distances.amin(dim=-1) > margin
 
 
-def _resolve_conflicts(wanted: Tensor, overlaps: Tensor) -> Tensor:
-    """Give an anchor that several objects want to the object that it overlaps most.
+def _best_of_object(values: Tensor, indices: Tensor, count: int) -> Tensor:
+    """Return for each anchor the largest of the values (B, A) >= 0 that its object has, (B, A).
 
     Args:
-        wanted: (B, G, A) bool.
-        overlaps: (B, G, A), over all objects of the image.
-
-    Returns:
-        (B, G, A) bool, at most one True along G.
+        values: of the anchors.
+        indices: (B, A), the anchors' objects.
+        count: of objects.
     """
-    contested = wanted.sum(dim=1, keepdim=True) > 1
-    best = torch.zeros_like(wanted).scatter_(1, overlaps.argmax(dim=1, keepdim=True), True)
-    return torch.where(contested, best, wanted)
+    best = values.new_zeros(values.shape[0], count)
+    return best.scatter_reduce_(1, indices, values, "amax").gather(1, indices)
