@@ -19,8 +19,8 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_map import FIGURES, CocoMetric
 from yolov9_lit.structures import Detections
 
-BIG = 2**24  # image ids beyond this are not exact in float32
-CATEGORIES = (3, 17, 44)
+BIG = 2**62  # ids beyond 2**53 are not exact in floats
+CATEGORIES = (3, 17, 2**60 + 1)
 
 
 def random_truth(seed, images=12):

@@ -155,50 +155,59 @@ class CocoMetric(DetectionMetric):
     def detections_json(self) -> list[dict[str, Any]]:
         """Return all detections in COCO's results format; see `DetectionMetric`."""
         with self.sync_context(should_unsync=True):
-            _, rows = self._rows()
+            found = self._found()
+        columns = (found.image_ids, found.category_ids, found.boxes, found.scores)
         return [
             {
-                "image_id": int(row[0]),
-                "category_id": int(row[6]),
-                "bbox": [round(float(v), 3) for v in row[1:5]],
-                "score": round(float(row[5]), 6),
+                "image_id": image_id,
+                "category_id": category_id,
+                "bbox": [round(value, 3) for value in box],
+                "score": round(score, 6),
             }
-            for row in rows
+            for image_id, category_id, box, score in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
         ]
 
-    def _rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image ids (M,), each once, and their detections (N, 7).
-
-        A row is image id, x, y, width, height, score, category id.
-        """
+    def _found(self) -> _Found:
+        """Return the detections of each image once."""
         columns = {state: self._column(state).cpu().numpy() for state in STATES}
-        seen, counts, boxes = columns["seen"], columns["counts"], columns["boxes"].astype(float)
+        seen, counts = columns["seen"], columns["counts"]
         images, first = np.unique(seen, return_index=True)
         keep_image = np.zeros(len(seen), dtype=bool)
         keep_image[first] = True
         keep = np.repeat(keep_image, counts)
-        rows = np.empty((len(boxes), 7))
-        rows[:, 0] = np.repeat(seen, counts)
-        rows[:, 1:3] = boxes[:, :2]
-        rows[:, 3:5] = boxes[:, 2:] - boxes[:, :2]
-        rows[:, 5] = columns["scores"]
-        rows[:, 6] = np.asarray(self.category_ids)[columns["labels"]]
-        return images, rows[keep]
+        boxes = columns["boxes"][keep].astype(float)
+        boxes[:, 2:] -= boxes[:, :2]
+        labels = columns["labels"][keep]
+        category_ids = np.asarray(self.category_ids, dtype=np.int64)[labels]
+        scores = columns["scores"][keep].astype(float)
+        return _Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids)
 
     def _evaluate(self) -> CocoResult:
-        images, rows = self._rows()
+        found = self._found()
+        truth = _numbered(self.truth())
+        images = truth.images_of(found.images)
+        rows = np.column_stack(
+            [
+                truth.images_of(found.image_ids),
+                found.boxes,
+                found.scores,
+                truth.categories_of(found.category_ids),
+            ]
+        )
         coco_class, eval_class = BACKENDS[self.backend]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-            truth = coco_class()
-            truth.dataset = self.truth()
-            truth.createIndex()
+            expected = coco_class()
+            expected.dataset = truth.dataset
+            expected.createIndex()
             if len(rows):
-                found = truth.loadRes(rows)
+                given = expected.loadRes(rows)
             else:
-                found = coco_class()
-                found.dataset = {**truth.dataset, "annotations": []}
-                found.createIndex()
-            evaluation = eval_class(truth, found, "bbox")
+                given = coco_class()
+                given.dataset = {**truth.dataset, "annotations": []}
+                given.createIndex()
+            evaluation = eval_class(expected, given, "bbox")
             evaluation.params.imgIds = images.tolist()
             evaluation.evaluate()
             evaluation.accumulate()
@@ -207,28 +216,92 @@ class CocoMetric(DetectionMetric):
         return CocoResult(
             **figures,
             num_images=len(images),
-            per_class=self._per_class(truth, evaluation, set(images.tolist())),
+            per_class=_per_class(truth, evaluation, set(images.tolist())),
         )
 
-    def _per_class(self, truth: Any, evaluation: Any, images: set[int]) -> tuple[ClassResult, ...]:
-        precision = np.asarray(evaluation.eval["precision"])  # (IoU, recall, class, area, limit)
-        recall = np.asarray(evaluation.eval["recall"])  # (IoU, class, area, limit)
-        objects = Counter(
-            annotation["category_id"]
-            for annotation in truth.dataset["annotations"]
-            if annotation["image_id"] in images and not annotation["iscrowd"]
+
+class _Found(NamedTuple):
+    """The images that were evaluated, and their N detections.
+
+    Attributes:
+        images: their ids, int64, each once.
+        image_ids: (N,) int64.
+        boxes: (N, 4), x, y, width and height in pixels.
+        scores: (N,).
+        category_ids: (N,) int64.
+    """
+
+    images: np.ndarray
+    image_ids: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    category_ids: np.ndarray
+
+
+class _Numbered(NamedTuple):
+    """A ground truth whose images and categories are numbered from 1, in the order of their ids.
+
+    pycocotools keeps ids in floats, which are exact up to 2^53 only.
+
+    Attributes:
+        dataset: with numbers in place of ids.
+        images: number by id.
+        categories: number by id.
+    """
+
+    dataset: Truth
+    images: dict[int, int]
+    categories: dict[int, int]
+
+    def images_of(self, ids: np.ndarray) -> np.ndarray:
+        """Return the images' numbers."""
+        return np.array([self.images[i] for i in ids.tolist()], dtype=np.int64)
+
+    def categories_of(self, ids: np.ndarray) -> np.ndarray:
+        """Return the categories' numbers, 0 for one that has no object here."""
+        return np.array([self.categories.get(i, 0) for i in ids.tolist()], dtype=np.int64)
+
+
+def _numbered(truth: Truth) -> _Numbered:
+    images, categories = (
+        {value: i for i, value in enumerate(sorted(entry["id"] for entry in truth[key]), start=1)}
+        for key in ("images", "categories")
+    )
+    dataset = {
+        "images": [entry | {"id": images[entry["id"]]} for entry in truth["images"]],
+        "annotations": [
+            entry
+            | {
+                "image_id": images[entry["image_id"]],
+                "category_id": categories[entry["category_id"]],
+            }
+            for entry in truth["annotations"]
+        ],
+        "categories": [entry | {"id": categories[entry["id"]]} for entry in truth["categories"]],
+    }
+    return _Numbered(dataset, images, categories)
+
+
+def _per_class(truth: _Numbered, evaluation: Any, images: set[int]) -> tuple[ClassResult, ...]:
+    precision = np.asarray(evaluation.eval["precision"])  # (IoU, recall, class, area, limit)
+    recall = np.asarray(evaluation.eval["recall"])  # (IoU, class, area, limit)
+    objects = Counter(
+        annotation["category_id"]
+        for annotation in truth.dataset["annotations"]
+        if annotation["image_id"] in images and not annotation["iscrowd"]
+    )
+    names = {entry["id"]: entry["name"] for entry in truth.dataset["categories"]}
+    return tuple(
+        ClassResult(
+            category_id=category_id,
+            name=names[number],
+            objects=objects[number],
+            AP=_mean(precision[:, :, number - 1, 0, -1]),
+            AP50=_mean(precision[0, :, number - 1, 0, -1]),
+            AR_100=_mean(recall[:, number - 1, 0, -1]),
         )
-        return tuple(
-            ClassResult(
-                category_id=category,
-                name=truth.cats[category]["name"],
-                objects=objects[category],
-                AP=_mean(precision[:, :, k, 0, -1]),
-                AP50=_mean(precision[0, :, k, 0, -1]),
-                AR_100=_mean(recall[:, k, 0, -1]),
-            )
-            for k, category in enumerate(evaluation.params.catIds)
-        )
+        for category_id, number in truth.categories.items()
+    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -116,6 +116,31 @@ def test_faults_are_told_every_time_and_strict_refuses_them(shapes, tmp_path, ca
         datamodule("yolo", root, "data.prepare.strict=true").setup("fit")
 
 
+def test_ids_written_beside_the_annotations_hold_when_images_are_added(shapes, tmp_path):
+    root = tmp_path / "mine"
+    convert(shapes / "coco", root, source=FORMATS["coco"], target=FORMATS["yolo"])
+    (root / "ids.json").unlink()
+    for split in ("train", "val"):
+        for number, image in enumerate(sorted((root / "images" / split).iterdir())):
+            label = root / "labels" / split / f"{image.stem}.txt"
+            for path in (image, label):  # Names of 19 digits, the first too long for an id.
+                path.rename(path.with_stem(f"{9_900_000_000_000_000_000 - 9 * number}"))
+
+    def ids():
+        module = datamodule("yolo", root)
+        module.setup("fit")
+        data = module._splits["train"]
+        names = [Path(data.images.name(i)).name for i in range(len(data))]
+        return dict(zip(names, data.image_ids.tolist(), strict=True)), module.folder / "ids.json"
+
+    numbered, file = ids()
+    assert sorted(numbered.values()) == list(range(1, 13))
+    (root / "ids.json").write_bytes(file.read_bytes())
+    new = root / "images/train/1.jpg"
+    os.link(next((root / "images/train").iterdir()), new)
+    assert ids()[0] == numbered | {"1.jpg": 13}
+
+
 def test_no_val_split_and_no_folder(shapes, tmp_path, cache):
     root = tmp_path / "mine"
     convert(shapes / "coco", root, source=FORMATS["coco"], target=FORMATS["voc"])

@@ -232,6 +232,7 @@ def test_yolo_labels_may_lie_beside_the_images(yolo, tmp_path):
         ("data.yaml", "train: nowhere\nnames: [x]", "nowhere"),
         ("ids.json", "{}", "ids.json is malformed"),
         ("ids.json", '{"categories": {"x": 1, "y": 1}, "images": {}}', "given twice"),
+        ("ids.json", '{"categories": {"x": 1.0, "y": 2}, "images": {}}', "no whole number"),
     ],
 )
 def test_yolo_structure_is_needed(yolo, tmp_path, file, content, words):
@@ -305,22 +306,33 @@ def test_images_of_one_name_keep_their_folders(yolo, tmp_path):
     assert names == ["train/a.png", "train/b.png", "val/a.png"]
 
 
-def test_images_named_by_numbers_have_these_as_ids(yolo, tmp_path):
-    for old, new in (("a", "000000000139"), ("b", "25")):
-        (yolo / f"images/train/{old}.png").rename(yolo / f"images/train/{new}.png")
-    (yolo / "labels/train/a.txt").rename(yolo / "labels/train/000000000139.txt")
-    to_coco("yolo", yolo, tmp_path / "out")
-    content, _ = read_back(tmp_path / "out", "train")
-    ids = {entry["file_name"]: entry["id"] for entry in content["images"]}
-    assert ids == {"000000000139.png": 139, "25.png": 25}
-
-
 def test_the_command_prints_what_came_of_it(voc, tmp_path, capsys, caplog):
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 0
     assert "train" in capsys.readouterr().out
     assert "1 boxes have no area and are left out (b.xml)" in caplog.text
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stems", "by_order"),
+    [
+        (("000000000139", "25"), False),
+        (("1403636579763555586", "9223372036854775807"), False),
+        (("9223372036854775808", "1"), True),
+        (("7", "007"), True),
+        (("1.5", "2"), True),
+        (("٣", "4"), True),
+    ],
+)
+def test_ids_are_the_names_numbers_or_their_order(yolo, tmp_path, stems, by_order):
+    for old, new in zip("ab", stems, strict=True):
+        (yolo / f"images/train/{old}.png").rename(yolo / f"images/train/{new}.png")
+    (yolo / "labels/train/a.txt").rename(yolo / f"labels/train/{stems[0]}.txt")
+    to_coco("yolo", yolo, tmp_path / "out")
+    _, ours = read_back(tmp_path / "out", "train")
+    expected = [1, 2] if by_order else sorted(map(int, stems))
+    assert sorted(ours.image_ids.tolist()) == expected
 
 
 @pytest.mark.parametrize(

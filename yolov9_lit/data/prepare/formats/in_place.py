@@ -10,12 +10,14 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
-from yolov9_lit.data.prepare.formats.source import SPLITS, SourceFolder, read_splits
+from yolov9_lit.data.prepare.formats.source import IDS_FILE, SPLITS, SourceFolder, read_splits
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_folder, write_json
 
@@ -35,7 +37,8 @@ def annotate_in_place(
     """Write COCO-format annotations of a data set, unless they are there; return their folder.
 
     The folder has `annotations/instances_{train,val,test}.json`, in which images are named by their
-    whole paths; a data set without a test split is tested on val. It belongs to the state that the
+    whole paths; a data set without a test split is tested on val. Its `ids.json`, laid into the
+    data set's folder, keeps the ids when images are added. The folder belongs to the state that the
     data set is in: a changed label or image leads to another one.
 
     Args:
@@ -62,6 +65,7 @@ def annotate_in_place(
         log.info("Reading %s once, into %s", root, folder)
         _write(folder, listed, faults)
     faults.raise_or_warn(strict=strict)
+    log.info("The ids of %s's images and classes are in %s", root, folder / IDS_FILE)
     return folder
 
 
@@ -97,9 +101,20 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
                 (f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in faults.found
             ]
             write_json(draft / _FAULTS, items)
+            write_json(draft / IDS_FILE, _ids(splits))
     except OSError as error:
         if not folder.is_dir():  # Otherwise another process was first.
             raise UserError(
                 f"{folder} cannot be written ({error}): make room on its disk, or set "
                 "YOLOV9_LIT_DATA to another folder."
             ) from error
+
+
+def _ids(splits: Mapping[str, Judged]) -> dict[str, Any]:
+    """Return the content of `ids.json`."""
+    names = next(iter(splits.values())).names
+    images = {
+        split: {entry["file_name"]: image_id for image_id, entry in judged.images.items()}
+        for split, judged in splits.items()
+    }
+    return {"categories": {name: i for i, name in names.items()}, "images": images}

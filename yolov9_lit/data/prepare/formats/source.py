@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
+from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.data.coco.judge import Judged, judge
 from yolov9_lit.data.images import image_size
 from yolov9_lit.errors import UserError
@@ -131,23 +132,26 @@ def read_ids(src: Path) -> KnownIds:
 def image_ids(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
     """Return an id for each image, in order.
 
-    The noted ids if all images have one; else the numbers that the files are named by, as COCO's
-    are; else 1.. over the sorted names.
+    The noted ids, new images after the largest of them; if none is noted, the numbers that the
+    files are named by, as COCO's are; else 1.. over the sorted names.
     """
     names = sorted(names)
-    if set(names) <= set(known):
-        present = set(names)
-        return {name: i for name, i in known.items() if name in present}
+    present = set(names)
+    if ids := {name: i for name, i in known.items() if name in present}:
+        new = (name for name in names if name not in ids)
+        return ids | {name: i for i, name in enumerate(new, start=max(known.values()) + 1)}
     stems = [PurePosixPath(name).stem for name in names]
     if all(stem.isascii() and stem.isdecimal() for stem in stems):
         numbers = {name: int(stem) for name, stem in zip(names, stems, strict=True)}
-        if len(set(numbers.values())) == len(numbers):
+        if len(set(numbers.values())) == len(numbers) and all(map(is_id, numbers.values())):
             return numbers
     return {name: i for i, name in enumerate(names, start=1)}
 
 
 def _ids(values: Mapping[str, Any]) -> dict[str, int]:
-    ids = {str(name): int(value) for name, value in values.items()}
+    ids = dict(values)
+    if not all(map(is_id, ids.values())):
+        raise ValueError("an id is no whole number below 2^63")
     if len(set(ids.values())) != len(ids):
         raise ValueError("an id is given twice")
     return ids
