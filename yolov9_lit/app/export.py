@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument, whole_number, yes_or_no
-from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
+from yolov9_lit.data.images import has_image_ending, read_image
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
@@ -87,7 +87,7 @@ def _images(given: str | None, size: int) -> list[np.ndarray]:
 
 
 def _read(folder: Path) -> list[np.ndarray]:
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS)
+    paths = sorted(p for p in folder.iterdir() if has_image_ending(p))
     return [read_image(path) for path in paths[:MOST_IMAGES]]
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from yolov9_lit.data.images import IMAGE_ENDINGS, read_image
+from yolov9_lit.data.images import has_image_ending, read_image
 from yolov9_lit.errors import UserError, first_few
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Source:
             try:
                 yield Frame(read_image(path), path)
             except UserError as error:
-                known = path.suffix.lower() in IMAGE_ENDINGS
+                known = has_image_ending(path)
                 self._pass_over(str(error) if known else f"{path} is {_NEITHER}", path)
             else:
                 animated += [path.name] if _has_more_images(path) else []
@@ -135,7 +135,7 @@ class open_video:
 
 def is_video(path: Path) -> bool:
     """Tell whether a file is a video, by what opens it; its ending tells images alone."""
-    if path.suffix.lower() in IMAGE_ENDINGS or cv2.haveImageReader(str(path)) or is_text(path):
+    if has_image_ending(path) or cv2.haveImageReader(str(path)) or is_text(path):
         return False
     with open_video(path) as video:
         return video.stated > 0 or video.read() is not None

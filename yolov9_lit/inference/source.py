@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from yolov9_lit.data.images import IMAGE_ENDINGS, image_size
+from yolov9_lit.data.images import has_image_ending, image_size
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.media import Source, is_text, is_video
 
@@ -66,7 +66,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _is_media(path: Path) -> bool:
     """Tell whether a file is an image or a video: by its ending, else by what opens it."""
-    if path.suffix.lower() in IMAGE_ENDINGS or is_video(path):
+    if has_image_ending(path) or is_video(path):
         return True
     return not is_text(path) and image_size(path) is not None
 
