@@ -56,6 +56,8 @@ class ModelCard:
                 raise TypeError(f"its {name} is a {type(card[name]).__name__}")
         if card["format"] > FORMAT:
             raise ValueError(f"card format {card['format']} is newer than this version's {FORMAT}")
+        if card["image_size"] < 1:
+            raise TypeError(f"its image_size is {card['image_size']}")
         names, ids = tuple(card["class_names"]), tuple(card["category_ids"])
         if len(names) != len(ids) or not all(isinstance(i, int | str) for i in names + ids):
             raise TypeError("its classes have no name or no id")

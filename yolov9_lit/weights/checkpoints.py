@@ -50,6 +50,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             holds an unknown model.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the path of a .ckpt file.")
     if not path.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
     if is_exported(path):

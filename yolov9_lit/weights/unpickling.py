@@ -64,6 +64,10 @@ _PythonUnpickler: Any = pickle._Unpickler
 """Written in Python; the one in C allocates whatever a file asks for."""
 
 
+class Refusal(pickle.UnpicklingError):
+    """What is wrong with a file, in words for its user."""
+
+
 class StandIn:
     """An object of an unknown class: its attributes are kept, its code and items are not."""
 
@@ -95,13 +99,13 @@ def read_torch_file(path: Path) -> Any:
             weights_only=False,
             pickle_module=_pickle_module(path.stat().st_size, _check_zip(path) if zipped else None),
         )
-    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        said = "".join(filter(str.isprintable, str(error).partition("\n")[0]))[:200].rstrip(".")
-        reason = said or type(error).__name__
-    except (OSError, EOFError, MemoryError, RecursionError) as error:
-        reason = f"it is damaged ({type(error).__name__})"
+    except Refusal as error:
+        reason = "".join(filter(str.isprintable, str(error)))[:200]
+    except OSError as error:
+        reason = f"it cannot be opened ({error.strerror or type(error).__name__})"
     except Exception:  # Bytes that are no pickle fail in any way.
-        reason = "it is no file of torch.save, or is damaged"
+        empty = path.stat().st_size == 0
+        reason = "it is empty" if empty else "it is no file of torch.save, or is damaged"
     raise UserError(f"{path} cannot be read as a checkpoint: {reason}: give another file.")
 
 
@@ -112,14 +116,14 @@ def _check_zip(path: Path) -> dict[str, int]:
         stored = all(r.compress_type == zipfile.ZIP_STORED for r in records)
         sizes = {r.filename: r.file_size for r in records}
         if not stored or sum(r.file_size for r in records) > path.stat().st_size:
-            raise pickle.UnpicklingError("its records are larger than the file, as in a zip bomb")
+            raise Refusal("its records are larger than the file, as in a zip bomb")
         if len(sizes) < len(records):
-            raise pickle.UnpicklingError("it holds a record twice")
+            raise Refusal("it holds a record twice")
         folders = [n.removesuffix("data.pkl") for n in sizes if n.endswith("/data.pkl")]
         if len(folders) != 1 or _is_script(path):
-            raise pickle.UnpicklingError("it is a zip, but not one of torch.save")
+            raise Refusal("it is a zip, but not one of torch.save")
         if archive.testzip():
-            raise pickle.UnpicklingError("its checksums differ from its content")
+            raise Refusal("its checksums differ from its content")
     start = f"{folders[0]}data/"
     return {n.removeprefix(start): size for n, size in sizes.items() if n.startswith(start)}
 
@@ -143,12 +147,12 @@ def _pickle_module(room: int, sizes: Mapping[str, int] | None = None) -> SimpleN
         if storages.get(key) == (dtype, count):
             return
         if key in storages:
-            raise pickle.UnpicklingError("it refers to one storage as two kinds")
+            raise Refusal("it refers to one storage as two kinds")
         size = count * dtype.itemsize
         if size < 0 or (sizes is not None and sizes.get(key) != size):
-            raise pickle.UnpicklingError("a tensor in it is cut short")
+            raise Refusal("a tensor in it is cut short")
         if size > room:
-            raise pickle.UnpicklingError("its tensors are larger than the file")
+            raise Refusal("its tensors are larger than the file")
         storages[key], room = (dtype, count), room - size
 
     def load(file: IO[bytes], **_: Any) -> Any:
@@ -157,9 +161,9 @@ def _pickle_module(room: int, sizes: Mapping[str, int] | None = None) -> SimpleN
         if isinstance(found, int | dict) and not storages:
             return found
         if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
-            raise pickle.UnpicklingError("a tensor in it has no name")
+            raise Refusal("a tensor in it has no name")
         if not storages.keys() <= set(found):
-            raise pickle.UnpicklingError("a tensor in it has no elements")
+            raise Refusal("a tensor in it has no elements")
         return found
 
     reader = type("Unpickler", (Unpickler,), {"check_storage": staticmethod(check)})
@@ -170,13 +174,13 @@ def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Te
     """Return a view of a storage that neither repeats elements nor leaves its bounds."""
     for numbers in ((offset,), size, stride):
         if not (isinstance(numbers, tuple) and len(numbers) <= MOST_ARGUMENTS):
-            raise pickle.UnpicklingError("a tensor in it has no shape")
+            raise Refusal("a tensor in it has no shape")
         if not all(isinstance(n, int) and 0 <= n < 2**63 for n in numbers):
-            raise pickle.UnpicklingError("a tensor in it has an impossible shape")
+            raise Refusal("a tensor in it has an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     elements = math.prod(size)
     if elements > storage.numel() or (elements and last >= storage.numel()):
-        raise pickle.UnpicklingError("a tensor in it is larger than its storage")
+        raise Refusal("a tensor in it is larger than its storage")
     return storage.as_strided(size, stride, offset)
 
 
@@ -207,7 +211,7 @@ class Unpickler(_PythonUnpickler):
         except EOFError as error:
             if self._data.tell() < LONGEST_PICKLE:
                 raise
-            raise pickle.UnpicklingError("it holds more than a checkpoint's objects") from error
+            raise Refusal("it holds more than a checkpoint's objects") from error
         self._file.seek(self._start + self._data.tell())
         return found
 
@@ -221,9 +225,9 @@ class Unpickler(_PythonUnpickler):
         else:
             refused = root in sys.stdlib_module_names and root not in DATA_MODULES
         if refused:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, a function that is refused")
+            raise Refusal(f"it asks for {module}.{name}, a function that is refused")
         if len(self._stand_ins) == MOST_CLASSES:
-            raise pickle.UnpicklingError("it names more classes than a checkpoint has")
+            raise Refusal("it names more classes than a checkpoint has")
         if (module, name) not in self._stand_ins:
             self._stand_ins[module, name] = type(name, (StandIn,), {})
         return self._stand_ins[module, name]
@@ -245,13 +249,13 @@ class Unpickler(_PythonUnpickler):
                 if view in ([], [None]):
                     self.check_storage(key, dtype, count)
                     return torch.empty(0, dtype=dtype).set_(self._load_storage(reference))
-        raise pickle.UnpicklingError("it refers to a storage of an unknown kind")
+        raise Refusal("it refers to a storage of an unknown kind")
 
     def load_reduce(self) -> None:
         """Call what `find_class` returned."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(arguments, tuple) or len(arguments) > MOST_ARGUMENTS:
-            raise pickle.UnpicklingError("it calls something with too many arguments")
+            raise Refusal("it calls something with too many arguments")
         self.append(function(*arguments))
 
     def load_newobj_ex(self) -> None:
@@ -280,7 +284,7 @@ class Unpickler(_PythonUnpickler):
         """Set entries; to hash a tuple may take forever, and long integers may share one hash."""
         for key in items[::2]:
             if isinstance(key, tuple) or (isinstance(key, int) and key.bit_length() > 64):
-                raise pickle.UnpicklingError("a mapping in it has a key that is no name")
+                raise Refusal("a mapping in it has a key that is no name")
         if isinstance(self.stack[-1], dict):
             self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
         elif not isinstance(self.stack[-1], StandIn):
@@ -300,5 +304,5 @@ class Unpickler(_PythonUnpickler):
     }
 
 
-def _change_of(thing: Any) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(f"it changes a {type(thing).__name__.lower()}")
+def _change_of(thing: Any) -> Refusal:
+    return Refusal(f"it changes a {type(thing).__name__.lower()}")
