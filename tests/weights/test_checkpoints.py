@@ -71,6 +71,39 @@ def test_other_files_are_told_apart(tmp_path):
         read_checkpoint(tmp_path / "bare.ckpt")
     with pytest.raises(UserError, match="There is no checkpoint"):
         read_checkpoint(tmp_path / "none.ckpt")
+    with pytest.raises(UserError, match="is a folder"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"hello, I am a log\n", "it is no file of torch.save"),  # "h": a pickle's memo
+        (b"\x80\x02h\x05.", "it is no file of torch.save"),
+        (b"PK\x03\x04 and the rest is missing", "it is no file of torch.save"),
+    ],
+)
+def test_damage_is_told_in_our_own_words(tmp_path, content, reason):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/x.ckpt cannot be read .*: {reason}"):
+        read_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path, card):
+    detector = build_detector(card)
+    with torch.no_grad():
+        next(detector.parameters())[0] = torch.nan
+    with pytest.raises(UserError, match=r"not finite .* its training diverged"):
+        yolov9_lit.load(save(tmp_path / "x.ckpt", card, detector))
+
+
+@pytest.mark.parametrize("size", [0, -64])
+def test_a_card_without_an_image_size_is_refused(tmp_path, card, size):
+    content = {"card": card.to_dict() | {"image_size": size}, "state_dict": {}}
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=f"its image_size is {size}"):
+        read_checkpoint(tmp_path / "x.ckpt")
 
 
 def test_predict_takes_paths_arrays_and_images(tmp_path, card):

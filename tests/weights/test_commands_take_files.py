@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, module, *arguments):
+def run(folder, module, *arguments, code=0):
     done = subprocess.run(
         [sys.executable, "-m", f"yolov9_lit.{module}", *arguments],
         cwd=folder,
@@ -38,7 +38,7 @@ def run(folder, module, *arguments):
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done
 
 
@@ -63,6 +63,23 @@ def test_predict(folder):
     options = ["source=shapes/val2017", "confidence=0.001", "hydra.run.dir=found"]
     run(folder, "predict", "ckpt=small.safetensors", *options)
     assert json.loads((folder / "found" / "detections.json").read_text())
+
+
+def test_summary_describes_the_file_it_is_given(folder):
+    told = json.loads(run(folder, "summary", "ckpt=own.ckpt").stdout.splitlines()[-1])
+    state = torch.load(folder / "own.ckpt", weights_only=True)["state_dict"]
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    held = sum(t.numel() for name, t in state.items() if not name.endswith(buffers))
+    assert told["trained"]["params"] == held
+    assert told["classes"] == 4
+    small = json.loads(run(folder, "summary", "ckpt=small.safetensors").stdout.splitlines()[-1])
+    assert small["deployed"] == told["deployed"]
+    for arguments, words in (
+        (["ckpt=none.ckpt"], "There is no checkpoint none.ckpt"),
+        (["ckpt=own.ckpt", "model=gelan_s"], "model=gelan_s another model"),
+        (["ckpt=own.ckpt", "image_size=33"], "give a multiple of 32"),
+    ):
+        assert words in run(folder, "summary", *arguments, code=2).stderr
 
 
 def test_convert_leaves_its_file_alone(folder):

@@ -68,6 +68,9 @@ def test_mistakes(tmp_path, published):
         command(src=published, out=tmp_path / "x.ckpt", deploy=True)
     with pytest.raises(UserError, match="needs deploy=true"):
         command(src=published, out=tmp_path / "x.safetensors")
+    for name in ("x.xyz", "x", "x.onnx", "x.CKPT.old"):
+        with pytest.raises(UserError, match=r"end it in \.ckpt, \.pt, \.pth or \.safetensors"):
+            command(src=published, out=tmp_path / name)
     save_file({"a": torch.ones(1)}, tmp_path / "bare.safetensors")
     with pytest.raises(UserError, match="has no card"):
         yolov9_lit.load(tmp_path / "bare.safetensors")

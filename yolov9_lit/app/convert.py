@@ -13,10 +13,13 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.weights.card import PREFIX, ModelCard
-from yolov9_lit.weights.checkpoints import is_exported, load_detector, read_checkpoint
+from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.deployed import SUFFIX, write_deployed
 
 log = logging.getLogger(__name__)
+
+TRAINABLE = (".ckpt", ".pt", ".pth")
+"""Endings of checkpoints in training form."""
 
 
 def convert(cfg: DictConfig) -> Path:
@@ -56,8 +59,9 @@ def _check_name(out: Path, src: Path, deploy: bool) -> None:
     if (out.suffix == SUFFIX) != deploy:
         wanted = f"deploy=true writes {SUFFIX}" if deploy else f"{SUFFIX} needs deploy=true"
         raise UserError(f"out={out} does not fit deploy={str(deploy).lower()}: {wanted}.")
-    if is_exported(out):
-        raise UserError(f"out={out} has the suffix of an exported file: end it in .ckpt.")
+    if not deploy and out.suffix not in TRAINABLE:
+        endings = " or ".join((", ".join(TRAINABLE), f"{SUFFIX} with deploy=true"))
+        raise UserError(f"out={out} does not end as a checkpoint does: end it in {endings}.")
     if out.exists() and not out.is_file():
         raise UserError(f"out={out} cannot be written (it is not a file): give another.")
     if out.resolve() == src.resolve():

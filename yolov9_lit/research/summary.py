@@ -10,19 +10,24 @@ import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from yolov9_lit.building import build
-from yolov9_lit.errors import UserError
+from yolov9_lit.checks import path_argument, whole_number
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
 from yolov9_lit.research.paper import paper_figures
+from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.transfer import adopt_structure
 
 MARKDOWN_WIDTH = 200
+
+OF_A_MODEL = ("model", "block", "pgi", "row", "num_classes")
+"""Beginnings of overrides that say what to describe."""
 
 
 class RowCost(NamedTuple):
@@ -40,15 +45,23 @@ class RowCost(NamedTuple):
 
 
 def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
-    """Count the configuration, or each row whose name matches `cfg.rows`; inside a command only.
+    """Count the configuration, the file `cfg.ckpt`, or each row that matches `cfg.rows`.
+
+    Inside a command only.
 
     Returns:
         A table to print, and the same figures for JSON.
 
     Raises:
-        UserError: no row matches, or `row` was chosen as well.
+        UserError: no row matches, the file cannot be read, or two of the three were asked for.
     """
+    if whole_number("image_size", cfg.image_size) % 32:
+        raise UserError(f"image_size={cfg.image_size} is not valid: give a multiple of 32.")
     figures: dict[str, Any] = {"image_size": cfg.image_size}
+    if cfg.ckpt and not OmegaConf.is_missing(cfg.model, "_target_"):
+        cost, told = _of_file(cfg)
+        figures |= told
+        return cost_table(cost, cfg.image_size), figures | _forms(cost) | {"parts": cost.parts}
     if not cfg.rows:
         adopt_structure(cfg)
         cost = _count(cfg)
@@ -96,6 +109,28 @@ def print_table(table: Table, markdown: bool = False) -> None:
 def _count(cfg: DictConfig) -> DetectorCost:
     detector = build(cfg.model, num_classes=cfg.model.num_classes or cfg.num_classes)
     return detector_cost(detector, cfg.image_size, cfg.model.in_channels)
+
+
+def _of_file(cfg: DictConfig) -> tuple[DetectorCost, dict[str, Any]]:
+    """Count the detector in the file `cfg.ckpt`, and say what its card tells.
+
+    Raises:
+        UserError: it is no checkpoint, or a model was chosen as well.
+    """
+    path = path_argument("ckpt", cfg.ckpt)
+    chosen = [o for o in HydraConfig.get().overrides.task if o.lstrip("+~").startswith(OF_A_MODEL)]
+    if chosen:
+        raise UserError(
+            f"ckpt={path} describes that file, {first_few(chosen)} another model: leave one out, "
+            "or give model=checkpoint to change the file's structure."
+        )
+    checkpoint = read_checkpoint(path)
+    card = checkpoint.card
+    cost = detector_cost(
+        load_detector(checkpoint, path), cfg.image_size, card.model.get("in_channels") or 3
+    )
+    classes = {"classes": len(card.class_names), "trained_at": card.image_size}
+    return cost, {"checkpoint": str(path), "deployed_file": checkpoint.deployed, **classes}
 
 
 def _forms(cost: DetectorCost) -> dict[str, Any]:

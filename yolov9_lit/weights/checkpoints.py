@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from yolov9_lit.building import build
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.weights.card import PREFIX, ModelCard
 from yolov9_lit.weights.deployed import SUFFIX, read_deployed
@@ -47,7 +47,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises:
         UserError: the file does not exist, is no checkpoint (an exported file, for example), or
-            holds an unknown model.
+            holds an unknown model or weights that are not finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -58,6 +58,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(
             f"{path} is exported, for predict and eval only: give the checkpoint it was made from."
         )
+    checkpoint = _read(path)
+    broken = [n for n, tensor in checkpoint.weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path} has weights that are not finite ({first_few(broken)}), its training diverged: "
+            "give an earlier checkpoint, or train again with a lower optimizer.lr."
+        )
+    return checkpoint
+
+
+def _read(path: Path) -> Checkpoint:
     if path.suffix == SUFFIX:
         return _with_card(*read_deployed(path), path, deployed=True)
     content = read_torch_file(path)
