@@ -30,7 +30,7 @@ def write(path, *overrides, names=NAMES):
     detector = build(card.model)
     for tensor in detector.state_dict().values():
         if tensor.is_floating_point():
-            torch.nn.init.normal_(tensor)
+            torch.nn.init.uniform_(tensor, -1 if tensor.ndim > 1 else 0.1, 1)  # variances
     state = {f"detector.{name}": tensor for name, tensor in detector.state_dict().items()}
     torch.save({"card": card.to_dict(), "state_dict": state}, path)
     return detector.state_dict()
