@@ -30,6 +30,9 @@ class ImageInfo(NamedTuple):
 
     A point of the original image at (x, y) lies at (x * scale_x + left, y * scale_y + top) of the
     network's input. Training samples have no such mapping; theirs is the identity.
+
+    `position` is the image's index in its data set, `drawn` counts the annotated boxes of all
+    images that the sample is made of, before any is lost.
     """
 
     image_id: int
@@ -40,6 +43,8 @@ class ImageInfo(NamedTuple):
     scale_y: float = 1.0
     left: float = 0.0
     top: float = 0.0
+    position: int = 0
+    drawn: int = 0
 
 
 class SkippedImage(NamedTuple):

@@ -26,7 +26,7 @@ from yolov9_lit.data.images import UnreadableImage, decode_image
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
-from yolov9_lit.training.callbacks.skipped import SkippedImages
+from yolov9_lit.training.callbacks.data_use import DataUse
 
 NAN = float("nan")
 
@@ -411,39 +411,44 @@ def test_a_strict_set_up_reads_every_image_and_draws_no_random_number(cut_short,
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+FITTING = SimpleNamespace(
+    state=SimpleNamespace(fn=TrainerFn.FITTING), current_epoch=0, global_rank=0
+)
+
+
 def test_what_becomes_unreadable_during_a_strict_training_is_an_error_too(hostile):
-    skipped = SkippedImages("data", strict=True)
+    use = DataUse("data", strict=True)
     for batch in datamodule(hostile, num_workers=0).train_dataloader():
-        skipped.on_train_batch_end(None, None, None, batch, 0)
+        use.on_train_batch_end(FITTING, None, None, batch, 0)
     with pytest.raises(UserError, match=f"{len(UNUSABLE)} faults"):
-        skipped.on_train_epoch_end(None, None)
+        use.on_train_epoch_end(FITTING, None)
 
 
 def test_a_resumed_training_remembers_what_was_skipped_an_evaluation_does_not(hostile, caplog):
     module = datamodule(hostile, num_workers=0)
-    skipped = SkippedImages("data")
-    fitting = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))
+    use = DataUse("data")
     for batch in module.train_dataloader():
-        skipped.on_train_batch_end(fitting, None, None, batch, 0)
-    skipped.on_train_epoch_end(fitting, None)
+        use.on_train_batch_end(FITTING, None, None, batch, 0)
+    use.on_train_epoch_end(FITTING, None)
     checkpoint = {}
-    skipped.on_save_checkpoint(fitting, None, checkpoint)
+    use.on_save_checkpoint(FITTING, None, checkpoint)
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     buffer.seek(0)
     checkpoint = torch.load(buffer, weights_only=True)
     caplog.clear()
-    resumed, testing = SkippedImages("data"), SkippedImages("data")
-    resumed.on_load_checkpoint(fitting, None, checkpoint)
-    resumed.on_train_epoch_end(fitting, None)
+    resumed, testing = DataUse("data"), DataUse("data")
+    resumed.on_load_checkpoint(FITTING, None, checkpoint)
+    resumed.on_train_epoch_end(FITTING, None)
     assert not caplog.records, "told before the resume"
-    assert module.used(resumed.by_split) == module.used(skipped.by_split)
+    assert module.used(resumed.by_split) == module.used(use.by_split)
     assert module.used(resumed.by_split)["train"]["pictures"] == len(USABLE)
     other = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.TESTING))
     testing.on_load_checkpoint(other, None, checkpoint)
-    assert not any(testing.by_split.values())
-    moved = {"train": {i + 999: p for i, p in resumed.by_split["train"].items()}}
-    assert module.used(moved)["train"]["pictures"] == len(USABLE) + len(UNUSABLE)
+    assert not any(use.skipped or use.images.any() for use in testing.by_split.values())
+    moved = resumed.by_split["train"]
+    moved.skipped = {i + 999: p for i, p in moved.skipped.items()}
+    assert module.used({"train": moved})["train"]["pictures"] == len(USABLE) + len(UNUSABLE)
 
 
 def test_faults_are_told_by_kind(caplog):

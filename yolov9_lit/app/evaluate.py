@@ -13,8 +13,8 @@ from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.runs.results import ResultsWriter
+from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.images import PredictionImages
-from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.evaluation import PredictorEvaluation
 from yolov9_lit.training.trainer import build_trainer
 
@@ -48,16 +48,15 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     )
     measured = _measured_form(predictor, deploy, cfg.second_head)
     module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
-    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
+    use = DataUse(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
-        skipped,
+        use,
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
         PredictionImages(run_dir / "predictions", count=images),
     ]
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
-    for split, used in datamodule.used(skipped.by_split).items():
-        log_used(split, used)
+    log_used(datamodule, use.by_split)
     log.info("Everything of this run is in %s", run_dir)
     return module.figures
 

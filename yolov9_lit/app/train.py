@@ -20,8 +20,8 @@ from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
+from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
-from yolov9_lit.training.callbacks.skipped import SkippedImages, log_used
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
@@ -75,8 +75,8 @@ def train(cfg: DictConfig) -> Result:
     datamodule.setup("fit")
     module = build_module(cfg, datamodule)
     epoch_log = EpochLog()
-    skipped = SkippedImages(str(datamodule.root), strict=datamodule.strict)
-    trainer = _make_trainer(cfg, [epoch_log, skipped])
+    use = DataUse(str(datamodule.root), strict=datamodule.strict)
+    trainer = _make_trainer(cfg, [epoch_log, use])
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
     costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
@@ -84,9 +84,7 @@ def train(cfg: DictConfig) -> Result:
         # The best checkpoint; without validation the last one; without either, the weights at hand.
         kept = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
         trainer.test(module, datamodule, ckpt_path=next(filter(None, kept), None), verbose=False)
-    data = datamodule.used(skipped.by_split)
-    for split, used in data.items():
-        log_used(split, used)
+    data = log_used(datamodule, use.by_split)
     log.info("Everything of this run is in %s", cfg.run_dir)
     truth = str(datamodule.annotation_file("test").resolve())
     return Result(module.figures, module.cost.figures(), *costs, data, truth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.coco.faults import Fault
 from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.reader import pack
@@ -23,8 +21,8 @@ from yolov9_lit.data.images import load_image
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
+from yolov9_lit.data.use import Use, lacks, tell_lacks
 from yolov9_lit.errors import UserError
-from yolov9_lit.structures import SkippedImage
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +101,7 @@ class DetectionDataModule(L.LightningDataModule):
         self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
         self._truths: dict[Path, Truth] = {}
+        self.lacks: list[str] = []
 
     @property
     def folder(self) -> Path:
@@ -143,9 +142,11 @@ class DetectionDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read the annotations that a stage ("fit", "validate", "test") needs, once.
 
+        What little can be learnt from or measured by, as `lacks` says it, is told in one line.
+
         Raises:
             UserError: a file or folder is missing or broken, or the splits' classes differ; or
-                `strict`, and there are faults: before a training those of the images too.
+                `strict`, and there are faults or lacks: before a training those of the images too.
         """
         self.prepare_data()  # Lightning does it in one process of each machine only.
         wanted = {
@@ -161,6 +162,7 @@ class DetectionDataModule(L.LightningDataModule):
                 f"The annotation files of {self.root} list different categories: "
                 "give all splits the same ones."
             )
+        self._note_lacks(new)
         if self.strict and stage == "fit":
             self._require_usable(new)
 
@@ -174,18 +176,10 @@ class DetectionDataModule(L.LightningDataModule):
         index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
         return load_image(annotations.images, index)
 
-    def used(self, skipped: Mapping[str, Mapping[int, SkippedImage]]) -> dict[str, Any]:
-        """Return what a run's record tells of its data.
-
-        Args:
-            skipped: by split and index, the images that could not be used.
-
-        Returns:
-            For each split that was read the numbers of "pictures" and "boxes" (crowds not counted)
-            that were used, and under "faults" how many of each kind were not, or were mended.
-        """
+    def used(self, by_split: Mapping[str, Use]) -> dict[str, dict[str, Any]]:
+        """Return what a run's record tells of each split that was read, see `Use.of`."""
         return {
-            split: _used(annotations, skipped.get(split, {}))
+            split: by_split.get(split, Use()).of(annotations)
             for split, annotations in self._splits.items()
         }
 
@@ -228,6 +222,15 @@ class DetectionDataModule(L.LightningDataModule):
             self._truths[judged.path] = ground_truth(judged)
         return pack(judged)
 
+    def _note_lacks(self, splits: Sequence[str]) -> None:
+        """Tell what is missing of those splits."""
+        found = []
+        for split in splits:
+            if split != "test" or self._splits["test"] is not self._splits.get("val"):
+                found += lacks(split, self._splits[split], self.batches.image_size)
+        self.lacks += found
+        tell_lacks(str(self.root), found, strict=self.strict)
+
     def _require_usable(self, splits: Sequence[str]) -> None:
         found = [self._splits[split] for split in splits]
         require_usable(str(self.root), found, self.batches.num_workers)
@@ -250,23 +253,3 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
-
-
-def _used(annotations: Annotations, skipped: Mapping[int, SkippedImage]) -> dict[str, Any]:
-    """Count the images and boxes that a split was used with, and its faults by sentence.
-
-    Args:
-        annotations: of the split.
-        skipped: its images that could not be used, by index.
-    """
-    names = annotations.images  # A training resumed on other data has skipped other images.
-    skipped = {i: p for i, p in skipped.items() if i < len(annotations) and names.name(i) == p.name}
-    single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
-    faults = dict(annotations.faults)
-    for fault, count in Counter(image.fault for image in skipped.values()).items():
-        faults[Fault.IMAGE_SKIPPED.value.format(fault)] = count
-    return {
-        "pictures": len(annotations) - len(skipped),
-        "boxes": int(np.delete(single, list(skipped)).sum()),
-        "faults": faults,
-    }

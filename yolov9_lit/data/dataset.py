@@ -92,28 +92,38 @@ class TrainDataset(Dataset[Item]):
 
     def __getitem__(self, key: TrainKey) -> Item:
         """Make the input of a key; see `sample`."""
-        sample, skipped = self.sample(key)
+        sample, skipped, drawn = self.sample(key)
         info = ImageInfo(
             image_id=int(self.annotations.image_ids[key.image]),
             path=self.annotations.images.name(key.image),
             height=self.image_size,
             width=self.image_size,
+            position=key.image,
+            drawn=drawn,
         )
         return Item(sample.image, sample.boxes, sample.labels, info, skipped)
 
-    def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...]]:
-        """Make the sample of a key; return it and the images that others replace.
+    def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...], int]:
+        """Make the sample of a key.
+
+        Returns:
+            The sample, the images that others replace, and the number of boxes of all images that
+            went into it.
 
         Raises:
             UserError: image after image cannot be used.
         """
         rng = np.random.default_rng((self.seed, key.epoch, key.image))
         skipped: list[SkippedImage] = []
+        drawn = 0
 
         def draw(index: int) -> Sample:
+            nonlocal drawn
             for _ in range(_MOST_TRIES):
                 try:
-                    return self._read(index)
+                    sample, boxes = self._read(index)
+                    drawn += boxes
+                    return sample
                 except UnreadableImage as error:
                     skipped.append(SkippedImage(index, error.name, error.fault))
                     index = key.partners[int(rng.integers(len(key.partners)))]
@@ -131,16 +141,18 @@ class TrainDataset(Dataset[Item]):
             rng=rng,
             closing=key.closing,
         )
-        return sample, tuple(skipped)
+        return sample, tuple(skipped), drawn
 
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> tuple[Sample, int]:
+        """Return an image with its objects but crowds, and the number of these."""
         objects = self.annotations.objects(index)
         image, height, width = self.read(index)
         sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
         sample = sample.scaled_from(height, width)
         # Of slivers in huge images 32-bit coordinates may leave nothing.
         seen = (sample.boxes[:, 2:] > sample.boxes[:, :2]).all(axis=1)
-        return sample.keep(~objects.crowd & seen)
+        single = ~objects.crowd
+        return sample.keep(single & seen), int(single.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +186,10 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         objects = self.annotations.objects(key.image)
         single = ~objects.crowd
         image_id = int(self.annotations.image_ids[key.image])
-        info = ImageInfo(image_id, path, height, width, *placement)
         boxes = place_boxes(objects.boxes[single], placement)
+        info = ImageInfo(
+            image_id, path, height, width, *placement, position=key.image, drawn=len(boxes)
+        )
         return Item(image, boxes, objects.labels[single], info)
 
 

@@ -32,7 +32,9 @@ class Result:
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs, evaluation not counted.
         peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.
-        data: by split, the "pictures" and "boxes" that were used and the "faults" by kind.
+        data: by split, the "pictures" and "boxes" that were in batches and the "faults" by kind; of
+            a training also "boxes_drawn" and "boxes_trained", before and after the first epoch's
+            augmentation.
         annotations: COCO file of the test.
     """
 

@@ -10,6 +10,9 @@ import numpy as np
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Another, Sample, clipped
 
+LEAST_SIDE = 2.0
+"""Pixels: narrower or lower boxes are dropped after a warp."""
+
 
 class RandomAffine:
     """Warps an image of any size into a square of the training size.
@@ -105,7 +108,7 @@ def worth_keeping(before: np.ndarray, after: np.ndarray, least_area: float) -> n
     size = after[:, 2:] - after[:, :2]
     ratio = size.max(axis=1) / (size.min(axis=1) + 1e-9)
     left = size.prod(axis=1) / (size_before.prod(axis=1) + 1e-9)
-    return (size > 2).all(axis=1) & (left > least_area) & (ratio < 100)
+    return (size > LEAST_SIDE).all(axis=1) & (left > least_area) & (ratio < 100)
 
 
 def _spanning(sample: Sample) -> np.ndarray:

@@ -1,0 +1,204 @@
+"""What a run tells of its data: what was in its batches, and what the data lack."""
+
+import json
+import logging
+from types import SimpleNamespace
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.data.transforms.affine import RandomAffine
+from yolov9_lit.data.transforms.pipeline import Augmentation
+from yolov9_lit.data.use import Use
+from yolov9_lit.errors import UserError
+from yolov9_lit.training.callbacks.data_use import DataUse, log_used
+
+PATHS = [p for n in ("train2017", "val2017") for p in (n, f"annotations/instances_{n}.json")]
+FAR = RandomAffine(64, translate=0, scale=0)
+FAR.draw = lambda shape, rng: (np.float64([[1, 0, 999], [0, 1, 0]]), 1.0)
+
+
+class Learner(L.LightningModule):
+    """One weight; what it learns does not matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight.square()
+
+    def validation_step(self, batch, batch_idx):
+        return None
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """8 images in train, 5 in val."""
+    return make_shapes(tmp_path / "shapes", train=8, val=5, image_size=64)
+
+
+def entries(root, split):
+    return json.loads((root / f"annotations/instances_{split}2017.json").read_text())
+
+
+def edit(root, split, change):
+    path = root / f"annotations/instances_{split}2017.json"
+    content = json.loads(path.read_text())
+    change(content["annotations"])
+    path.write_text(json.dumps(content))
+
+
+def datamodule(root, **settings):
+    settings = {
+        "image_size": 64,
+        "batch_size": 2,
+        "eval_batch_size": 2,
+        "num_workers": 0,
+    } | settings
+    return DetectionDataModule(root, *PATHS, **settings)
+
+
+def run(module, *, strict=False, test=True, **settings):
+    use = DataUse("data", strict=strict)
+    silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    silent |= {"accelerator": "cpu", "enable_model_summary": False, "max_epochs": 1}
+    trainer = L.Trainer(callbacks=[use], **silent | settings)
+    trainer.fit(Learner(), module)
+    if test:
+        trainer.test(Learner(), module, verbose=False)
+    return use.by_split
+
+
+@pytest.mark.parametrize(
+    ("settings", "train", "val", "test"),
+    [
+        ({}, 8, 5, 5),
+        ({"limit_train_batches": 3, "limit_val_batches": 1, "limit_test_batches": 2}, 6, 2, 4),
+        ({"limit_val_batches": 0}, 8, 0, 5),
+        ({"max_epochs": 0}, 0, 0, 5),
+        ({"limit_train_batches": 0}, 0, 0, 5),
+        ({"max_steps": 1}, 2, 0, 5),
+        ({"num_sanity_val_steps": 2, "max_epochs": 1}, 8, 5, 5),
+    ],
+    ids=str,
+)
+def test_images_are_those_that_were_in_batches(root, settings, train, val, test, caplog):
+    module = datamodule(root)
+    with caplog.at_level(logging.INFO):
+        data = log_used(module, run(module, **settings))
+    assert [data[split]["pictures"] for split in ("train", "val", "test")] == [train, val, test]
+    assert f"Trained on {train} images" in caplog.text
+    assert f"Tested on {test} images" in caplog.text
+    assert ("Nothing was trained" in caplog.text) == (train == 0)
+    if val == 5:
+        assert data["val"]["boxes"] == len(entries(root, "val")["annotations"])
+
+
+def test_boxes_are_counted_before_and_after_augmentation(root):
+    boxes = len(entries(root, "train")["annotations"])
+    module = datamodule(root)
+    data = module.used(run(module, max_epochs=3, test=False))["train"]
+    assert data["boxes"] == data["boxes_drawn"] == data["boxes_trained"] == boxes
+
+
+def test_an_augmentation_that_loses_the_boxes_is_told_and_strict_refuses_it(root, caplog):
+    lossy = {"augmentation": Augmentation([FAR])}
+    boxes = len(entries(root, "train")["annotations"])
+    module = datamodule(root, **lossy)
+    with caplog.at_level(logging.WARNING):
+        use = run(module, test=False)
+    sentence = f"augmentation left 0 of the {boxes} boxes of the first epoch"
+    assert caplog.text.count(sentence) == 1
+    log_used(module, use)
+    assert caplog.text.count(sentence) == 2, "again at the end"
+    with pytest.raises(UserError, match=sentence):
+        run(datamodule(root, strict=True, **lossy), strict=True)
+
+
+def crowds(annotations):
+    for entry in annotations:
+        entry["iscrowd"] = 1
+
+
+def without_last_class(annotations):
+    last = max(entry["category_id"] for entry in annotations)
+    annotations[:] = [entry for entry in annotations if entry["category_id"] != last]
+
+
+def tiny(annotations):
+    for entry in annotations:
+        entry |= {"bbox": [*entry["bbox"][:2], 1.5, 20], "segmentation": []}
+
+
+@pytest.mark.parametrize(
+    ("split", "change", "sentence"),
+    [
+        ("train", crowds, "train has no box (all {} objects are marked as crowds)"),
+        ("train", list.clear, "train has no box (no object at all), so nothing is learnt"),
+        ("train", without_last_class, "train has no box of 1 of 4 classes (star)"),
+        ("train", tiny, "{} of the {} boxes of train are under 2 pixels wide"),
+        ("val", list.clear, "val has no box (no object at all), so there is no AP"),
+        ("val", crowds, "val has no box (all {} objects are marked as crowds)"),
+        ("val", without_last_class, ""),
+    ],
+)
+def test_what_the_data_lack_is_told_at_once_and_again(root, split, change, sentence, caplog):
+    edit(root, split, change)
+    count = len(entries(root, split)["annotations"])
+    module = datamodule(root)
+    with caplog.at_level(logging.WARNING):
+        module.setup("fit")
+        module.setup("test")
+        assert caplog.text.count("look at it with") == bool(sentence), "one line"
+        assert sentence.format(count, count) in caplog.text
+        log_used(module, {"train": Use(), "val": Use(), "test": Use()})
+        assert caplog.text.count(sentence.format(count, count)) >= 2
+    strict = datamodule(root, strict=True)
+    if sentence:
+        with pytest.raises(UserError, match="strict=true"):
+            strict.setup("fit")
+    else:
+        strict.setup("fit")
+
+
+def test_ranks_and_parts_of_an_epoch_add_up(root):
+    module = datamodule(root, batch_size=1)
+    module.setup("fit")
+    batches = list(module.train_dataloader())
+
+    def fitting(rank):
+        state = SimpleNamespace(fn=TrainerFn.FITTING)
+        return SimpleNamespace(state=state, current_epoch=0, global_rank=rank)
+
+    def given(use, trainer, part):
+        for batch in part:
+            use.on_train_batch_end(trainer, None, None, batch, 0)
+        checkpoint = {}
+        use.on_save_checkpoint(trainer, None, checkpoint)
+        return checkpoint
+
+    whole = DataUse("data")
+    given(whole, fitting(0), batches)
+    expected = module.used(whole.by_split)["train"]
+    # Two ranks; the first is interrupted after a batch, and told what it does not know again.
+    first, second = DataUse("data"), DataUse("data")
+    given(second, fitting(1), batches[1::2])
+    first.by_split["train"].join(second.by_split["train"])
+    resumed = DataUse("data")
+    resumed.on_load_checkpoint(fitting(0), None, given(first, fitting(0), batches[:1]))
+    given(resumed, fitting(0), batches[2::2])
+    for _ in range(2):
+        resumed.by_split["train"].join(second.by_split["train"])
+    assert module.used(resumed.by_split)["train"] == expected
+    assert expected["pictures"] == 8

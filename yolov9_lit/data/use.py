@@ -1,0 +1,159 @@
+"""What of a split a run has used, and what the split lacks."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.faults import Fault
+from yolov9_lit.data.transforms.affine import LEAST_SIDE
+from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.ranks import is_first_rank
+from yolov9_lit.structures import SkippedImage
+
+log = logging.getLogger(__name__)
+
+MOSTLY = 0.1
+"""An augmentation that leaves a smaller share of the boxes than this loses most of them."""
+
+_TOGETHER = 100_000  # Images whose boxes are looked at together.
+
+
+@dataclass
+class Use:
+    """The images of a split that were in batches, and those that could not be.
+
+    Each rank has its own; `join` them as often as you like.
+
+    Attributes:
+        images: (N,) bool, which were in a batch, by index up to the largest so far.
+        skipped: images that could not be used, by index.
+        boxes: by rank, how many the first training epoch drew and how many reached the loss.
+    """
+
+    images: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    skipped: dict[int, SkippedImage] = field(default_factory=dict)
+    boxes: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def note(self, indices: Sequence[int], skipped: Sequence[SkippedImage]) -> None:
+        """Add a batch's images, and those that were skipped for it."""
+        self.images = _of_length(self.images, max(indices, default=-1) + 1)
+        self.images[list(indices)] = True
+        self.skipped.update({image.image: image for image in skipped})
+
+    def join(self, other: Use) -> None:
+        """Add what another rank, or an earlier part of the run, has used."""
+        ours, theirs = self.images, other.images
+        self.images = _of_length(ours, len(theirs)) | _of_length(theirs, len(ours))
+        self.skipped.update(other.skipped)
+        self.boxes.update(other.boxes)
+
+    @property
+    def boxes_drawn(self) -> int:
+        """Number of boxes of all images that the samples of the first epoch were made of."""
+        return sum(drawn for drawn, _ in self.boxes.values())
+
+    @property
+    def boxes_trained(self) -> int:
+        """Number of boxes in the batches of the first epoch, after augmentation."""
+        return sum(trained for _, trained in self.boxes.values())
+
+    def of(self, annotations: Annotations) -> dict[str, Any]:
+        """Return what a run's record tells of a split.
+
+        Returns:
+            The numbers of "pictures" and their "boxes" (crowds not counted) that were used; after
+            a training "boxes_drawn" and "boxes_trained" of the first epoch; under "faults" how many
+            of each kind were left out or mended.
+        """
+        count, names = len(annotations), annotations.images
+        # A training resumed on other data has skipped other images.
+        skipped = {i: p for i, p in self.skipped.items() if i < count and names.name(i) == p.name}
+        images = _of_length(self.images, count)[:count].copy()
+        images[list(skipped)] = False
+        single = np.diff(np.concatenate([[0], np.cumsum(~annotations.crowd)])[annotations.offsets])
+        faults = dict(annotations.faults)
+        for fault, number in Counter(image.fault for image in skipped.values()).items():
+            faults[Fault.IMAGE_SKIPPED.value.format(fault)] = number
+        numbers = {"pictures": int(images.sum()), "boxes": int(single[images].sum())}
+        if self.boxes:
+            numbers |= {"boxes_drawn": self.boxes_drawn, "boxes_trained": self.boxes_trained}
+        return numbers | {"faults": faults}
+
+    def lacks(self) -> list[str]:
+        """Say if augmentation has lost most boxes of the first epoch, of those that there were."""
+        drawn, trained = self.boxes_drawn, self.boxes_trained
+        if trained >= MOSTLY * drawn:
+            return []
+        return [f"augmentation left {trained:,} of the {drawn:,} boxes of the first epoch"]
+
+
+def lacks(split: str, annotations: Annotations, image_size: int) -> list[str]:
+    """Say what is missing of a split, so that little can be learnt from it or measured.
+
+    Args:
+        split: "train", "val" or "test".
+        annotations: of it.
+        image_size: longest side of an image in pixels.
+    """
+    by_class, tiny = _counted(annotations, image_size)
+    count = int(by_class.sum())
+    if count == 0:
+        crowds = len(annotations.crowd)
+        marked = f"all {crowds:,} objects are marked as crowds" if crowds else "no object at all"
+        lost = "nothing is learnt" if split == "train" else "there is no AP"
+        return [f"{split} has no box ({marked}), so {lost}"]
+    if split != "train":
+        return []
+    found = []
+    if unseen := [annotations.class_names[i] for i in np.flatnonzero(by_class == 0)]:
+        found.append(
+            f"{split} has no box of {len(unseen):,} of {len(by_class):,} classes "
+            f"({first_few(unseen)})"
+        )
+    if tiny > count / 2:
+        found.append(
+            f"{tiny:,} of the {count:,} boxes of {split} are under {LEAST_SIDE:g} pixels wide or "
+            f"high at data.image_size={image_size}, and most of them are lost"
+        )
+    return found
+
+
+def tell_lacks(source: str, found: Sequence[str], *, strict: bool = False) -> None:
+    """Warn of what `lacks` has found, in one line; only the first rank does.
+
+    Raises:
+        UserError: `strict`, and there is something.
+    """
+    if not found:
+        return
+    line = f"{source}: {'; '.join(found)}: look at it with `python -m yolov9_lit.data check`"
+    if strict:
+        raise UserError(f"{line}, or leave strict=true out.")
+    if is_first_rank():
+        log.warning("%s.", line)
+
+
+def _counted(annotations: Annotations, image_size: int) -> tuple[np.ndarray, int]:
+    """Count the boxes of each class, crowds left out, and those too small for a training."""
+    by_class, tiny = np.zeros(annotations.num_classes, dtype=np.int64), 0
+    for first in range(0, len(annotations), _TOGETHER):
+        offsets = annotations.offsets[first : first + _TOGETHER + 1]
+        scale = image_size / annotations.sizes[first : first + _TOGETHER].max(axis=1)
+        span = slice(int(offsets[0]), int(offsets[-1]))
+        boxes, single = annotations.boxes[span], ~annotations.crowd[span]
+        sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) * np.repeat(scale, np.diff(offsets))
+        tiny += int((single & (sides < LEAST_SIDE)).sum())
+        by_class += np.bincount(annotations.labels[span][single], minlength=len(by_class))
+    return by_class, tiny
+
+
+def _of_length(mask: np.ndarray, length: int) -> np.ndarray:
+    """Return a mask of at least that length, False where it was shorter."""
+    return np.pad(mask, (0, max(length - len(mask), 0)))
