@@ -41,6 +41,24 @@ def path_argument(name: str, value: Any) -> Path:
     return Path(value)
 
 
+def existing_folder(key: str, folder: Path, hint: str = "") -> Path:
+    """Return a folder of data that is there.
+
+    Args:
+        key: that it was given under.
+        folder: what was given.
+        hint: what to do where there is no such folder.
+
+    Raises:
+        UserError: there is none, or it is a file.
+    """
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: give its folder, {key}={folder.parent}.")
+    if not folder.is_dir():
+        raise UserError(f"There is no data folder {folder}: {hint or f'give {key}=DIR.'}")
+    return folder
+
+
 def folder_argument(name: str, value: Any) -> Path:
     """Return a folder to write to, made if it does not exist.
 

@@ -12,6 +12,7 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco.judge import judge
@@ -212,9 +213,7 @@ class DetectionDataModule(L.LightningDataModule):
 
     @no_garbage_collection()
     def _open(self, split: str) -> Annotations:
-        if not self.root.is_dir():
-            hint = self.how_to_get or "give data.root=DIR."
-            raise UserError(f"There is no data folder {self.root}: {hint}")
+        existing_folder("data.root", self.root, self.how_to_get)
         images = self.folder / self.paths[split][1]
         judged = judge(load_coco(self.annotation_file(split)), images)
         judged.faults.raise_or_warn(strict=self.strict)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
@@ -58,8 +59,7 @@ def run(values: Mapping[str, str]) -> int:
 
 
 def _splits(root: Path, values: Mapping[str, str]) -> list[Split]:
-    if not root.is_dir():
-        raise UserError(f"There is no data folder {root}: check root.")
+    existing_folder("root", root)
     if ("annotations" in values) != ("images" in values):
         raise UserError("annotations and images belong together: give both or none.")
     if "annotations" not in values:

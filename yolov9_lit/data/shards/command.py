@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError
@@ -41,7 +42,7 @@ def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
         return {(Path(values["annotations"]), Path(values["images"])): out}
     if {"root", "annotations", "images"} & set(values) != {"root"}:
         raise UserError("Give shard either root, or annotations and images of one split.")
-    splits = find_splits(Path(values["root"]).expanduser())
+    splits = find_splits(existing_folder("root", Path(values["root"]).expanduser()))
     return {(split.annotations, split.images): out / split.name for split in splits}
 
 

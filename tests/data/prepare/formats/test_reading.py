@@ -68,6 +68,7 @@ def yolo(tmp_path):
     for name in ("train/b.png", "train/a.png", "val/c.png"):
         Image.new("RGB", (100, 50)).save(src / "images" / name)
     (src / "labels/train/a.txt").write_text("1 0.5 0.5 0.2 0.4\n\n0 0.1 0.1 0.3 0.1 0.3 0.5\n")
+    (src / "labels/train/b.txt").touch()
     (src / "labels/val/c.txt").write_text("0 0.5 0.5 0 0.4\n")
     (src / "data.yaml").write_text("train: images/train\nval: images/val\ntest:\nnames: [x, y]\n")
     return src

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
@@ -65,8 +66,7 @@ def convert(
         UserError: `src` is no data set of its format or, if `strict`, has faults; `out` is not
             empty or cannot be written.
     """
-    if not src.is_dir():
-        raise UserError(f"There is no source folder {src}: check src.")
+    existing_folder("src", src)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
     faults = Faults(src)

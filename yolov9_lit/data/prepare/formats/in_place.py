@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
@@ -51,9 +52,7 @@ def annotate_in_place(
         UserError: `root` is no data set of its format, lacks a train or val split or, if `strict`,
             has faults; or the cache cannot be written.
     """
-    root = root.absolute()
-    if not root.is_dir():
-        raise UserError(f"There is no data folder {root}: give data.root=DIR.")
+    root = existing_folder("data.root", root.absolute())
     faults = Faults(root)
     listed = source(root, faults)
     folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed)}"

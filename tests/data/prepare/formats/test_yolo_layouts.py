@@ -1,0 +1,177 @@
+"""Where YOLO data sets keep their files: capitals, links, other YAML files, neighbours."""
+
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
+from yolov9_lit.data.prepare.formats.source import read_splits
+from yolov9_lit.data.prepare.formats.yolo import YoloFolder
+from yolov9_lit.errors import UserError
+
+LINE = "0 0.5 0.5 0.5 0.5\n"
+
+
+def write(root, images, labels, config="train: images\nnames: [x]\n", yaml="data.yaml"):
+    """Images and a label of one box for each of `labels`, under their paths."""
+    for name in images:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10)).save(root / name, "PNG")
+    for name in labels:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(LINE)
+    (root / yaml).write_text(config)
+    return root
+
+
+def read(root):
+    """The names of the training images, the number of their boxes, and what was told."""
+    faults = Faults(root)
+    train = read_splits(YoloFolder(root, faults))["train"]
+    names = [entry["file_name"] for entry in train.images.values()]
+    return names, len(train.objects), [(item.where, item.sentence) for item in faults.found]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("images", "labels"),
+        ("Images", "Labels"),
+        ("IMAGES", "LABELS"),
+        ("images", "Labels"),
+        ("Images", "labels"),
+        ("Images", "Images"),
+    ],
+)
+def test_capitals_in_names_of_folders(tmp_path, images, labels):
+    config = f"train: {images}/train\nnames: [x]\n"
+    root = write(tmp_path, [f"{images}/train/a.jpg"], [f"{labels}/train/a.txt"], config)
+    assert read(root) == (["a.jpg"], 1, [])
+
+
+def test_labels_in_small_letters_go_before_those_with_capitals(tmp_path):
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt", "Labels/a.txt"])
+    (root / "labels/a.txt").write_text(2 * LINE.replace("0.5\n", "0.6\n") + LINE)
+    assert read(root)[1] == 2
+
+
+def test_no_label_of_any_training_image_is_an_error(tmp_path):
+    root = write(tmp_path, ["images/a.jpg", "images/b.jpg"], ["annotations/a.txt"])
+    with pytest.raises(UserError, match=r"No image of train has a label file, as .*labels/a\.txt"):
+        read(root)
+    write(tmp_path, [], ["labels/b.txt"])
+    assert read(root)[:2] == (["a.jpg", "b.jpg"], 1)
+
+
+def test_hidden_folders_hold_no_images_and_ids_stay(tmp_path):
+    root = write(tmp_path, ["images/a.jpg", "images/.ipynb_checkpoints/a-1.jpg"], ["labels/a.txt"])
+    write(root, ["images/._a.jpg"], ["labels/._a.txt", "labels/.trash/z.txt"])
+    ids = {"categories": {"x": 7}, "images": {"train": {"a.jpg": 100}}}
+    (root / "ids.json").write_text(json.dumps(ids))
+    assert read(root) == (["a.jpg"], 1, [])
+    train = read_splits(YoloFolder(root, Faults(root)))["train"]
+    assert [*train.images] == [100]
+
+
+def test_linked_folders_are_followed(tmp_path):
+    names = ["images/a.jpg", "store/images/b.jpg"]
+    root = write(tmp_path / "set", names, ["labels/a.txt", "store/labels/b.txt"])
+    for kind in ("images", "labels"):
+        (root / kind / "part").symlink_to(root / "store" / kind)
+        (root / "store" / kind / "back").symlink_to(root / kind)
+    assert read(root) == (["a.jpg", "part/b.jpg"], 2, [])
+
+
+@pytest.mark.parametrize("labels", ["labels", "images"])
+def test_rare_endings_are_read_and_unread_ones_told(tmp_path, labels):
+    stems = {"a": ".jfif", "b": ".JPE", "c": ".JPG", "d": ".heic"}
+    images = [f"images/{stem}{ending}" for stem, ending in stems.items()]
+    root = write(tmp_path, images, [f"{labels}/{stem}.txt" for stem in stems])
+    names, boxes, told = read(root)
+    assert (names, boxes) == (["a.jfif", "b.JPE", "c.JPG"], 3)
+    assert ("images/d.heic", "files among the images are passed over for their ending") in told
+
+
+def test_the_own_images_go_before_those_of_a_neighbour(tmp_path):
+    config = "train: ../train/images\nnames: [x]\n"
+    root = write(tmp_path / "mine", ["train/images/a.jpg"], ["train/labels/a.txt"], config)
+    write(tmp_path, ["train/images/z.jpg"], ["train/labels/z.txt"])
+    names, boxes, told = read(root)
+    assert (names, boxes) == (["a.jpg"], 1)
+    ((where, sentence),) = told
+    assert "out of the data set" in sentence
+    assert where.startswith("../train/images: ")
+    for name in ("images", "labels"):
+        for path in (root / "train" / name).iterdir():
+            path.unlink()
+        (root / "train" / name).rmdir()
+    assert read(root) == (["z.jpg"], 1, []), "what lies outside only is meant"
+
+
+def test_a_copy_is_read_from_where_it_lies(tmp_path):
+    config = f"path: {tmp_path / 'original'}\ntrain: images\nnames: [x]\n"
+    write(tmp_path / "original", ["images/z.jpg"], ["labels/z.txt"], config)
+    root = write(tmp_path / "copy", ["images/a.jpg"], ["labels/a.txt"], config)
+    names, _, told = read(root)
+    assert names == ["a.jpg"]
+    assert len(told) == 1
+
+
+def test_another_yaml_file_is_read_or_named(tmp_path):
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt"], yaml="dataset.yml")
+    assert read(root) == (["a.jpg"], 1, [])
+    (root / "other.yaml").write_text("names: [x]")
+    with pytest.raises(UserError, match=r"no data\.yaml but dataset\.yml, other\.yaml"):
+        read(root)
+
+
+def test_the_file_in_place_of_its_folder_is_one_sentence(tmp_path):
+    file = write(tmp_path, ["images/a.jpg"], ["labels/a.txt"]) / "data.yaml"
+    with pytest.raises(UserError, match=rf"is a file: give its folder, data\.root={tmp_path}"):
+        annotate_in_place(file, YoloFolder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("[no, 007, 1.50, null, 2024-01-05]", ["no", "007", "1.50", "null", "2024-01-05"]),
+        ("{0: yes, 1: b}", ["yes", "b"]),
+        ("{'0': a, '1': '[/b] x'}", ["a", "[/b] x"]),
+        ("{1: b, 0: a}", ["a", "b"]),
+    ],
+)
+def test_class_names_are_the_text_that_was_written(tmp_path, names, expected):
+    root = write(tmp_path, ["007/images/a.jpg"], ["007/labels/a.txt"])
+    (root / "data.yaml").write_text(f"train: 007/images\nval: null\nnames: {names}\n")
+    train = read_splits(YoloFolder(root, Faults(root)))["train"]
+    assert [*train.names.values()] == expected
+
+
+@pytest.mark.parametrize("names", ["{a: 0}", "[[a]]", "{-1: a}", "x.names", "[]", "{0: {n: a}}"])
+def test_names_that_are_none_are_refused(tmp_path, names):
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt"], f"train: images\nnames: {names}")
+    with pytest.raises(UserError, match="lacks names"):
+        read(root)
+
+
+def test_another_number_of_classes_is_told(tmp_path):
+    config = "train: images\nnc: 80\nnames: [x]"
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt"], config)
+    assert [where for where, _ in read(root)[2]] == ["nc: 80, 1 names"]
+
+
+def test_lines_of_a_list_may_start_from_any_of_three_folders(tmp_path):
+    config = "path: images\ntrain: lists/t.txt\nnames: [x]"
+    stems = "abcd"
+    root = write(
+        tmp_path, [f"images/{s}.jpg" for s in stems], [f"labels/{s}.txt" for s in stems], config
+    )
+    (root / "lists").mkdir()
+    lines = ["../images/a.jpg", "b.jpg", "images/c.jpg", str(root / "images/d.jpg"), "", "e.jpg"]
+    (root / "lists/t.txt").write_bytes(os.linesep.join(lines).encode("utf-8-sig"))
+    names, boxes, told = read(root)
+    assert (names, boxes) == ([f"{s}.jpg" for s in stems], 4)
+    assert [where for where, _ in told] == ["e.jpg"]
