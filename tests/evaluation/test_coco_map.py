@@ -16,7 +16,8 @@ from pycocotools.cocoeval import COCOeval
 
 from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.coco_map import FIGURES, CocoMetric
+from yolov9_lit.evaluation.coco_figures import FIGURES
+from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.structures import Detections
 
 BIG = 2**62  # ids beyond 2**53 are not exact in floats
@@ -111,7 +112,7 @@ def feed(metric, found, images, size=5):
         metric.update([found[i] for i in chunk], chunk)
 
 
-@pytest.mark.parametrize("backend", ["faster_coco_eval", "pycocotools"])
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_pycocotools(tmp_path, backend, seed):
     truth = random_truth(seed)
@@ -122,7 +123,7 @@ def test_equals_pycocotools(tmp_path, backend, seed):
     result = metric.compute()
     assert result.num_images == len(found)
     expected = oracle(path, truth, found)
-    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-9)
     measured = [row.AP for row in result.per_class if row.AP > -1]
     assert np.mean(measured) == pytest.approx(result.AP, abs=1e-6)
 
@@ -136,7 +137,43 @@ def test_equals_pycocotools_on_coco(shared):
     expected = oracle(path, truth, found)
     figures = metric.compute().figures()
     assert tuple(figures) == FIGURES
-    np.testing.assert_allclose(list(figures.values()), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(list(figures.values()), expected, rtol=0, atol=1e-9)
+
+
+def test_backends_agree_on_hostile_cases():
+    """Areas at COCO's limits, crowds, ties, over 100 of each in an image, nothing in others."""
+    rng = np.random.default_rng(0)
+    sides = [32.0, 96.0, 31.999, 96.001, 0.5, 200.0]
+    places = rng.uniform(0, 300, (150, 2)).round()
+    ids = [0, 7, 2**63 - 1]
+    truth = {
+        "images": [{"id": i, "width": 500, "height": 500} for i in ids],
+        "annotations": [
+            {
+                "id": n + 1,
+                "image_id": ids[-1] if n < 140 else ids[0],
+                "category_id": 5 if n % 3 else 2**62,
+                "bbox": [x, y, sides[n % 6], sides[n % 6]],
+                "area": sides[n % 6] ** 2,
+                "iscrowd": int(n % 17 == 0),
+            }
+            for n, (x, y) in enumerate(places.tolist())
+        ],
+        "categories": [{"id": c, "name": f"class {c}"} for c in (5, 9, 2**62)],
+    }
+    found = noisy_detections(truth, 0, clutter=50)
+    results = []
+    for backend in ("hotcoco", "pycocotools"):
+        metric = CocoMetric(lambda: truth, (5, 9, 2**62), backend=backend)
+        feed(metric, found, found)
+        results.append(metric.compute())
+    for ours, theirs in zip(results[0].per_class, results[1].per_class, strict=True):
+        assert ours[:3] == theirs[:3]
+        np.testing.assert_allclose(ours[3:], theirs[3:], rtol=0, atol=1e-12)
+    ours, theirs = (list(result.figures().values()) for result in results)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    assert 0 < results[0].AP < 1
+    assert results[0].per_class[1].AP == -1
 
 
 def test_only_given_images_count_and_each_once(tmp_path):
@@ -147,7 +184,7 @@ def test_only_given_images_count_and_each_once(tmp_path):
     feed(metric, found, found)
     feed(metric, found, list(found)[:3])
     np.testing.assert_allclose(
-        list(metric.compute().figures().values()), oracle(path, truth, found), rtol=0, atol=1e-6
+        list(metric.compute().figures().values()), oracle(path, truth, found), rtol=0, atol=1e-9
     )
     rows = metric.detections_json()
     assert len(rows) == sum(len(d.scores) for d in found.values())
@@ -182,7 +219,7 @@ def test_categories_that_the_model_lacks_count_as_missed(tmp_path):
     feed(metric, found, found)
     result = metric.compute()
     expected = oracle(path, truth, found)
-    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(list(result.figures().values()), expected, rtol=0, atol=1e-9)
     missed = result.per_class[-1]
     assert (missed.category_id, missed.AP) == (CATEGORIES[-1], 0.0)
     assert missed.objects > 0

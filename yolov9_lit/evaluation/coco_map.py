@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from faster_coco_eval import COCO as FastCOCO, COCOeval_faster
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.metric import ClassResult, DetectionMetric
+from yolov9_lit.evaluation.coco_figures import BACKENDS, CocoResult, Found, evaluate
+from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.structures import Detections
 
 STATES = {
@@ -32,48 +25,12 @@ STATES = {
 }
 """Type and row shape of each state."""
 
-log = logging.getLogger(__name__)
-
-BACKENDS = {
-    "faster_coco_eval": (
-        partial(FastCOCO, print_function=log.debug),
-        partial(COCOeval_faster, print_function=log.debug),
-    ),
-    "pycocotools": (COCO, COCOeval),
-}
-
-
-class CocoResult(NamedTuple):
-    """What pycocotools prints, as fractions; -1 where nothing could be measured."""
-
-    AP: float
-    AP50: float
-    AP75: float
-    AP_s: float
-    AP_m: float
-    AP_l: float
-    AR_1: float
-    AR_10: float
-    AR_100: float
-    AR_s: float
-    AR_m: float
-    AR_l: float
-    num_images: int
-    per_class: tuple[ClassResult, ...]
-
-    def figures(self) -> dict[str, float]:
-        """Return the twelve by name."""
-        return {name: getattr(self, name) for name in FIGURES}
-
-
-FIGURES = CocoResult._fields[:12]
-
 
 class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
-    ranks) counts once. Equal to pycocotools; the default backend is its faster re-implementation.
+    ranks) counts once. Equal to pycocotools, whose re-implementation hotcoco is the default.
     """
 
     full_state_update = False
@@ -87,7 +44,7 @@ class CocoMetric(DetectionMetric):
         self,
         truth: Callable[[], Truth],
         category_ids: Sequence[int],
-        backend: Literal["faster_coco_eval", "pycocotools"] = "faster_coco_eval",
+        backend: Literal["hotcoco", "pycocotools"] = "hotcoco",
     ) -> None:
         """Set the parts.
 
@@ -141,7 +98,7 @@ class CocoMetric(DetectionMetric):
         outcome: list[CocoResult | Exception | None] = [None]
         if _rank() == 0:
             try:
-                outcome = [self._evaluate()]
+                outcome = [evaluate(self.truth(), self._found(), self.backend)]
             except Exception as error:  # The other ranks are waiting for it.
                 outcome = [error]
         if dist.is_available() and dist.is_initialized():
@@ -169,7 +126,7 @@ class CocoMetric(DetectionMetric):
             )
         ]
 
-    def _found(self) -> _Found:
+    def _found(self) -> Found:
         """Return the detections of each image once."""
         columns = {state: self._column(state).cpu().numpy() for state in STATES}
         seen, counts = columns["seen"], columns["counts"]
@@ -182,131 +139,7 @@ class CocoMetric(DetectionMetric):
         labels = columns["labels"][keep]
         category_ids = np.asarray(self.category_ids, dtype=np.int64)[labels]
         scores = columns["scores"][keep].astype(float)
-        return _Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids)
-
-    def _evaluate(self) -> CocoResult:
-        found = self._found()
-        truth = _numbered(self.truth())
-        images = truth.images_of(found.images)
-        rows = np.column_stack(
-            [
-                truth.images_of(found.image_ids),
-                found.boxes,
-                found.scores,
-                truth.categories_of(found.category_ids),
-            ]
-        )
-        coco_class, eval_class = BACKENDS[self.backend]
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-            expected = coco_class()
-            expected.dataset = truth.dataset
-            expected.createIndex()
-            if len(rows):
-                given = expected.loadRes(rows)
-            else:
-                given = coco_class()
-                given.dataset = {**truth.dataset, "annotations": []}
-                given.createIndex()
-            evaluation = eval_class(expected, given, "bbox")
-            evaluation.params.imgIds = images.tolist()
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-        figures: dict[str, Any] = dict(zip(FIGURES, map(float, evaluation.stats), strict=False))
-        return CocoResult(
-            **figures,
-            num_images=len(images),
-            per_class=_per_class(truth, evaluation, set(images.tolist())),
-        )
-
-
-class _Found(NamedTuple):
-    """The images that were evaluated, and their N detections.
-
-    Attributes:
-        images: their ids, int64, each once.
-        image_ids: (N,) int64.
-        boxes: (N, 4), x, y, width and height in pixels.
-        scores: (N,).
-        category_ids: (N,) int64.
-    """
-
-    images: np.ndarray
-    image_ids: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
-    category_ids: np.ndarray
-
-
-class _Numbered(NamedTuple):
-    """A ground truth whose images and categories are numbered from 1, in the order of their ids.
-
-    pycocotools keeps ids in floats, which are exact up to 2^53 only.
-
-    Attributes:
-        dataset: with numbers in place of ids.
-        images: number by id.
-        categories: number by id.
-    """
-
-    dataset: Truth
-    images: dict[int, int]
-    categories: dict[int, int]
-
-    def images_of(self, ids: np.ndarray) -> np.ndarray:
-        """Return the images' numbers."""
-        return np.array([self.images[i] for i in ids.tolist()], dtype=np.int64)
-
-    def categories_of(self, ids: np.ndarray) -> np.ndarray:
-        """Return the categories' numbers, 0 for one that has no object here."""
-        return np.array([self.categories.get(i, 0) for i in ids.tolist()], dtype=np.int64)
-
-
-def _numbered(truth: Truth) -> _Numbered:
-    images, categories = (
-        {value: i for i, value in enumerate(sorted(entry["id"] for entry in truth[key]), start=1)}
-        for key in ("images", "categories")
-    )
-    dataset = {
-        "images": [entry | {"id": images[entry["id"]]} for entry in truth["images"]],
-        "annotations": [
-            entry
-            | {
-                "image_id": images[entry["image_id"]],
-                "category_id": categories[entry["category_id"]],
-            }
-            for entry in truth["annotations"]
-        ],
-        "categories": [entry | {"id": categories[entry["id"]]} for entry in truth["categories"]],
-    }
-    return _Numbered(dataset, images, categories)
-
-
-def _per_class(truth: _Numbered, evaluation: Any, images: set[int]) -> tuple[ClassResult, ...]:
-    precision = np.asarray(evaluation.eval["precision"])  # (IoU, recall, class, area, limit)
-    recall = np.asarray(evaluation.eval["recall"])  # (IoU, class, area, limit)
-    objects = Counter(
-        annotation["category_id"]
-        for annotation in truth.dataset["annotations"]
-        if annotation["image_id"] in images and not annotation["iscrowd"]
-    )
-    names = {entry["id"]: entry["name"] for entry in truth.dataset["categories"]}
-    return tuple(
-        ClassResult(
-            category_id=category_id,
-            name=names[number],
-            objects=objects[number],
-            AP=_mean(precision[:, :, number - 1, 0, -1]),
-            AP50=_mean(precision[0, :, number - 1, 0, -1]),
-            AR_100=_mean(recall[:, number - 1, 0, -1]),
-        )
-        for category_id, number in truth.categories.items()
-    )
-
-
-def _mean(values: np.ndarray) -> float:
-    measured = values[values > -1]
-    return float(measured.mean()) if measured.size else -1.0
+        return Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids)
 
 
 def _rank() -> int:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.coco_map import CocoResult
+from yolov9_lit.evaluation.coco_figures import FIGURES
 from yolov9_lit.files import write_json
 
 NAME = "trial.json"
@@ -20,7 +20,7 @@ NAME = "trial.json"
 
 VAL_AP = "val/AP"
 GFLOPS = "gflops"
-OBJECTIVES = (VAL_AP, GFLOPS, *CocoResult._fields[:12])
+OBJECTIVES = (VAL_AP, GFLOPS, *FIGURES)
 """What can be searched for: best validation AP, deployed GFLOPs (fewer are better), and the test's
 figures."""
 
