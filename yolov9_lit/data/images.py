@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import cv2
@@ -47,7 +47,7 @@ class UnreadableImage(UserError):
         self.fault = fault
 
 
-def has_image_ending(path: Path) -> bool:
+def has_image_ending(path: PurePath) -> bool:
     """Tell whether a file's name is an image's; capitals are as good as small letters."""
     return path.suffix.lower() in IMAGE_ENDINGS
 

@@ -16,6 +16,7 @@ from yolov9_lit.ranks import is_first_rank
 log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
+Size = tuple[int, int]
 
 
 class Fault(Enum):
@@ -37,7 +38,7 @@ class Fault(Enum):
     IMAGE_UNREADABLE = "images cannot be read and are left out"
     IMAGE_UNUSABLE = "images cannot be used, each of which {}"
     IMAGE_SKIPPED = "images are skipped, each of which {}"
-    IMAGE_OTHER_SIZE = "images have another size than their annotations say"
+    IMAGE_OTHER_SIZE = "images have another size than their annotations say and are left out"
     IMAGE_COPY = "images equal another one of the same split"
     IMAGE_LEAK = "images equal another one of {}: a leak between the splits"
 
@@ -56,6 +57,7 @@ class Fault(Enum):
 
     XML_UNREADABLE = "annotations cannot be read; their images are left out"
     XML_WITHOUT_IMAGE = "annotations have no image and are passed over"
+    XML_IMAGE_TAKEN = "annotations name the image of another and are passed over"
     XML_OBJECT = "objects lack a name or the four numbers of a box and are left out"
     PLACE_OUTSIDE = "entries of data.yaml lead out of the data set: its own images are read instead"
     CLASS_COUNT = "entries of data.yaml differ from the number of names: the names count"
@@ -127,6 +129,11 @@ class Faults:
     ) -> None:
         """Add a fault; see `FoundFault`."""
         self.found.append(FoundFault(fault, where, image, box, self.split, detail))
+
+    def add_size(self, image: str, size: Size, said: Size) -> None:
+        """Add an image whose height and width are not those that its annotations say."""
+        where = f"{image}: {size[1]} x {size[0]}, not {said[1]} x {said[0]}"
+        self.add(Fault.IMAGE_OTHER_SIZE, where, image)
 
     def by_sentence(self) -> dict[str, list[FoundFault]]:
         """Group the faults by their sentence, in the order they were found."""

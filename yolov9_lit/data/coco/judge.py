@@ -84,7 +84,7 @@ def judge(content: CocoContent, folder: Path) -> Judged:
     images = sound_images(content.images, folder, faults)
     if not images:
         raise UserError(
-            f"{content.path} has no images: none of the {len(content.images):,} listed can be used "
+            f"{content.path} has no images that can be used "
             f"({faults.summary() or 'the list is empty'}): check the file and its folder {folder}."
         )
     return _judged(content, folder, images)

@@ -84,8 +84,7 @@ def note_faults(
         if fault:
             faults.add(Fault.IMAGE_UNUSABLE, name, detail=fault)
         elif (height, width) != tuple(said):
-            where = f"{name}: {width} x {height}, not {said[1]} x {said[0]}"
-            faults.add(Fault.IMAGE_OTHER_SIZE, where, name)
+            faults.add_size(name, (height, width), tuple(said))
 
 
 @rank_zero_only

@@ -50,7 +50,7 @@ def voc(tmp_path):
         voc_object("cat", (-3, 1, 500, 9), difficult=1),
         voc_object("cat", (4, 4, 4, 9)),
     ]
-    size = "<size><width>1</width><height>1</height></size>"
+    size = "<size><width>60</width><height>40</height></size>"
     for name, content in (("b", objects), ("a", [])):
         Image.new("RGB", (60, 40)).save(src / "JPEGImages" / f"{name}.jpg")
         xml = f"<annotation>{size}{''.join(content)}</annotation>"

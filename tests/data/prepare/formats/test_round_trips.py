@@ -239,3 +239,18 @@ def test_faulty_annotations_are_told(image_files, tmp_path, change, fault):
     (found,) = done.faults.found
     assert fault in found.sentence
     assert found.where == "annotation 7"
+
+
+def test_images_of_another_size_are_not_converted(image_files, tmp_path):
+    images = [{"id": i, "file_name": f"{i}.png", "height": 40, "width": 60} for i in range(2)]
+    box = {"category_id": 1, "bbox": [1, 2, 3, 4]}
+    annotations = [box | {"id": i + 1, "image_id": i} for i in range(2)]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "x"}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    shutil.copy(image_files / "33.png", tmp_path / "start/train/0.png")
+    done = convert(
+        tmp_path / "start", tmp_path / "out", source=FORMATS["coco"], target=FORMATS["yolo"]
+    )
+    assert [item.where for item in done.faults.found] == ["0.png: 21 x 33, not 60 x 40"]
+    assert [*done.splits["train"].images] == [1]
+    assert len(done.splits["train"].objects) == 1

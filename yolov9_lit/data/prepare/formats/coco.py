@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, load_coco
-from yolov9_lit.data.coco.image_entries import is_id
+from yolov9_lit.data.coco.image_entries import is_id, stated_size
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
+from yolov9_lit.data.images import image_size
 from yolov9_lit.data.prepare.formats.placing import place
 from yolov9_lit.data.prepare.formats.source import SPLITS
 from yolov9_lit.errors import UserError
@@ -58,17 +59,30 @@ class CocoFolder:
         for name in filter(self._splits.__contains__, SPLITS):
             self.faults.split = name
             content = load_coco(self._splits[name].annotations)._replace(faults=self.faults)
-            yield name, self._inside(content), self._splits[name].images
+            folder = self._splits[name].images
+            yield name, self._holdable(content, folder), folder
 
-    def _inside(self, content: CocoContent) -> CocoContent:
-        """Leave out the images that a copy of the folder would not hold, and their annotations."""
-        outside = [entry for entry in content.images if _is_outside(entry.get("file_name"))]
-        for entry in outside:
-            self.faults.add(Fault.IMAGE_OUTSIDE, entry["file_name"])
-        ids = {entry["id"] for entry in outside if is_id(entry.get("id"))}
-        images = [entry for entry in content.images if not _is_outside(entry.get("file_name"))]
-        kept = [a for a in content.annotations if not (is_id(i := a.get("image_id")) and i in ids)]
-        return content._replace(images=images, annotations=kept)
+    def _holdable(self, content: CocoContent, folder: Path) -> CocoContent:
+        """Leave out images that a copy would not hold or boxes do not fit, and their annotations.
+
+        Boxes do not fit an image of another size than the file states.
+        """
+        kept, left_out = [], set()
+        for entry in content.images:
+            name, said = entry.get("file_name"), stated_size(entry)
+            size = image_size(folder / name) if isinstance(name, str) and said else None
+            if _is_outside(name):
+                self.faults.add(Fault.IMAGE_OUTSIDE, str(name))
+            elif said and size and size != said:
+                self.faults.add_size(str(name), size, said)
+            else:
+                kept.append(entry)
+                continue
+            left_out.add(entry.get("id") if is_id(entry.get("id")) else None)
+        annotations = [
+            a for a in content.annotations if not (is_id(i := a.get("image_id")) and i in left_out)
+        ]
+        return content._replace(images=kept, annotations=annotations)
 
 
 def _is_outside(name: object) -> bool:

@@ -24,7 +24,7 @@ from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 4  # Part of the cache's key; grows when what is written changes.
+_VERSION = 5  # Part of the cache's key; grows when what is written changes.
 _FAULTS = "faults.json"
 
 

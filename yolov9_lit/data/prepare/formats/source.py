@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from yolov9_lit.data.coco.faults import Fault, Faults
@@ -61,8 +62,11 @@ def as_coco(
     folder: Path,
     objects: Callable[[str, tuple[int, int]], Iterable[Entry]],
     faults: Faults,
+    stated: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> CocoContent:
     """Return a split in COCO's form, its images' sizes taken from their headers.
+
+    Boxes that were drawn on another size than an image's are wrong: such an image is left out.
 
     Args:
         path: names the split in messages.
@@ -71,7 +75,8 @@ def as_coco(
         folder: that the names start from.
         objects: given the name of an image and its height and width in pixels, returns its
             annotations without their ids.
-        faults: images that cannot be read are added.
+        faults: images that cannot be used are added.
+        stated: heights and widths in pixels that annotations state, by image name.
     """
     listed: list[Entry] = []
     annotations: list[Entry] = []
@@ -79,6 +84,9 @@ def as_coco(
         size = image_size(folder / name)
         if size is None:
             faults.add(Fault.IMAGE_UNREADABLE, name)
+            continue
+        if (said := stated.get(name, size)) != size:
+            faults.add_size(name, size, said)
             continue
         listed.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
         for entry in objects(name, size):

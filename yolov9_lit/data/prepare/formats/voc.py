@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
-from yolov9_lit.data.images import IMAGE_ENDINGS
+from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.formats.source import (
     IDS_FILE,
     SPLITS,
@@ -25,6 +25,7 @@ from yolov9_lit.data.prepare.formats.source import (
     read_text,
 )
 from yolov9_lit.errors import UserError
+from yolov9_lit.files import visible_files
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -57,6 +58,7 @@ class VocFolder:
                 name = folder.relative_to(self.src)
                 raise UserError(f"{src} lacks the folder {name}: give the root of a VOC data set.")
         self.faults = faults
+        self._image_files = _by_name_and_stem(self.images)
         listed = {split: self._list(self.lists / f"{split}.txt") for split in SPLITS}
         self._listed = {split: entries for split, entries in listed.items() if entries}
         if not self._listed:
@@ -88,6 +90,7 @@ class VocFolder:
                 self.images,
                 partial(self._objects, named, ids),
                 self.faults,
+                {name: size for name, (_, root) in named.items() if (size := _size(root))},
             )
             yield split, content, self.images
 
@@ -96,28 +99,37 @@ class VocFolder:
         lines = read_text(path).splitlines() if path.is_file() else []
         return [self._entry(name) for name in dict.fromkeys(map(str.strip, lines)) if name]
 
-    def _entry(self, name: str) -> tuple[Path, Path | None]:
-        """Return the XML file of a name, and its image if there is one."""
-        stem = self.images / name
-        candidates = (stem.with_name(stem.name + suffix) for suffix in IMAGE_ENDINGS)
-        image = next((path for path in candidates if path.is_file()), None)
-        return (self.src / "Annotations" / f"{name}.xml", image)
+    def _entry(self, line: str) -> tuple[Path, Path | None]:
+        """Return the XML file of a line, and its image if one has the same stem.
+
+        The name may have an ending, and a flag may follow it, as in VOC's lists of a class.
+        """
+        names = [line, line.split()[0]]
+        stems = [*names, *(_without_ending(name) for name in names)]
+        files = [self.src / "Annotations" / f"{stem}.xml" for stem in stems]
+        xml = next((file for file in files if file.is_file()), files[2])
+        stem = xml.relative_to(self.src / "Annotations").with_suffix("").as_posix()
+        return xml, self._image_files.get(line) or self._image_files.get(stem)
 
     def _parse(self, split: str) -> dict[str, _Parsed]:
         """Read the XML files of a split's images, by the image's name."""
         self.faults.split = split
-        parsed = {}
+        parsed: dict[str, _Parsed] = {}
         for xml, found in self._listed[split]:
             try:
                 root = ElementTree.parse(xml).getroot()
-            except (OSError, ElementTree.ParseError):
+            except (OSError, ElementTree.ParseError, ValueError, LookupError):
                 self.faults.add(Fault.XML_UNREADABLE, xml.name)
                 continue
-            path = found or self.images / (_text(root, "filename") or xml.stem)
-            if path.is_file() and path.is_relative_to(self.images):
-                parsed[path.relative_to(self.images).as_posix()] = (xml, root)
-            else:
+            for element in root.iter():  # Namespaces do not matter.
+                element.tag = str(element.tag).rpartition("}")[2]
+            image = found or self._image_files.get(_text(root, "filename"))
+            if image is None:
                 self.faults.add(Fault.XML_WITHOUT_IMAGE, xml.name)
+                continue
+            name = image.relative_to(self.images).as_posix()
+            if parsed.setdefault(name, (xml, root))[0] != xml:
+                self.faults.add(Fault.XML_IMAGE_TAKEN, xml.name)
         return parsed
 
     def _objects(
@@ -129,10 +141,11 @@ class VocFolder:
     ) -> Iterator[Entry]:
         xml, root = parsed[image]
         for element in root.findall("object"):
-            name, box = _text(element, "name"), element.find("bndbox")
+            name, boxes = _text(element, "name"), element.findall("bndbox")
             try:
-                if not name or box is None:
+                if not name or len(boxes) != 1:
                     raise ValueError
+                box = boxes[0]
                 x1, y1, x2, y2 = (float(_text(box, corner)) for corner in _CORNERS)
             except ValueError:
                 self.faults.add(Fault.XML_OBJECT, xml.name)
@@ -144,3 +157,25 @@ class VocFolder:
 
 def _text(element: ElementTree.Element, tag: str) -> str:
     return (element.findtext(tag) or "").strip()
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """Return the height and width that an XML file states; None for none, as 0 x 0 is."""
+    texts = (_text(root, f"size/{side}") for side in ("height", "width"))
+    try:
+        height, width = (int(float(text)) for text in texts)
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _by_name_and_stem(folder: Path) -> dict[str, Path]:
+    """Return the images of a folder by their paths in it, with their ending and without."""
+    images = [path for path in visible_files(folder) if has_image_ending(path)]
+    named = {path.relative_to(folder).as_posix(): path for path in images}
+    return {_without_ending(name): path for name, path in reversed(named.items())} | named
+
+
+def _without_ending(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if has_image_ending(path) or path.suffix == ".xml" else name
