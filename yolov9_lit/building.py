@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, get_args, get_type_hints
 
 import hydra.utils
 from hydra.errors import (
@@ -13,13 +18,24 @@ from hydra.errors import (
     InstantiationException,
     OverrideParseException,
 )
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import fits, shown, words
 
 _PACKAGE = Path(__file__).resolve().parent
 CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())
 """The configs: inside the package when installed, beside it in a checkout."""
+
+_HYDRAS: Mapping[str, Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_recursive_": bool,
+    "_convert_": str,
+    "_args_": list,
+}
+"""Keys of a node that say how it is built."""
 
 
 def build(cfg: Any, **arguments: Any) -> Any:
@@ -30,17 +46,126 @@ def build(cfg: Any, **arguments: Any) -> Any:
         arguments: further or overriding ones.
 
     Raises:
-        UserError: its constructor refused a value.
+        UserError: a value is not of its kind, or the constructor refused it.
     """
+    check(cfg, dict.fromkeys(arguments, Any))
     try:
         return hydra.utils.instantiate(cfg, **arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from error
-        if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{cfg.get('_target_', 'The config')}: {cause}.") from error
-        raise
+        if not isinstance(cause, _refusals()):
+            raise
+        raise UserError(f"{refusal(_refused(cfg, error), cause)}.") from cause
+
+
+def check(cfg: Any, kinds: Mapping[str, Any] | None = None) -> None:
+    """Compare the values of a config node, and of all nodes in it, with what they are for.
+
+    Args:
+        cfg: what has a `_target_` is compared with that constructor's annotations.
+        kinds: of values by dotted key, from this node on, "*" for those of other names; they go
+            before the annotations.
+
+    Raises:
+        UserError: the first value that is not of its kind, a key that the constructor does not
+            take, or a constructor that does not exist.
+    """
+    if isinstance(cfg, ListConfig):
+        for node in cfg:
+            check(node)
+    if not isinstance(cfg, DictConfig):
+        return
+    given = kinds or {}
+    known = {**_kinds(cfg), **_HYDRAS, **given} if "_target_" in cfg else given
+    for key in map(str, cfg):
+        value = cfg[key]
+        kind = known.get(key, known.get("*", Any))
+        plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if not fits(plain, kind):
+            raise UserError(f"{_name(cfg, key)}={shown(plain)} is not valid: give {words(kind)}.")
+        prefix = f"{key}."
+        check(value, {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+
+
+def refusal(cfg: Any, cause: Exception, keys: Sequence[str] = ()) -> str:
+    """Write a constructor's refusal with the settings that it is about, without a full stop.
+
+    Args:
+        cfg: the constructor's node.
+        cause: what it raised.
+        keys: of the settings, where the refusal tells none.
+    """
+    text = str(cause).strip().split("\n")[0].split(". ")[0].rstrip(".!")
+    if not isinstance(cfg, DictConfig):
+        return f"{cfg.get('_target_', 'The config')}: {text}"
+    told = [key for key in cfg if _mentions(text, str(key), cfg[key])] or keys
+    where = " ".join(f"{_name(cfg, key)}={shown(cfg[key])}" for key in told)
+    return f"{where or cfg.get('_target_', 'The config')}: {text}"
+
+
+def _kinds(cfg: DictConfig) -> dict[str, Any]:
+    """Return the kinds of a constructor's arguments, by name, as far as it tells them.
+
+    Of other arguments, `**more: Annotated[Any, X]` says that they are the fields of a dataclass X.
+    """
+    try:
+        target: Any = resolve_name(cfg["_target_"])
+        parameters = inspect.signature(target).parameters
+    except (ImportError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{_name(cfg, '_target_')}={cfg['_target_']} cannot be called ({_first_line(error)}): "
+            "give the path of a class or function."
+        ) from error
+    hints, names = _hints(target), set(parameters)
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            *_, fields = get_args(hints.pop(name, None)) or (None,)
+            if not dataclasses.is_dataclass(fields):
+                return hints
+            hints = _hints(fields) | hints
+            names = names - {name} | {field.name for field in dataclasses.fields(fields)}
+    for key in cfg:
+        if key not in names and key not in _HYDRAS:
+            near = get_close_matches(str(key), names, n=5, cutoff=0.0)
+            raise UserError(
+                f"{_name(cfg, key)} is no setting of {cfg['_target_']}: leave it out, or give one "
+                f"of its own, such as {', '.join(near)}."
+            )
+    return hints
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    if isinstance(target, type) and not dataclasses.is_dataclass(target):
+        target = inspect.getattr_static(target, "__init__")
+    try:
+        return get_type_hints(target, include_extras=True)
+    except Exception:  # An annotation may name what is imported for type checkers only.
+        return {}
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return the exceptions by which a constructor tells that it does not take a value."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    return ValueError, TypeError, ImportError, MisconfigurationException
+
+
+def _refused(cfg: Any, error: InstantiationException) -> Any:
+    """Return the node whose constructor raised, within the one that was to be built."""
+    found = re.search(r"full_key: (\S+)", str(error))
+    inner = found and isinstance(cfg, DictConfig) and OmegaConf.select(cfg._get_root(), found[1])
+    return inner or cfg
+
+
+def _mentions(text: str, key: str, value: Any) -> bool:
+    quoted = isinstance(value, str) and value and f"'{value}'" in text
+    return key not in _HYDRAS and bool(quoted or re.search(rf"\b{re.escape(key)}\b", text))
+
+
+def _name(cfg: DictConfig, key: Any) -> str:
+    return str(cfg._get_full_key(key))
 
 
 @contextmanager

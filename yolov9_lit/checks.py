@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import fits, shown, words
+
+
+def check_fields(settings: Any) -> None:
+    """Compare a dataclass's values with its annotations, as its `__post_init__`.
+
+    Raises:
+        UserError: the first value that is not of its kind.
+    """
+    for name, kind in get_type_hints(type(settings), include_extras=True).items():
+        value = getattr(settings, name)
+        if not fits(value, kind):
+            raise UserError(f"{name}={shown(value)} is not valid: give {words(kind)}.")
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

@@ -112,7 +112,7 @@ def test_a_device_that_is_missing_is_told(run, tmp_path, trainer):
     if available[trainer]:
         pytest.skip("this machine has one")
     expected = (
-        rf"trainer\.accelerator={trainer} .*: choose another trainer, for example trainer=auto"
+        rf"trainer\.accelerator={trainer}\b.*: choose another trainer, for example trainer=auto"
     )
     with pytest.raises(UserError, match=expected) as error:
         run(tmp_path, f"trainer={trainer}")

@@ -98,7 +98,7 @@ def test_mistakes_are_told(config, tmp_path):
         train(config(tmp_path, "model.num_classes=9"))
     with pytest.raises(UserError, match="elan_depth is 0, it must be at least 1"):
         train(config(tmp_path, "model.elan_depth=0"))
-    with pytest.raises(UserError, match=r"no checkpoint .*none.ckpt to resume"):
+    with pytest.raises(UserError, match=r"no checkpoint ckpt_path=.*none.ckpt"):
         train(config(tmp_path, f"ckpt_path={tmp_path / 'none.ckpt'}"))
     with pytest.raises(UserError, match=r"There is no checkpoint .*none.ckpt"):
         evaluate(config(tmp_path, f"ckpt={tmp_path / 'none.ckpt'}", command="eval"))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from yolov9_lit.building import build
-from yolov9_lit.checks import path_argument
-from yolov9_lit.data.datamodule import TruthOf
+from yolov9_lit.building import build, check, refusal
+from yolov9_lit.data.datamodule import DetectionDataModule, TruthOf
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.metric import DetectionMetric
+from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.kinds import Limits, PathText, PositiveInt
+from yolov9_lit.losses.detection import DetectionLoss
+from yolov9_lit.models.detector import Detector
 from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
@@ -25,15 +32,43 @@ from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.training.trainer import build_parts, build_trainer
+from yolov9_lit.training.optimizers import OptimizerRecipe
+from yolov9_lit.training.schedules import WarmupDecay
+from yolov9_lit.training.trainer import build_parts, build_trainer, check_trainer
 from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
-from yolov9_lit.weights.transfer import adopt_structure, take_weights
+from yolov9_lit.weights.transfer import adopt_structure, read_trainable, take_weights
 
 log = logging.getLogger(__name__)
 
 NEEDED = ("data", "model", "loss", "optimizer", "schedule", "evaluation", "trainer")
 """Config groups that a training cannot do without; `logger` and `callbacks` may be switched off."""
+
+KINDS: Mapping[str, Any] = {
+    "seed": Annotated[int, Limits(0, 2**32 - 1)],
+    "sweep": str | None,
+    "run_dir": PathText,
+    "ckpt": PathText | None,
+    "ckpt_path": PathText | None,
+    "freeze": str | list[str] | None,
+    "test": bool,
+    "objectives": list[str] | None,
+    "data": DetectionDataModule,
+    "model": Detector,
+    "model.num_classes": PositiveInt | None,
+    "loss": DetectionLoss,
+    "optimizer": OptimizerRecipe,
+    "schedule": WarmupDecay,
+    "evaluation": Mapping,
+    "evaluation.nms": NMSSettings,
+    "evaluation.metric": DetectionMetric,
+    "trainer": L.Trainer,
+    "logger": Mapping | None,
+    "logger.*": Logger | None,
+    "callbacks": Mapping | None,
+    "callbacks.*": L.Callback | None,
+}
+"""What the settings may be that no constructor tells."""
 
 
 def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
@@ -45,38 +80,52 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     Raises:
         UserError: data, model, checkpoint or run folder do not fit the config.
     """
-    for name in NEEDED:
-        if not cfg.get(name):
-            raise UserError(f"{name} is switched off: choose an option, --help lists them.")
-    for name in ("ckpt", "ckpt_path"):
-        if cfg[name]:
-            path_argument(name, cfg[name])
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         figures = run_apart(cfg).figures
     else:
         adopt_structure(cfg)
+        check_training(cfg)
         figures = recorded(cfg, train).figures
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
 
 
+def check_training(cfg: DictConfig) -> None:
+    """Refuse what can be told of a training's settings before anything is read or built.
+
+    Raises:
+        UserError: a group is switched off, a value is not of its kind, or a file is not there.
+    """
+    for name in NEEDED:
+        if not cfg.get(name):
+            raise UserError(f"{name} is switched off: choose an option, --help lists them.")
+    check(cfg, KINDS)
+    check_trainer(cfg.trainer)
+    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
+        raise UserError(
+            f"There is no checkpoint ckpt_path={cfg.ckpt_path}: give the last.ckpt of a run."
+        )
+
+
 def train(cfg: DictConfig) -> Result:
     """Train, validate after each epoch and test the best checkpoint.
 
     Raises:
-        UserError: data, model or checkpoint do not fit.
+        UserError: settings, data, model or checkpoint do not fit.
     """
-    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
-        raise UserError(f"There is no checkpoint {cfg.ckpt_path} to resume (ckpt_path).")
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    check_training(cfg)
     datamodule = build(cfg.data)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    module = build_module(cfg, datamodule)
     epoch_log = EpochLog()
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
     trainer = _make_trainer(cfg, [epoch_log, use])
+    _rehearse(cfg)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    module = build_module(cfg, datamodule)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
     costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
@@ -115,17 +164,33 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
     )
 
 
+def _rehearse(cfg: DictConfig) -> None:
+    """Build, without memory for weights, all that the data are not needed for.
+
+    Raises:
+        UserError: a constructor refuses a value, or no training can start from `ckpt`.
+    """
+    if cfg.ckpt and not cfg.ckpt_path:
+        read_trainable(cfg.ckpt)
+    for part in (cfg.loss, cfg.schedule, cfg.evaluation.nms, cfg.evaluation.metric):
+        build(part)
+    with torch.device("meta"):
+        detector = build(cfg.model, num_classes=cfg.model.num_classes or 1)
+    freeze(detector, cfg.freeze)
+    try:
+        build(cfg.optimizer).build(detector)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{refusal(cfg.optimizer.factory, error)}.") from error
+
+
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
-    """Build the trainer with the configured callbacks, then the given ones; log the config."""
-    trainer = build_trainer(
+    """Build the trainer with the configured callbacks, then the given ones."""
+    return build_trainer(
         cfg.trainer,
         callbacks=[*build_parts(cfg.get("callbacks")), *callbacks],
         logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-    return trainer
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
 import numpy as np
@@ -64,7 +64,7 @@ class DetectionDataModule(L.LightningDataModule):
         cache_dir: str | Path | None = None,
         prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
-        **batches: Any,
+        **batches: Annotated[Any, Batches],
     ) -> None:
         """Set the parts; nothing is read yet.
 

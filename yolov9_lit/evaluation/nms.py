@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from yolov9_lit.checks import whole_number
-from yolov9_lit.errors import UserError
+from yolov9_lit.checks import check_fields
+from yolov9_lit.kinds import PositiveInt, Share
 from yolov9_lit.structures import Detections
 
 
@@ -28,20 +28,15 @@ class NMSSettings:
         UserError: a value is out of its range.
     """
 
-    confidence: float = 0.001
-    iou: float = 0.7
+    confidence: Share = 0.001
+    iou: Share = 0.7
     multi_label: bool = True
-    max_candidates: int = 30_000
-    max_detections: int = 300
+    max_candidates: PositiveInt = 30_000
+    max_detections: PositiveInt = 300
 
     def __post_init__(self) -> None:
         """Check the ranges: most wrong values would find other things, or nothing, in silence."""
-        for name in ("confidence", "iou"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
-                raise UserError(f"{name}={value} is not valid: give a number in 0..1.")
-        for name in ("max_candidates", "max_detections"):
-            whole_number(name, getattr(self, name))
+        check_fields(self)
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:

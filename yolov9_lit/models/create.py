@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from torch import nn
 
@@ -61,7 +61,7 @@ def create_model(
     block: str | BlockFactory = "csp",
     backbone: BackboneFactory | None = None,
     head: HeadFactory | None = None,
-    **spec: Any,
+    **spec: Annotated[Any, GelanSpec],
 ) -> Detector:
     """Build a detector of a published size with fresh weights.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from torch import Tensor, nn
 
@@ -127,7 +127,7 @@ def gelan_detector(
     backbone: BackboneFactory,
     head: HeadFactory,
     pgi: Mapping[str, AuxiliaryFactory] | None = None,
-    **spec: Any,
+    **spec: Annotated[Any, GelanSpec],
 ) -> Detector:
     """Build a GELAN detector, or YOLOv9 where `pgi` names auxiliary branches.
 

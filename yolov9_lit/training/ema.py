@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from yolov9_lit.kinds import PositiveFloat, Share
+
 
 class EMA(WeightAveraging):
     """Lightning's weight averaging with the published ramp: decay x (1 - exp(-updates / tau)).
@@ -18,7 +20,7 @@ class EMA(WeightAveraging):
     the trained ones under "current_model_state".
     """
 
-    def __init__(self, decay: float = 0.9999, tau: float = 2000.0) -> None:
+    def __init__(self, decay: Share = 0.9999, tau: PositiveFloat = 2000.0) -> None:
         """Set the ramp.
 
         Args:

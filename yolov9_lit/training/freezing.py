@@ -42,6 +42,7 @@ def freeze(detector: nn.Module, parts: str | Sequence[str] | None) -> None:
     trained = sum(p.numel() for p in detector.parameters() if p.requires_grad)
     if not trained:
         raise UserError(f"freeze={','.join(patterns)} leaves nothing to train: name fewer parts.")
-    total = sum(p.numel() for p in detector.parameters())
-    told = f"{trained:,} of {total:,}"
-    log.info("Frozen: %s; %s parameters are trained", ", ".join(patterns), told)
+    if not any(p.is_meta for p in detector.parameters()):  # a rehearsal
+        total = sum(p.numel() for p in detector.parameters())
+        told = f"{trained:,} of {total:,}"
+        log.info("Frozen: %s; %s parameters are trained", ", ".join(patterns), told)

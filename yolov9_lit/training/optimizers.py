@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from yolov9_lit.kinds import Amount, PositiveFloat
+
 BIAS_GROUP = "bias"
 
 
@@ -24,9 +26,9 @@ class OptimizerRecipe:
     """
 
     factory: Callable[..., Optimizer]
-    lr: float
-    weight_decay: float
-    clip_norm: float | None = 10.0
+    lr: Amount
+    weight_decay: Amount
+    clip_norm: PositiveFloat | None = 10.0
 
     def build(self, model: nn.Module, decay_scale: float = 1.0) -> Optimizer:
         """Build the optimiser of a model's trainable parameters.

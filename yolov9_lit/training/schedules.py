@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from torch.optim import Optimizer
 
+from yolov9_lit.kinds import Amount, Count, PositiveInt, Share
 from yolov9_lit.training.optimizers import BIAS_GROUP
 
 
@@ -60,13 +61,13 @@ class WarmupDecay:
     """
 
     decay: Literal["linear", "cosine", "constant"] = "linear"
-    final_factor: float = 0.01
-    warmup_epochs: float = 3.0
-    min_warmup_batches: int = 100
-    warmup_bias_lr: float = 0.1
-    warmup_momentum: float = 0.8
-    momentum: float = 0.937
-    nominal_batch: int = 64
+    final_factor: Share = 0.01
+    warmup_epochs: Amount = 3.0
+    min_warmup_batches: Count = 100
+    warmup_bias_lr: Amount = 0.1
+    warmup_momentum: Share = 0.8
+    momentum: Share = 0.937
+    nominal_batch: PositiveInt = 64
 
     def accumulation(self, batch_size: int) -> int:
         """Return the batches of an optimiser step after the warm-up, for batches of that size."""

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import lightning as L
-from hydra.errors import InstantiationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
-from yolov9_lit.building import build
+from yolov9_lit.building import build, check, refusal
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import Count, Limits, PositiveInt, Share, Words
+
+OURS: Mapping[str, str] = {
+    "accumulate_grad_batches": "schedule.nominal_batch, the images of an update,",
+    "gradient_clip_val": "optimizer.clip_norm",
+    "gradient_clip_algorithm": "optimizer.clip_norm",
+    "enable_checkpointing": "callbacks (callbacks=none writes no checkpoints)",
+    "callbacks": "callbacks",
+    "logger": "logger",
+    "plugins": "trainer.precision and trainer.strategy",
+    "barebones": "callbacks=none logger=none",
+}
+"""What this project has in place of some of Lightning's settings."""
+
+KINDS: Mapping[str, Any] = {
+    "max_epochs": Annotated[
+        int,
+        Limits(0),
+        Words(
+            "the number of epochs, which learning rate and mosaic follow to their end; "
+            "trainer.max_steps or trainer.max_time may end the training before"
+        ),
+    ],
+    "max_time": Annotated[str, Words("days:hours:minutes:seconds, in quotes")] | None,
+    "max_steps": Annotated[int, Limits(-1)],
+    "check_val_every_n_epoch": PositiveInt | None,
+    "log_every_n_steps": Count,
+    "num_nodes": PositiveInt,
+    "num_sanity_val_steps": Annotated[int, Limits(-1)],
+    "limit_train_batches": PositiveInt | Annotated[float, Limits(0, 1, above=True)] | None,
+    "limit_val_batches": Count | Share | None,
+    "limit_test_batches": Count | Share | None,
+    "overfit_batches": Count | Share,
+    "use_distributed_sampler": Literal[False],
+}
+"""Of settings for which Lightning takes what it, or this project, cannot use."""
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Refuse settings of the Trainer that have no place, or not that value.
+
+    Raises:
+        UserError: there is one; where this project has another setting for it, that is named.
+    """
+    for key, ours in OURS.items():
+        if key in cfg:
+            raise UserError(f"trainer.{key} has no effect here: give {ours} instead.")
+    check(cfg, KINDS)
 
 
 def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments: Any) -> L.Trainer:
@@ -24,19 +71,29 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
         arguments: others of `lightning.Trainer`.
 
     Raises:
-        UserError: the machine does not have the configured devices.
+        UserError: a setting is refused, or the machine does not have the configured devices.
     """
+    check_trainer(cfg)
     checkpoints = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    arguments |= {"callbacks": [*callbacks], "enable_checkpointing": checkpoints}
+    if cfg.overfit_batches:
+        arguments["callbacks"].append(SameBatches())
+        arguments |= {"limit_train_batches": cfg.overfit_batches, "overfit_batches": 0.0}
     try:
-        return build(cfg, callbacks=list(callbacks), enable_checkpointing=checkpoints, **arguments)
-    except InstantiationException as error:
-        if not isinstance(error.__cause__, MisconfigurationException):
+        return build(cfg, **arguments)
+    except UserError as error:
+        if not isinstance(error.__cause__, MisconfigurationException | ImportError):
             raise
-        raise UserError(
-            f"trainer.accelerator={cfg.accelerator} trainer.devices={cfg.devices}: "
-            f"{str(error.__cause__).split('. ')[0].rstrip('.!')}: choose another trainer, for "
-            "example trainer=auto."
-        ) from error
+        told = refusal(cfg, error.__cause__, keys=("accelerator", "devices"))
+        raise UserError(f"{told}: choose another trainer, for example trainer=auto.") from error
+
+
+class SameBatches(L.Callback):
+    """Gives the first epoch's samples in every epoch; Lightning's own way lacks augmentation."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert trainer.train_dataloader is not None
+        trainer.train_dataloader.sampler.set_epoch(0)
 
 
 def build_parts(group: DictConfig | None) -> list[Any]:

@@ -83,7 +83,7 @@ def adopt_structure(cfg: DictConfig) -> None:
         return
     if not cfg.ckpt:
         raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
-    model = _read_trainable(cfg.ckpt).card.model
+    model = read_trainable(cfg.ckpt).card.model
     check_model(model)
     given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
     cfg.model = _for_any_classes(model) | given
@@ -100,7 +100,7 @@ def take_weights(detector: nn.Module, path: str | Path, class_names: Sequence[st
     Raises:
         UserError: the file cannot be read or trained, or nothing in it fits.
     """
-    transfer = transfer_weights(detector, _read_trainable(path), class_names)
+    transfer = transfer_weights(detector, read_trainable(path), class_names)
     if not transfer.taken:
         raise UserError(
             f"Nothing in {path} fits this model: model=checkpoint takes the file's structure."
@@ -148,7 +148,12 @@ def transfer_weights(
     return found._replace(copied=copied)
 
 
-def _read_trainable(path: str | Path) -> Checkpoint:
+def read_trainable(path: str | Path) -> Checkpoint:
+    """Read a checkpoint that a training can start from.
+
+    Raises:
+        UserError: the file cannot be read, or is deployed.
+    """
     checkpoint = read_checkpoint(path)
     if checkpoint.deployed:
         raise UserError(f"{path} is deployed, its training form is gone: give what it was made of.")

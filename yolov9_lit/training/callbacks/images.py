@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.kinds import Count, Share
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Batch, Detections
 
@@ -17,7 +18,7 @@ from yolov9_lit.structures import Batch, Detections
 class PredictionImages(L.Callback):
     """Draws the confident detections of the first test images on copies of them."""
 
-    def __init__(self, directory: str | Path, count: int = 8, confidence: float = 0.25) -> None:
+    def __init__(self, directory: str | Path, count: Count = 8, confidence: Share = 0.25) -> None:
         """Set what is drawn.
 
         Args:

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from yolov9_lit.kinds import Amount
 from yolov9_lit.training.module import DetectionModule
 
 
@@ -20,7 +21,7 @@ class LastCheckpoint(ModelCheckpoint):
     Lightning's own `train_time_interval` has no effect under manual optimisation.
     """
 
-    def __init__(self, dirpath: str | Path, minutes: float | None = None) -> None:
+    def __init__(self, dirpath: str | Path, minutes: Amount | None = None) -> None:
         """Set place and time.
 
         Args:

@@ -1,0 +1,131 @@
+"""Every setting that a training cannot use is one sentence that names it, before data are read."""
+
+import pytest
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.app.train import train
+from yolov9_lit.errors import UserError
+
+BASE = ("data=coco", "data.root=nowhere", "model=gelan_t", "trainer=cpu", "run_dir=run")
+
+WRONG = {
+    "seed": ("abc", "-1", "null", "0.5", "[1]", str(2**32)),
+    "freeze": ("3", "true", "nonsense"),
+    "test": ("1", "maybe", "null"),
+    "ckpt": ("7", "[a]", "nowhere.ckpt"),
+    "ckpt_path": ("7", "nowhere.ckpt"),
+    "objectives": ("AP",),
+    "trainer.max_epochs": ("ten", "0.5", "2.0", "-3", "-1", "null", "[1]", "true"),
+    "trainer.max_time": ("5", "abc", "[1]"),
+    "trainer.check_val_every_n_epoch": ("0", "-1", "0.5", "abc"),
+    "trainer.devices": ("0", "-7", "1.5", "null", "abc"),
+    "trainer.accelerator": ("tpu", "nonsense", "3", "null"),
+    "trainer.precision": ("nonsense", "17"),
+    "trainer.strategy": ("nonsense", "3", "null"),
+    "trainer.num_nodes": ("0", "abc"),
+    "trainer.limit_train_batches": ("1.5", "0", "-1", "abc"),
+    "trainer.limit_val_batches": ("1.5", "-1", "abc"),
+    "trainer.overfit_batches": ("1.5", "-1", "abc"),
+    "trainer.log_every_n_steps": ("-1", "abc"),
+    "trainer.profiler": ("nonsense",),
+    "optimizer.lr": ("abc", "-0.1", "null", "nan", "[0.1]"),
+    "optimizer.weight_decay": ("abc", "-1"),
+    "optimizer.clip_norm": ("0", "-1", "abc"),
+    "optimizer.factory.momentum": ("abc", "-1"),
+    "optimizer.factory._target_": ("torch.optim.Nonsense", "nonsense"),
+    "optimizer.factory": ("3",),
+    "schedule.decay": ("nonsense", "null"),
+    "schedule.final_factor": ("2", "-0.1", "abc"),
+    "schedule.warmup_epochs": ("-1", "abc"),
+    "schedule.nominal_batch": ("0", "0.5", "abc"),
+    "callbacks.ema.decay": ("2", "abc"),
+    "callbacks.last.minutes": ("-1", "abc"),
+    "callbacks.best.mode": ("nonsense",),
+    "evaluation.nms": ("1", "null"),
+    "evaluation.nms.iou": ("2", "abc"),
+    "data.batch_size": ("0", "0.5", "abc", "null"),
+    "data.close_mosaic_epochs": ("abc",),
+    "model.elan_depth": ("0", "abc", "0.5"),
+    "model.num_classes": ("0", "abc"),
+    "loss.aux_weight": ("abc",),
+    "augment.transforms": ("3",),
+    "logger.csv": ("3",),
+    "callbacks.ema": ("3",),
+}
+
+GROUPS = ("data", "model", "loss", "optimizer", "schedule", "evaluation", "trainer")
+
+INSTEAD = {
+    "accumulate_grad_batches=4": "schedule.nominal_batch",
+    "gradient_clip_val=1": "optimizer.clip_norm",
+    "enable_checkpointing=false": "callbacks=none",
+    "no_such_setting=1": "is no setting of lightning.Trainer",
+}
+
+
+def refusal(*overrides: str) -> str:
+    """What a training says to overrides."""
+    with pytest.raises(UserError) as error:
+        train(compose("train", [*BASE, *overrides]))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_wrong_value_is_refused_by_its_key(key):
+    for value in WRONG[key]:
+        sentence = refusal(f"++{key}={value}")
+        assert key in sentence, value
+        assert "data folder" not in sentence, value
+
+
+def test_a_group_that_is_needed_cannot_be_switched_off():
+    for group in GROUPS:
+        cfg = compose("train", BASE)
+        cfg[group] = None
+        with pytest.raises(UserError, match=f"^{group} is switched off"):
+            train(cfg)
+
+
+@pytest.mark.parametrize("setting", INSTEAD)
+def test_a_setting_of_lightning_that_has_no_place_is_named_with_ours(setting):
+    sentence = refusal(f"+trainer.{setting}")
+    assert setting.partition("=")[0] in sentence
+    assert INSTEAD[setting] in sentence
+
+
+def test_right_values_reach_the_data():
+    for override in (
+        "trainer.max_epochs=0",
+        "trainer.max_time=00:00:01:00",
+        "trainer.limit_train_batches=0.5",
+        "trainer.overfit_batches=1",
+        "trainer.profiler=simple",
+        "optimizer.clip_norm=null",
+        "callbacks.last.minutes=null",
+        "callbacks=none",
+        "logger=none",
+        "loss.aux_weight=[0.5]",
+    ):
+        assert "There is no data folder nowhere" in refusal(override), override
+
+
+def leaves(node, prefix=""):
+    """Dotted keys of all plain values of a config."""
+    for key in node:
+        value = OmegaConf.to_container(node, resolve=False)[key]
+        inner = node._get_node(key)
+        if isinstance(inner, DictConfig) and isinstance(value, dict):
+            yield from leaves(inner, f"{prefix}{key}.")
+        elif not isinstance(inner, ListConfig):
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["abc", "-3", "null", "[1]"])
+def test_no_value_of_any_key_ends_in_a_traceback(value):
+    keys = [key for key in leaves(compose("train", BASE)) if key != "data.root"]
+    assert len(keys) > 100
+    for key in keys:
+        assert refusal(f"++{key}={value}"), key
