@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import dropwhile
+from textwrap import shorten
+
+LONGEST = 500
+"""Characters of an error in a table."""
 
 
 class UserError(Exception):
@@ -14,6 +19,15 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def last_line(text: str | None) -> str:
-    """Return the last line of a traceback, which is the error itself; "" of no text."""
-    return (text or "").strip().rsplit("\n", 1)[-1].strip()
+def error_line(text: str | None) -> str:
+    """Return in one line what a traceback says went wrong, a mistake's sentence alone; "" of none.
+
+    A message may go on over several lines, which are joined: its last one alone may say nothing.
+    """
+    lines = (text or "").strip().splitlines()
+    if lines and lines[0].startswith("Traceback"):
+        last = max(i for i, line in enumerate(lines) if i == 0 or line.startswith("  File "))
+        # A frame's source, and marks below it, stand in from the left.
+        lines = list(dropwhile(lambda line: line[:1] in " ", lines[last + 1 :]))
+    name = f"{UserError.__module__}.{UserError.__qualname__}: "
+    return shorten(" ".join(lines).removeprefix(name), LONGEST, placeholder=" ...")

@@ -127,7 +127,7 @@ class RunRecord:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(**_known(cls, content), result=Result(**_known(Result, content)))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} is no record of a run ({error}): move it away.") from error
 
     def write(self, folder: Path) -> None:
@@ -167,6 +167,35 @@ def _version(package: str) -> str:
 
 
 def _known(cls: type[RunRecord] | type[Result], content: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a class; a later version may have others."""
+    """Return the fields of a class; a later version may have others.
+
+    Raises:
+        TypeError: a value is of another kind than the field.
+    """
     names = {f.name for f in fields(cls)} - {"result"}
-    return {name: value for name, value in content.items() if name in names}
+    known = {name: value for name, value in content.items() if name in names}
+    for name, value in known.items():
+        if not _is_kind(value, _KINDS[name]):
+            raise TypeError(f"its {name} is {value!r:.60}")
+    return known
+
+
+def _is_kind(value: Any, kind: Any) -> bool:
+    """Tell whether a value is of a type, a dict of values of one, or one of some words."""
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(_is_kind(v, kind["*"]) for v in value.values())
+    if isinstance(kind, set):
+        return isinstance(value, str) and value in kind
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+
+
+_TEXT, _NUMBER = str | None, int | float
+_KINDS: dict[str, Any] = {
+    "status": {"running", "done", "failed"},
+    **{"config": dict, "overrides": list, "choices": {"*": _TEXT}, "seed": int | None},
+    **{"sweep": _TEXT, "versions": dict, "commit": _TEXT, "dirty": bool, "device": str},
+    **{"started": str, "ended": _TEXT, "weights": dict | None, "resumed": int, "error": _TEXT},
+    **{"figures": {"*": _NUMBER}, "cost": {"*": _NUMBER}, "epochs": int, "data": dict},
+    **{"seconds_per_epoch": _NUMBER | None, "peak_memory_mb": _NUMBER | None, "annotations": str},
+}
+"""What each field may be in a file."""

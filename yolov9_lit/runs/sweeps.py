@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolov9_lit.errors import UserError, last_line
+from yolov9_lit.errors import UserError, error_line
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.runs.record import FILE, Result, RunRecord
@@ -108,7 +108,7 @@ def _failure(folder: Path, code: int) -> str:
         how = f"signal {-code}" if code < 0 else f"code {code}"
         record = record.ending("failed", error=f"The process ended with {how}.")
         record.write(folder)
-    return last_line(record.error)
+    return error_line(record.error)
 
 
 class SweepTable(Callback):
@@ -150,4 +150,4 @@ def _state(job: Path) -> tuple[str, str]:
         record = RunRecord.read(job)
     except UserError as error:
         return "damaged", str(error)
-    return (record.status, last_line(record.error)) if record else ("unknown", "")
+    return (record.status, error_line(record.error)) if record else ("unknown", "")

@@ -156,3 +156,14 @@ class RunFolders:
 @pytest.fixture
 def folders(tmp_path):
     return RunFolders(tmp_path / "sweep")
+
+
+@pytest.fixture(scope="module")
+def small_sweep(tmp_path_factory):
+    """Three sound runs, and one called "odd" to be changed."""
+    folders = RunFolders(tmp_path_factory.mktemp("runs") / "sweep", images=2)
+    for seed in (0, 1):
+        folders.make(f"none-{seed}", seed=seed, choices={"pgi": "none"})
+    folders.make("fpn")
+    folders.make("odd", seed=1)
+    return folders.root

@@ -96,6 +96,18 @@ def test_each_image_once_is_pycocotools(seed):
     assert ap == pytest.approx(oracle(truth, detections), abs=1e-12)
 
 
+def test_long_ids_stay_whole():
+    truth, detections = scene(0)
+    (expected,) = match(load(truth), detections).average_precision(
+        np.ones((1, len(truth["images"])), int)
+    )
+    for entry in (*truth["images"], *truth["annotations"], *detections):
+        key = "image_id" if "image_id" in entry else "id"
+        entry[key] = 2**63 - 1 - entry[key] // 10  # neighbours that a float cannot tell apart
+    found = match(load(truth), detections)
+    assert found.average_precision(np.ones((1, found.num_images), int)) == expected
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_resample_is_a_duplicated_data_set(seed):
     truth, detections = scene(seed)

@@ -3,10 +3,14 @@
 import json
 
 import pytest
+import yaml
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.research.report.compare import compare
 from yolov9_lit.research.report.rows import base_of, choose_base, make_rows
 from yolov9_lit.research.report.runs import read_runs
+from yolov9_lit.research.report.tables import result_frame, result_table
+from yolov9_lit.research.report.write import _summary
 
 
 def rows_of(folders):
@@ -31,11 +35,44 @@ def test_every_state_of_a_run_is_seen(folders):
         "failed": ("failed", "RuntimeError: out of memory"),
         "running": ("running", "2 of 4 epochs validated"),
         "untested": ("done", "no results.json: it was not tested"),
-        "cut": ("unknown", "run.json is damaged"),
-        "half": ("done", "results.json is damaged"),
+        "cut": ("unknown", told["cut"][1]),
+        "half": ("done", f"{folders.root / 'half' / 'results.json'} is damaged"),
         "bare": ("done", "no readable .hydra/config.yaml"),
         "started": ("unknown", "0 of 4 epochs validated"),
     }
+    assert told["cut"][1].startswith(f"{folders.root / 'cut' / 'run.json'} is no record of a run")
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "abc", [1]], ids=str)
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [
+        *(("run.json", key) for key in ("status", "choices", "seed", "ended", "cost", "config")),
+        *(("run.json", key) for key in ("seconds_per_epoch", "epochs", "overrides", "error")),
+        *(("results.json", key) for key in ("AP", "AP50", "num_images")),
+        *((".hydra/config.yaml", key) for key in ("trainer", "seed", "paper", "execution", "data")),
+        ("detections.json", None),
+        (".hydra/hydra.yaml", None),
+    ],
+)
+def test_no_value_of_one_run_hides_the_others(small_sweep, file, key, value):
+    path = small_sweep / "odd" / file
+    before = path.read_text()
+    if key:
+        nested = key in ("trainer", "data")
+        found = {"max_epochs": value, "image_size": value} if nested else value
+        path.write_text(json.dumps(yaml.safe_load(before) | {key: found}))
+    else:
+        path.write_text(json.dumps(value))
+    runs = read_runs(small_sweep)
+    rows, left = make_rows(runs)
+    comparisons = compare(rows, choose_base(rows, None), replicates=2, seed=0)
+    path.write_text(before)
+    table = result_table(result_frame(rows, comparisons), rows, comparisons)
+    assert {"none-0", "none-1", "fpn"} <= {run.folder.name for row in rows for run in row.runs}
+    assert any("none" in row[0].text for row in table.rows)
+    assert all(run.problem for run in left)
+    assert _summary(runs, rows)
 
 
 def test_runs_from_before_the_record_count_and_other_commands_do_not(folders):
@@ -52,7 +89,7 @@ def test_runs_from_before_the_record_count_and_other_commands_do_not(folders):
 def test_the_curve_of_a_resumed_and_cut_file(folders):
     folder = folders.make("one")
     (folder / "metrics.csv").write_text(
-        "epoch,step,val/AP\n0,1,\n0,1,0.1\n1,2,0.2\n1,2,0.3\n2,3,-1\n3,4,0.4\n4"
+        "epoch,step,val/AP\n0,1,\n0,1,0.1\n1,2,0.2\n1,2,0.3\n2,3,-1\n3,4,0.4\ninf,5,0.5\n5,6,nan\n4"
     )
     (run,) = read_runs(folders.root)
     assert run.curve.to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}

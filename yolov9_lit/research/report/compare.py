@@ -93,7 +93,8 @@ def _compare(row: Row, base: Row, known: Mapping[Path, Resampled | str]) -> Comp
     if len({one.truth for one in resampled}) > 1:
         problems.append("not tested on the same images")
     if problems:
-        return Comparison(base, paired_difference(by_seed, None), problems[0])
+        note = "; ".join(dict.fromkeys(problems))
+        return Comparison(base, paired_difference(by_seed, None), note)
     aps = [
         ours.ap - theirs.ap for ours, theirs in zip(resampled[::2], resampled[1::2], strict=True)
     ]
@@ -115,7 +116,7 @@ def _resample(
         return f"{name}: its annotations {annotations} cannot be read here"
     try:
         matches = match(truth, json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, AssertionError) as error:
+    except Exception as error:  # pycocotools fails in any way on what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
         return f"{name}: tested on {run.num_images} of {matches.num_images} images"

@@ -11,13 +11,16 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from yolov9_lit.errors import UserError, last_line
+from yolov9_lit.errors import UserError, error_line
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.runs.identity import NODE, is_experiment, moved
 from yolov9_lit.runs.record import FILE, RunRecord
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
+
+MOST_EPOCHS = 1_000_000
+"""What stands in a file beyond that is damage."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Run:
 
     @property
     def max_epochs(self) -> int | None:
-        """Epochs it was asked for."""
-        return self.config.get("trainer.max_epochs")
+        """Epochs it was asked for; None where its config does not tell."""
+        return _whole(self.config.get("trainer.max_epochs"))
 
 
 def read_runs(directory: Path) -> list[Run]:
@@ -87,25 +90,28 @@ def read_runs(directory: Path) -> list[Run]:
 def read_run(folder: Path) -> Run:
     """Read one run's folder, whatever state it is in."""
     record, damage = _read_record(folder)
-    results, no_results = _read_json(folder / "results.json")
+    results, no_results = _read_results(folder / "results.json")
     config, paper = _read_config(folder, record)
     choices = record.choices or _read_choices(folder)
     curve = _read_curve(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
     problem = damage or _problem(status, record, config, curve) or no_results
-    if not problem and "AP" not in results:
-        problem = "no results.json: it was not tested"
     figures = {name: results[name] for name in FIGURES if results.get(name, -1) >= 0}
+    if not problem and "AP" not in figures:
+        nothing = "AP" in results
+        problem = (
+            "its test images hold no object" if nothing else "no results.json: it was not tested"
+        )
     return Run(
         folder=folder,
         status="unknown" if damage else status,
         problem=problem,
         config=config,
         choices=choices,
-        seed=config.get("seed") if record.seed is None else record.seed,
+        seed=_whole(config.get("seed")) if record.seed is None else record.seed,
         figures=figures,
-        num_images=results.get("num_images"),
+        num_images=_whole(results.get("num_images")),
         record=record,
         curve=curve,
         paper=paper_figures(choices.get("row"), {"paper": paper}),
@@ -116,8 +122,8 @@ def _read_record(folder: Path) -> tuple[RunRecord, str]:
     """Read the record (a blank one where there is none), and what is wrong with its file."""
     try:
         return RunRecord.read(folder) or RunRecord("running"), ""
-    except UserError:
-        return RunRecord("running"), f"{FILE} is damaged"
+    except UserError as error:
+        return RunRecord("running"), str(error)
 
 
 def _problem(
@@ -127,7 +133,7 @@ def _problem(
     if not config:
         return "no readable .hydra/config.yaml"
     if status == "failed":
-        return last_line(record.error) or "no error recorded"
+        return error_line(record.error) or "no error recorded"
     if status != "done":
         done = int(curve.index.max()) + 1 if len(curve) else 0
         return f"{done} of {config.get('trainer.max_epochs', '?')} epochs validated"
@@ -141,7 +147,7 @@ def _trains(hydra_yaml: Path) -> bool:
 
 def _read_choices(folder: Path) -> dict[str, str | None]:
     choices = _select(folder / ".hydra" / "hydra.yaml", "hydra.runtime.choices")
-    return dict(choices) if choices else {}
+    return {str(group): choice for group, choice in _mapping(choices).items()}
 
 
 def _select(path: Path, key: str) -> Any:
@@ -163,10 +169,12 @@ def _read_config(folder: Path, record: RunRecord) -> tuple[dict[str, Any], dict[
     written = OmegaConf.to_container(content) if OmegaConf.is_config(content) else None
     if not isinstance(written, dict):
         return _flat(moved(record.config)), {}
-    paper = written.pop("paper", None) or {}
+    numbers_and_names = (str, int, float)
+    paper = _mapping(written.pop("paper", None))
+    paper = {name: value for name, value in paper.items() if isinstance(value, numbers_and_names)}
     flat = _flat(moved(written))
     if not record.config:
-        execution = written.get(NODE)
+        execution = _mapping(written.get(NODE))
         return {key: value for key, value in flat.items() if is_experiment(key, execution)}, paper
     experiment = _flat(moved(record.config))
     config = {key: flat.get(key, value) for key, value in experiment.items()}
@@ -184,16 +192,30 @@ def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], str]:
+def _mapping(value: Any) -> dict[Any, Any]:
+    """Return a mapping as it is, an empty one in place of anything else."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number, None in place of anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _read_results(path: Path) -> tuple[dict[str, Any], str]:
     """Content (empty where there is none) and what is wrong with the file."""
-    if not path.is_file():
+    if not path.exists():
         return {}, ""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        return {}, f"{path.name} is damaged"
+        return {}, f"{path} is damaged"
+    for name in FIGURES:
+        value = content.get(name, -1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1:
+            return {}, f"{path} has {value!r:.40} as {name}, no fraction"
     return content, ""
 
 
@@ -201,9 +223,10 @@ def _read_curve(path: Path) -> pd.Series[float]:
     """Return validation AP by epoch; of an epoch told twice (a resume) the later figure holds."""
     try:
         metrics = pd.read_csv(path, on_bad_lines="skip")
-        rows = metrics[["epoch", "val/AP"]].astype(float).dropna()
+        rows = metrics[["epoch", "val/AP"]].astype(float)
     except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
         return pd.Series(dtype=float)
+    rows = rows[rows["epoch"].between(0, MOST_EPOCHS) & rows["val/AP"].between(-1, 1)]
     curve = rows.groupby("epoch")["val/AP"].last()
     curve.index = curve.index.astype(int)
     return curve[curve >= 0]
