@@ -11,12 +11,25 @@ LONGEST = 500
 
 
 class UserError(Exception):
-    """A mistake in the user's input; the commands print its sentence and exit with code 2."""
+    """A mistake in the user's input; the commands print its sentence and exit with code 2.
+
+    Its arguments are the sentence and, where there is a list, an item a line.
+    """
+
+    def __str__(self) -> str:
+        return "\n  ".join(one_line(str(line)) for line in self.args)
+
+
+def one_line(text: str) -> str:
+    """Return text with escapes for line breaks and whatever else a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:
     """Return the first names for a sentence: "a, b, c, ..."."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return one_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
 def error_line(text: str | None) -> str:

@@ -53,6 +53,12 @@ def test_weights_of_another_model_are_refused(tmp_path, card):
     torch.save(lacking, path)
     with pytest.raises(UserError, match="1 tensors missing"):
         yolov9_lit.load(path)
+    other = torch.load(save(path, card, build_detector(card)), weights_only=True)
+    name = next(iter(other["state_dict"]))
+    other["state_dict"][name] = other["state_dict"][name].to(torch.complex64)
+    torch.save(other, path)
+    with pytest.raises(UserError, match=f"1 of another shape or kind .first: {name[9:]}"):
+        yolov9_lit.load(path)
 
 
 @pytest.mark.parametrize("target", ["os.system", "builtins.eval", "no_such_module.Block"])

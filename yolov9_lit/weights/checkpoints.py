@@ -136,17 +136,19 @@ def load_weights(detector: nn.Module, weights: Mapping[str, Tensor], source: str
     """Load all weights or none.
 
     Raises:
-        UserError: a tensor is missing, left over or of another shape; the first one is named.
+        UserError: a tensor is missing, left over or of another shape or kind; the first is named.
     """
     own = detector.state_dict()
     missing = [name for name in own if name not in weights]
     extra = [name for name in weights if name not in own]
-    unequal = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    both = [name for name in own if name in weights]
+    unequal = [n for n in both if own[n].shape != weights[n].shape or weights[n].is_complex()]
     if not (missing or extra or unequal):
         detector.load_state_dict(dict(weights))
         return
     example = (missing + extra + unequal)[0]
     raise UserError(
         f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
-        f"{len(extra)} left over, {len(unequal)} of another shape (first: {example}): {_GIVE}."
+        f"{len(extra)} left over, {len(unequal)} of another shape or kind (first: {example}): "
+        f"{_GIVE}."
     )

@@ -164,10 +164,10 @@ class Faults:
             UserError: `strict`, and there is a fault; it lists all of them.
         """
         if strict and self.found:
-            lines = "".join(f"\n  {item.where}: {item.sentence}" for item in self.found)
             raise UserError(
                 f"{self.source} has {len(self.found):,} faults and strict=true was given: mend "
-                f"them or leave strict out.{lines}"
+                "them or leave strict out.",
+                *(f"{item.where}: {item.sentence}" for item in self.found),
             )
         if is_first_rank():
             for sentence, items in self.by_sentence().items():

@@ -130,6 +130,13 @@ def test_images_are_copied_where_links_fail(voc, tmp_path, monkeypatch):
     [
         ("Annotations/b.xml", "<annotation><object>", "annotations cannot be read", 0),
         ("Annotations/b.xml", None, "annotations cannot be read", 0),
+        ("Annotations/b.xml", "<?xml version='1.0' encoding='x'?><a/>", "annotations cannot", 0),
+        (
+            "Annotations/b.xml",
+            "<?xml version='1.0' encoding='utf-7'?><a/>",
+            "annotations cannot",
+            0,
+        ),
         (
             "Annotations/b.xml",
             "<a><object/></a>",
