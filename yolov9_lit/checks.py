@@ -43,6 +43,24 @@ def yes_or_no(name: str, value: Any) -> bool:
     return value
 
 
+def whole_number_text(name: str, text: str, least: int = 1) -> int:
+    """Return the whole number of at least `least` that a text of the command line is.
+
+    Raises:
+        UserError: it is anything else.
+    """
+    return whole_number(name, int(text) if text.isascii() and text.isdecimal() else text, least)
+
+
+def yes_or_no_text(name: str, text: str) -> bool:
+    """Return what a text of the command line is, true or false.
+
+    Raises:
+        UserError: it is neither.
+    """
+    return yes_or_no(name, {"true": True, "false": False}.get(text.lower(), text))
+
+
 def path_argument(name: str, value: Any) -> Path:
     """Return a value that is the path of a file or a folder.
 

@@ -272,13 +272,18 @@ def test_mistakes_are_told_in_one_sentence(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     write_split(other, "train", 3)
     write_split(other, "val", 3, categories=((4, "r"), (9, "g")))
-    with pytest.raises(UserError, match="different categories"):
+    with pytest.raises(UserError, match=r"val\.json lists other .*train\.json \(90 is missing"):
         datamodule(other)
 
 
-def test_default_data_is_made_on_first_use(tmp_path):
+def test_default_data_is_made_on_first_use_in_its_place_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOLOV9_LIT_DATA", str(tmp_path))
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        cfg = compose("train", overrides=[f"data.root={tmp_path / 'shapes'}"])
+        elsewhere = compose("train", overrides=[f"data.root={tmp_path / 'mine'}"])
+        cfg = compose("train")
+    with pytest.raises(UserError, match=r"no data folder .*mine: give its format too"):
+        instantiate(elsewhere.data).prepare_data()
+    assert not any(tmp_path.iterdir())
     module = instantiate(cfg.data, num_workers=0)
     assert module.prepare.func is make_shapes
     module.prepare_data()

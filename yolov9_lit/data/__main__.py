@@ -9,10 +9,6 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from yolov9_lit.errors import UserError
 
 _PROGRAM = "python -m yolov9_lit.data"
@@ -119,17 +115,17 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     command = COMMANDS[name]
     own = {*command.keys, *command.optional}
     overrides = [a for a in arguments[1:] if command.overrides and a.partition("=")[0] not in own]
-    try:
-        dotlist = [argument for argument in arguments[1:] if argument not in overrides]
-        content = OmegaConf.to_container(OmegaConf.from_dotlist(dotlist))
-    except (OmegaConfBaseException, YAMLError, ValueError):
-        content = None
-    given = content if isinstance(content, dict) else {}
-    if not set(command.keys) <= set(given) <= own or None in given.values():
+    pairs = [argument.partition("=") for argument in arguments[1:] if argument not in overrides]
+    values = {key: value for key, _, value in pairs}  # Text: 007 is a name, not a number.
+    if (
+        not set(command.keys) <= set(values) <= own
+        or len(values) < len(pairs)
+        or not all(values.values())
+    ):
         optional = "".join(f", optionally {key}" for key in command.optional)
         needed = ", ".join(command.keys) + optional
         raise UserError(f"{name} takes {needed} once each: use {_usage(name)}")
-    return name, {str(key): str(value) for key, value in given.items()}, overrides
+    return name, values, overrides
 
 
 def _build_data(overrides: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.reader import pack
@@ -23,7 +24,6 @@ from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
-from yolov9_lit.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -158,11 +158,9 @@ class DetectionDataModule(L.LightningDataModule):
         new = [split for split in wanted if split not in self._splits]
         for split in new:
             self._splits[split] = self._read(split)
-        if len({annotations.categories for annotations in self._splits.values()}) > 1:
-            raise UserError(
-                f"The annotation files of {self.root} list different categories: "
-                "give all splits the same ones."
-            )
+        first, *others = self._splits.values()
+        for other in others:
+            require_same(first.path, dict(first.categories), other.path, dict(other.categories))
         self._note_lacks(new)
         if self.strict and stage == "fit":
             self._require_usable(new)

@@ -99,7 +99,9 @@ def test_equal_pixels_are_found_under_other_names_and_formats(root):
 
 def test_splits_of_other_categories_are_told(root):
     edit(root, "val2017", lambda content: content["categories"][0].update(name="ring"))
-    assert only(found(root)["val2017"], "categories differ") == ["val2017"]
+    assert only(found(root)["val2017"], "categories differ") == [
+        "val2017: 1 is 'ring', not 'circle'"
+    ]
 
 
 @pytest.mark.parametrize("place", ["val", "images/val", "val/images", "images"])

@@ -51,7 +51,7 @@ def test_the_command_takes_the_trainings_config(shapes, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["out=a.jpg"], "give out=FILE.png instead of a.jpg"),
-        (["out=a.png", "count=0"], "count=0 is not a number of images"),
+        (["out=a.png", "count=0"], "count=0 is not valid: give a whole number, 1 or more"),
         (["count=3"], "preview takes out, optionally count once each"),
         (["out=a.png", "out"], "takes out"),
         (["out=a.png", "augment=nothing"], "Could not find 'augment/nothing': correct"),

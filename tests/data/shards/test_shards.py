@@ -147,7 +147,7 @@ def test_the_command_finds_the_splits_of_a_root(shapes, tmp_path, capsys):
     assert main(["shard", f"out={tmp_path}"]) == 2
     assert "either root, or annotations and images" in capsys.readouterr().err
     assert main(["shard", f"root={shapes}", f"out={tmp_path / 'new'}", "shard_mb=0"]) == 2
-    assert "shard_mb is 0: give a whole number" in capsys.readouterr().err
+    assert "shard_mb=0 is not valid: give a whole number" in capsys.readouterr().err
 
 
 def test_damage_is_told(shapes, tmp_path):

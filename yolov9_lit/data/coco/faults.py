@@ -24,7 +24,7 @@ class Fault(Enum):
 
     CATEGORY_ID = "categories without a whole-number id are left out"
     CATEGORY_REPEATED = "categories repeat an id and are left out"
-    CATEGORIES_DIFFER = "categories differ from those of the splits before"
+    CATEGORIES_DIFFER = "categories differ from those of the first split"
 
     IMAGE_ID = "images without a whole-number id are left out"
     IMAGE_NAME = "images without a file_name are left out"

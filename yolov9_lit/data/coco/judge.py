@@ -6,12 +6,12 @@ here, whatever format these come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject, sound_annotations
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.category_entries import sound_categories
+from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id, sound_images
 from yolov9_lit.errors import UserError
@@ -98,21 +98,7 @@ def judge_annotations(content: CocoContent) -> Judged:
 
 def _judged(content: CocoContent, folder: Path, images: dict[int, Entry]) -> Judged:
     faults = content.faults
-    names = _sound_categories(content.categories, faults)
+    names = sound_categories(content.categories, faults)
     listed = {entry["id"] for entry in content.images if is_id(entry.get("id"))}
     objects = sound_annotations(content.annotations, images, listed, names, faults)
     return Judged(content.path, folder, names, images, objects, faults)
-
-
-def _sound_categories(entries: Sequence[Entry], faults: Faults) -> dict[int, str]:
-    """Return the names by id, in the order of the ids; of an id given twice the first counts."""
-    names: dict[int, str] = {}
-    for entry in entries:
-        value = entry.get("id")
-        if not is_id(value):
-            faults.add(Fault.CATEGORY_ID, f"id {value!r}")
-        elif value in names:
-            faults.add(Fault.CATEGORY_REPEATED, f"category {value}")
-        else:
-            names[value] = str(entry.get("name", value))
-    return dict(sorted(names.items()))

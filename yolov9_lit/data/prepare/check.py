@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.category_entries import difference
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
 from yolov9_lit.data.coco.judge import judge
@@ -67,8 +68,9 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
         ]
         note_faults(names, annotations.sizes, facts, faults)
         _find_copies(split.name, names, facts, owners, faults)
-        if reports and reports[-1].annotations.categories != annotations.categories:
-            faults.add(Fault.CATEGORIES_DIFFER, split.name)
+        first = reports[0].annotations if reports else annotations
+        if differing := difference(dict(first.categories), dict(annotations.categories)):
+            faults.add(Fault.CATEGORIES_DIFFER, f"{split.name}: {differing}")
         if empty := annotations.num_classes - len(set(annotations.labels.tolist())):
             faults.notes[Note.CATEGORIES_EMPTY] = empty
         reports.append(SplitReport(split, annotations, facts, faults))

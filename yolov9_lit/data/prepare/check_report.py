@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from yolov9_lit.checks import existing_folder
+from yolov9_lit.checks import existing_folder, whole_number_text
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
@@ -40,10 +40,8 @@ def run(values: Mapping[str, str]) -> int:
         UserError: nothing can be read there, or the page cannot be written.
     """
     root = Path(values["root"]).expanduser()
-    workers = values.get("workers", str(os.cpu_count() or 1))
-    if not workers.isdecimal() or int(workers) < 1:
-        raise UserError(f"workers={workers} is no number of processes: give 1 or more.")
-    reports = list(check_splits(_splits(root, values), workers=int(workers)))
+    workers = whole_number_text("workers", values.get("workers", str(os.cpu_count() or 1)))
+    reports = list(check_splits(_splits(root, values), workers=workers))
     classes = class_table(reports)
     shown = Table(classes.title, classes.frame.head(CLASSES_SHOWN))
     console = Console()

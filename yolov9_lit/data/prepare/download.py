@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from yolov9_lit.building import CONFIG_DIR
+from yolov9_lit.checks import yes_or_no_text
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 
@@ -144,7 +145,10 @@ def run(values: Mapping[str, str]) -> None:
     data = read_catalog(values["name"], values.get("url", ""))
     given = values.get("splits", ",".join(data.archives))
     splits = [split.strip() for split in given.split(",") if split.strip()]
-    root, keep = Path(values["root"]).expanduser(), values.get("keep", "").lower() == "true"
+    root, keep = (
+        Path(values["root"]).expanduser(),
+        yes_or_no_text("keep", values.get("keep", "false")),
+    )
     console = Console()
     wanted = need(data, root, splits, keep=keep)
     if wanted.archives:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from yolov9_lit.checks import whole_number_text
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.dataset import TrainDataset
 from yolov9_lit.data.letterbox import resize_longest
@@ -46,14 +47,12 @@ def run(values: Mapping[str, str], build_data: Callable[[], DetectionDataModule]
     Raises:
         UserError: the config cannot be composed, the data is not there, or a value is wrong.
     """
-    count = values.get("count", "16")
-    if not count.isdecimal() or int(count) < 1:
-        raise UserError(f"count={count} is not a number of images: give 1 or more.")
+    count = whole_number_text("count", values.get("count", "16"))
     datamodule = build_data()
     datamodule.prepare_data()
     datamodule.setup("fit")
     out = Path(values["out"])
-    shown = write_preview(datamodule, out, int(count))
+    shown = write_preview(datamodule, out, count)
     sys.stdout.write(f"{out}: {shown} training images of {datamodule.root}\n")
 
 

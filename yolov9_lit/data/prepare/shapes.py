@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from yolov9_lit.checks import existing_folder
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_folder
 
@@ -57,7 +58,13 @@ class _Shape(NamedTuple):
 
 
 def make_shapes(
-    root: Path, *, train: int = 160, val: int = 48, image_size: int = 160, seed: int = 0
+    root: Path,
+    *,
+    train: int = 160,
+    val: int = 48,
+    image_size: int = 160,
+    seed: int = 0,
+    place: str | Path | None = None,
 ) -> Path:
     """Draw the data set into `root` unless it is there, and return `root`.
 
@@ -66,12 +73,23 @@ def make_shapes(
     parameters give equal annotations. The folder appears whole or not at all, also when several
     processes start at once.
 
+    Args:
+        root: the folder.
+        train: number of training images.
+        val: number of validation images.
+        image_size: side of the images in pixels.
+        seed: of what is drawn.
+        place: the only folder to draw into: whoever names another one means data that are there.
+
     Raises:
-        UserError: `root` holds something else, or cannot be written.
+        UserError: `root` is not there and not `place`, holds something else, or cannot be written.
     """
     wanted = {
         "version": _VERSION, "train": train, "val": val, "image_size": image_size, "seed": seed
     }  # fmt: skip
+    if place is not None and root.absolute() != Path(place).expanduser().absolute():
+        hint = "give its format too (data=coco, data=yolo, data=voc), or leave out data.root."
+        existing_folder("data.root", root, hint)
     if _is_complete(root, wanted):
         return root
     try:

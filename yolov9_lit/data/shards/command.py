@@ -8,12 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from yolov9_lit.checks import existing_folder
+from yolov9_lit.checks import existing_folder, whole_number_text
 from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError
-
-DEFAULTS = {"shard_mb": "256", "seed": "0"}
 
 
 def run(values: Mapping[str, str]) -> None:
@@ -26,7 +24,8 @@ def run(values: Mapping[str, str]) -> None:
     Raises:
         UserError: the data set cannot be read, or the shards cannot be written.
     """
-    megabytes, seed = (_number(values, key) for key in ("shard_mb", "seed"))
+    megabytes = whole_number_text("shard_mb", values.get("shard_mb", "256"))
+    seed = whole_number_text("seed", values.get("seed", "0"), least=0)
     table = Table("shards of", "images", "boxes", "shards", "MB", "left out")
     for (file, images), out in _splits(values).items():
         report = write_shards(file, images, out, shard_bytes=megabytes * 10**6, seed=seed)
@@ -44,10 +43,3 @@ def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:
         raise UserError("Give shard either root, or annotations and images of one split.")
     splits = find_splits(existing_folder("root", Path(values["root"]).expanduser()))
     return {(split.annotations, split.images): out / split.name for split in splits}
-
-
-def _number(values: Mapping[str, str], key: str) -> int:
-    text = values.get(key, DEFAULTS[key])
-    if not text.isdecimal() or (key == "shard_mb" and int(text) == 0):
-        raise UserError(f"{key} is {text}: give a whole number, as in {key}={DEFAULTS[key]}.")
-    return int(text)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from yolov9_lit.checks import existing_folder
+from yolov9_lit.checks import existing_folder, yes_or_no_text
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
@@ -95,15 +95,13 @@ def run(values: Mapping[str, str]) -> None:
             raise UserError(f"{key}={name} is unknown: choose {', '.join(FORMATS)}.")
     if source == target:
         raise UserError(f"format and to are both {source}: there is nothing to convert.")
-    strict = values.get("strict", "false").lower()
-    if strict not in ("true", "false"):
-        raise UserError(f"strict={strict} is unknown: give true or false.")
+    strict = yes_or_no_text("strict", values.get("strict", "false"))
     conversion = convert(
         Path(values["src"]),
         Path(values["out"]),
         source=FORMATS[source],
         target=FORMATS[target],
-        strict=strict == "true",
+        strict=strict,
     )
     table = Table("split", "images", "boxes", title=values["out"])
     for split, judged in conversion.splits.items():

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id
@@ -48,10 +49,7 @@ def read_splits(source: SourceFolder) -> dict[str, Judged]:
     splits = {name: judge(content, folder) for name, content, folder in source.read()}
     first = next(iter(splits.values()))
     for judged in splits.values():
-        if judged.names != first.names:
-            raise UserError(
-                f"{judged.path} lists other categories than {first.path}: give both the same ones."
-            )
+        require_same(first.path, first.names, judged.path, judged.names)
     return splits
 
 
