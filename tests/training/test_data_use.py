@@ -136,6 +136,11 @@ def without_last_class(annotations):
     annotations[:] = [entry for entry in annotations if entry["category_id"] != last]
 
 
+def outside(annotations):
+    for entry in annotations:
+        entry["bbox"] = [1000, 1000, 10, 10]
+
+
 def tiny(annotations):
     for entry in annotations:
         entry |= {"bbox": [*entry["bbox"][:2], 1.5, 20], "segmentation": []}
@@ -145,10 +150,11 @@ def tiny(annotations):
     ("split", "change", "sentence"),
     [
         ("train", crowds, "train has no box (all {} objects are marked as crowds)"),
-        ("train", list.clear, "train has no box (no object at all), so nothing is learnt"),
+        ("train", list.clear, "train has no box (its images have no object), so nothing is learnt"),
         ("train", without_last_class, "train has no box of 1 of 4 classes (star)"),
         ("train", tiny, "{} of the {} boxes of train are under 2 pixels wide"),
-        ("val", list.clear, "val has no box (no object at all), so there is no AP"),
+        ("train", outside, "train has no box (what was annotated is left out)"),
+        ("val", list.clear, "val has no box (its images have no object), so there is no AP"),
         ("val", crowds, "val has no box (all {} objects are marked as crowds)"),
         ("val", without_last_class, ""),
     ],

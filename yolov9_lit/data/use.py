@@ -105,10 +105,13 @@ def lacks(split: str, annotations: Annotations, image_size: int) -> list[str]:
     by_class, tiny = _counted(annotations, image_size)
     count = int(by_class.sum())
     if count == 0:
-        crowds = len(annotations.crowd)
-        marked = f"all {crowds:,} objects are marked as crowds" if crowds else "no object at all"
+        why = "its images have no object"
+        if crowds := len(annotations.crowd):
+            why = f"all {crowds:,} objects are marked as crowds"
+        elif annotations.faults:
+            why = "what was annotated is left out"
         lost = "nothing is learnt" if split == "train" else "there is no AP"
-        return [f"{split} has no box ({marked}), so {lost}"]
+        return [f"{split} has no box ({why}), so {lost}"]
     if split != "train":
         return []
     found = []
