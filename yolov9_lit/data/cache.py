@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import os
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolov9_lit.data.coco.faults import warn_once
-from yolov9_lit.data.images import REDUCTIONS, ImageSource, check_size, decode_image
+from yolov9_lit.data.images import REDUCTIONS, ImageSource, check_size, decode_image, image_size
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.errors import UserError
 
@@ -70,9 +71,11 @@ class ScaledImages:
         height, width = self.sizes[index].tolist()
         fits = [r for r in REDUCTIONS if max(height, width) >= r * self.image_size]
         reduction = max(fits, default=1)
+        if reduction > 1 and image_size(io.BytesIO(encoded)) != (height, width):
+            reduction = 1  # Made smaller, another size may round to the same.
         image = decode_image(encoded, name, reduction)
         if reduction > 1 and image.shape[:2] != (-(-height // reduction), -(-width // reduction)):
-            reduction = 1  # No JPEG, which rounds otherwise, or the annotations are wrong.
+            reduction = 1  # No JPEG: it rounds otherwise.
             image = decode_image(encoded, name)
         if reduction == 1:
             check_size(image, self.sizes[index], name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import cv2
 import numpy as np
@@ -98,10 +98,10 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def image_size(path: Path) -> tuple[int, int] | None:
+def image_size(source: Path | BinaryIO) -> tuple[int, int] | None:
     """Read from the header the height and width that `read_image` gives; None without one."""
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             width, height = image.size
             turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _SIDES_SWAPPED
     except _BROKEN:
