@@ -115,13 +115,9 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     command = COMMANDS[name]
     own = {*command.keys, *command.optional}
     overrides = [a for a in arguments[1:] if command.overrides and a.partition("=")[0] not in own]
-    pairs = [argument.partition("=") for argument in arguments[1:] if argument not in overrides]
+    pairs = (argument.partition("=") for argument in arguments[1:] if argument not in overrides)
     values = {key: value for key, _, value in pairs}  # Text: 007 is a name, not a number.
-    if (
-        not set(command.keys) <= set(values) <= own
-        or len(values) < len(pairs)
-        or not all(values.values())
-    ):
+    if not set(command.keys) <= set(values) <= own or not all(values.values()):
         optional = "".join(f", optionally {key}" for key in command.optional)
         needed = ", ".join(command.keys) + optional
         raise UserError(f"{name} takes {needed} once each: use {_usage(name)}")

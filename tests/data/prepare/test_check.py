@@ -89,6 +89,24 @@ def test_each_fault_is_found_where_it_is(root):
     assert "train2017: a leak" in leak
 
 
+def test_a_split_without_a_box_and_doubles_are_told(root):
+    def crowds(content):
+        for entry in content["annotations"]:
+            entry["iscrowd"] = 1
+
+    def twice(content):
+        content["annotations"] += [a | {"id": 900 + a["id"]} for a in content["annotations"]]
+        content["images"].append(content["images"][0] | {"id": 99})
+
+    edit(root, "train2017", crowds)
+    edit(root, "val2017", twice)
+    kinds = found(root)
+    (sentence,) = kinds["train2017"]
+    assert re.fullmatch(r"splits have no box, but \d+ regions of crowds", sentence)
+    assert {where[:13] for where in only(kinds["val2017"], "repeat the class")} == {"annotation 90"}
+    assert only(kinds["val2017"], "file of another") == ["image 99: 000001.jpg"]
+
+
 def test_equal_pixels_are_found_under_other_names_and_formats(root):
     names = sorted(f.name for f in (root / "train2017").iterdir())
     with Image.open(root / "train2017" / names[0]) as image:

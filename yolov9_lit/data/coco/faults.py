@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -24,12 +24,14 @@ class Fault(Enum):
 
     CATEGORY_ID = "categories without a whole-number id are left out"
     CATEGORY_REPEATED = "categories repeat an id and are left out"
+    SPLIT_BOXLESS = "splits have no box, but {}"
     CATEGORIES_DIFFER = "categories differ from those of the first split"
 
     IMAGE_ID = "images without a whole-number id are left out"
     IMAGE_NAME = "images without a file_name are left out"
     IMAGE_REPEATED = "entries of images repeat another and are left out"
     IMAGE_ID_SHARED = "images share their id with another image: all of them are left out"
+    IMAGE_FILE_SHARED = "entries of images name the file of another: both are kept, as two images"
     IMAGE_OUTSIDE = "images lie outside their folder and are left out"
     IMAGE_MISSING = "images are missing and left out"
     IMAGE_EMPTY = "images are empty files and left out"
@@ -182,5 +184,10 @@ def warn_once(message: str) -> None:
     log.warning(message)
 
 
+def first_places(items: Sequence[FoundFault]) -> str:
+    """Return where the first faults are, each place once."""
+    return first_few([*dict.fromkeys(item.where for item in items)])
+
+
 def _line(sentence: str, items: list[FoundFault]) -> str:
-    return f"{len(items):,} {sentence} ({first_few([item.where for item in items])})"
+    return f"{len(items):,} {sentence} ({first_places(items)})"

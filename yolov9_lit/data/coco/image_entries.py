@@ -69,6 +69,12 @@ def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
         else:
             names[value] = {name}
             first.append(entry)
+    files: set[str] = set()
+    for entry in first:
+        name = entry["file_name"]
+        if (file := os.path.normpath(name)) in files:
+            faults.add(Fault.IMAGE_FILE_SHARED, f"image {entry['id']}: {name}", name)
+        files.add(file)
     for value, shared in names.items():
         if len(shared) > 1:
             faults.add(Fault.IMAGE_ID_SHARED, f"image {value}: {', '.join(sorted(shared))}")

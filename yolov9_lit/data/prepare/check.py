@@ -71,7 +71,11 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
         first = reports[0].annotations if reports else annotations
         if differing := difference(dict(first.categories), dict(annotations.categories)):
             faults.add(Fault.CATEGORIES_DIFFER, f"{split.name}: {differing}")
-        if empty := annotations.num_classes - len(set(annotations.labels.tolist())):
+        single = annotations.labels[~annotations.crowd]
+        if not len(single):
+            detail = f"{len(annotations.crowd):,} regions of crowds"
+            faults.add(Fault.SPLIT_BOXLESS, split.name, detail=detail)
+        if empty := annotations.num_classes - len(set(single.tolist())):
             faults.notes[Note.CATEGORIES_EMPTY] = empty
         reports.append(SplitReport(split, annotations, facts, faults))
     for report in reports:  # Splits may share a folder: now the images of all are known.

@@ -12,10 +12,11 @@ import pandas as pd
 from rich.console import Console
 
 from yolov9_lit.checks import existing_folder, whole_number_text
+from yolov9_lit.data.coco.faults import first_places
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
-from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.errors import UserError
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
 from yolov9_lit.reporting.table import Table
@@ -105,7 +106,7 @@ def fault_table(reports: Sequence[SplitReport]) -> Table:
     for report in reports:
         split = report.split.name
         for sentence, found in report.faults.by_sentence().items():
-            examples = first_few([item.where for item in found])
+            examples = first_places(found)
             rows.append((split, "fault", len(found), sentence, examples))
         for note, count in report.faults.notes.items():
             rows.append((split, "note", count, note.value, ""))

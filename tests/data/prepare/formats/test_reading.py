@@ -355,7 +355,6 @@ def test_ids_are_the_names_numbers_or_their_order(yolo, tmp_path, stems, by_orde
         (["convert", "format=voc", "src=set (1)", "out=b"], "no data folder set (1)"),
         (["convert", "format=voc", "src=2024_01_05=a", "out=b"], "no data folder 2024_01_05=a"),
         (["convert", "format=voc", "src=${größe}", "out=b"], "no data folder ${größe}"),
-        (["convert", "format=voc", "src=a", "src=b", "out=b"], "once each"),
         (["convert", "format=voc", "src=a", "out=b", "strict=1"], "strict=1 is not valid"),
         (["download", "name=coco", "root=a", "keep=yes"], "keep=yes is not valid: give true or"),
         (["convert", "format=voc", "src=", "out=b"], "src=DIR"),

@@ -111,6 +111,9 @@ class VocFolder:
         stem = xml.relative_to(self.src / "Annotations").with_suffix("").as_posix()
         return xml, self._image_files.get(line) or self._image_files.get(stem)
 
+    def _short(self, xml: Path) -> str:
+        return xml.relative_to(self.src / "Annotations").as_posix()
+
     def _parse(self, split: str) -> dict[str, _Parsed]:
         """Read the XML files of a split's images, by the image's name."""
         self.faults.split = split
@@ -119,17 +122,17 @@ class VocFolder:
             try:
                 root = ElementTree.parse(xml).getroot()
             except (OSError, ElementTree.ParseError, ValueError, LookupError):
-                self.faults.add(Fault.XML_UNREADABLE, xml.name)
+                self.faults.add(Fault.XML_UNREADABLE, self._short(xml))
                 continue
             for element in root.iter():  # Namespaces do not matter.
                 element.tag = str(element.tag).rpartition("}")[2]
             image = found or self._image_files.get(_text(root, "filename"))
             if image is None:
-                self.faults.add(Fault.XML_WITHOUT_IMAGE, xml.name)
+                self.faults.add(Fault.XML_WITHOUT_IMAGE, self._short(xml))
                 continue
             name = image.relative_to(self.images).as_posix()
             if parsed.setdefault(name, (xml, root))[0] != xml:
-                self.faults.add(Fault.XML_IMAGE_TAKEN, xml.name)
+                self.faults.add(Fault.XML_IMAGE_TAKEN, self._short(xml))
         return parsed
 
     def _objects(
@@ -148,11 +151,11 @@ class VocFolder:
                 box = boxes[0]
                 x1, y1, x2, y2 = (float(_text(box, corner)) for corner in _CORNERS)
             except ValueError:
-                self.faults.add(Fault.XML_OBJECT, xml.name)
+                self.faults.add(Fault.XML_OBJECT, self._short(xml))
                 continue
             flags = {f: 1 for f in ("difficult", "truncated") if _text(element, f) == "1"}
             box_entry = {"category_id": ids[name], "bbox": [x1, y1, x2 - x1, y2 - y1]}
-            yield box_entry | flags | {WHERE: xml.name}
+            yield box_entry | flags | {WHERE: self._short(xml)}
 
 
 def _text(element: ElementTree.Element, tag: str) -> str:
