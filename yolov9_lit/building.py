@@ -108,32 +108,37 @@ def refusal(cfg: Any, cause: Exception, keys: Sequence[str] = ()) -> str:
 def _kinds(cfg: DictConfig) -> dict[str, Any]:
     """Return the kinds of a constructor's arguments, by name, as far as it tells them.
 
-    Of other arguments, `**more: Annotated[Any, X]` says that they are the fields of a dataclass X.
+    Of other arguments, `**more: Annotated[Any, X]` says that they are those of X.
     """
     try:
-        target: Any = resolve_name(cfg["_target_"])
-        parameters = inspect.signature(target).parameters
+        hints, names = _arguments(resolve_name(cfg["_target_"]))
     except (ImportError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{_name(cfg, '_target_')}={cfg['_target_']} cannot be called ({_first_line(error)}): "
             "give the path of a class or function."
         ) from error
-    hints, names = _hints(target), set(parameters)
-    for name, parameter in parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            *_, fields = get_args(hints.pop(name, None)) or (None,)
-            if not dataclasses.is_dataclass(fields):
-                return hints
-            hints = _hints(fields) | hints
-            names = names - {name} | {field.name for field in dataclasses.fields(fields)}
     for key in cfg:
-        if key not in names and key not in _HYDRAS:
+        if names is not None and key not in names and key not in _HYDRAS:
             near = get_close_matches(str(key), names, n=5, cutoff=0.0)
             raise UserError(
                 f"{_name(cfg, key)} is no setting of {cfg['_target_']}: leave it out, or give one "
                 f"of its own, such as {', '.join(near)}."
             )
     return hints
+
+
+def _arguments(target: Any) -> tuple[dict[str, Any], set[str] | None]:
+    """Return the kinds and the names of a constructor's arguments; None where it takes any."""
+    parameters = inspect.signature(target).parameters
+    hints, names = _hints(target), set(parameters)
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            *_, other = get_args(hints.pop(name, None)) or (None,)
+            if other is None:
+                return hints, None
+            more, others = _arguments(other)
+            hints, names = more | hints, names - {name} | (others or set())
+    return hints, names
 
 
 def _hints(target: Any) -> dict[str, Any]:
@@ -165,7 +170,12 @@ def _mentions(text: str, key: str, value: Any) -> bool:
 
 
 def _name(cfg: DictConfig, key: Any) -> str:
-    return str(cfg._get_full_key(key))
+    """Return the key that a user gives for a value: of one taken from elsewhere, that one's."""
+    node = cfg._get_node(key)
+    taken = re.fullmatch(r"\$\{([\w.]*\w)\}", str(node._value())) if node is not None else None
+    if taken and not taken[1].startswith("."):
+        return taken[1]
+    return re.sub(r"\[(\d+)\]", r".\1", str(cfg._get_full_key(key)))
 
 
 @contextmanager

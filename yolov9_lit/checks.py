@@ -9,8 +9,12 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import fits, shown, words
 
 
-def check_fields(settings: Any) -> None:
+def check_fields(settings: Any, group: str = "") -> None:
     """Compare a dataclass's values with its annotations, as its `__post_init__`.
+
+    Args:
+        settings: the dataclass.
+        group: what users write before the names of its fields: "data.".
 
     Raises:
         UserError: the first value that is not of its kind.
@@ -18,7 +22,7 @@ def check_fields(settings: Any) -> None:
     for name, kind in get_type_hints(type(settings), include_extras=True).items():
         value = getattr(settings, name)
         if not fits(value, kind):
-            raise UserError(f"{name}={shown(value)} is not valid: give {words(kind)}.")
+            raise UserError(f"{group}{name}={shown(value)} is not valid: give {words(kind)}.")
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:

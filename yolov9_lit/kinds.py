@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import NoneType, UnionType
@@ -22,16 +22,19 @@ class Limits:
         least: smallest value; None for none.
         most: largest value; None for none.
         above: the smallest value itself is too small.
+        step: of which it is a multiple; None for any value.
     """
 
     least: float | None = None
     most: float | None = None
     above: bool = False
+    step: int | None = None
 
     def hold(self, value: Any) -> bool:
         """Return whether a number is in the range."""
         low = self.least is None or value > self.least or (value == self.least and not self.above)
-        return low and (self.most is None or value <= self.most)
+        whole = self.step is None or value % self.step == 0
+        return low and whole and (self.most is None or value <= self.most)
 
     def __str__(self) -> str:
         if self.most is not None:
@@ -51,7 +54,9 @@ Count = Annotated[int, Limits(0)]
 PositiveFloat = Annotated[float, Limits(0, above=True)]
 Amount = Annotated[float, Limits(0)]
 Share = Annotated[float, Limits(0, 1)]
+InputSide = Annotated[int, Limits(32, step=32), Words("one multiple of 32: inputs are squares")]
 PathText = Annotated[str, Words("a path, in quotes if it is a number")]
+AnyPath = Annotated[str | Path, Words("a path, in quotes if it is a number")]
 
 _NAMES: Mapping[Any, str] = {
     int: "a whole number",
@@ -67,8 +72,8 @@ def fits(value: Any, kind: Any) -> bool:
     """Tell whether a plain value, as YAML has it, is of a kind.
 
     Args:
-        value: number, text, truth value, None, list or mapping. A mapping with a `_target_` stands
-            for the object that will be built, of whatever class that is.
+        value: number, text, truth value, None, list or mapping, or an object. A mapping with a
+            `_target_` stands for the object that will be built, of whatever class that is.
         kind: a type, as annotations have it.
     """
     origin, parts = get_origin(kind), get_args(kind)
@@ -128,17 +133,19 @@ def shown(value: Any) -> str:
 
 
 def _contains(value: Any, kind: Any, parts: tuple[Any, ...]) -> bool:
-    """Tell whether a value is a container of a kind; no plain value is of another class."""
+    """Tell whether a value is a container of a kind, or an object of that class."""
     if _is_plain(kind, Mapping):
         inner = parts[1] if len(parts) == 2 else Any
         return isinstance(value, Mapping) and all(fits(one, inner) for one in value.values())
-    if kind is tuple and parts and Ellipsis not in parts:
-        return isinstance(value, list) and len(value) == len(parts) and all(map(fits, value, parts))
-    if _is_plain(kind, Iterable):
-        return isinstance(value, list) and all(fits(one, (*parts, Any)[0]) for one in value)
     if kind in _PATHS:
         return isinstance(value, str | PurePath)
-    return not isinstance(kind, type)
+    if not _is_plain(kind, Iterable):
+        return not isinstance(kind, type) or isinstance(value, kind)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    if kind is tuple and parts and Ellipsis not in parts:
+        return len(value) == len(parts) and all(map(fits, value, parts))
+    return all(fits(one, (*parts, Any)[0]) for one in value)
 
 
 def _is_plain(kind: Any, parent: Any) -> bool:

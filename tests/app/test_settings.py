@@ -44,8 +44,23 @@ WRONG = {
     "callbacks.best.mode": ("nonsense",),
     "evaluation.nms": ("1", "null"),
     "evaluation.nms.iou": ("2", "abc"),
+    "data.image_size": ("0", "-32", "64.5", "100", "[64,96]", "abc", "null", "true"),
     "data.batch_size": ("0", "0.5", "abc", "null"),
-    "data.close_mosaic_epochs": ("abc",),
+    "data.eval_batch_size": ("0", "0.5", "abc"),
+    "data.num_workers": ("-1", "0.5", "abc", "null"),
+    "data.partner_pool": ("0", "abc"),
+    "data.cache": ("rom", "true"),
+    "data.cache_gb": ("0", "-1", "abc", "null"),
+    "data.cache_dir": ("5",),
+    "data.seed": ("-1", "abc", "null"),
+    "data.strict": ("maybe", "1", "null"),
+    "data.close_mosaic_epochs": ("abc", "-1", "0.5"),
+    "data.train_images": ("5", "null", "[a]"),
+    "data.test_annotations": ("5",),
+    "data.prepare": ("5",),
+    "augment.transforms.0.p": ("2", "-1", "abc"),
+    "augment.transforms.2.scale": ("1", "-0.1", "abc"),
+    "augment.transforms.3.alpha": ("0", "abc"),
     "model.elan_depth": ("0", "abc", "0.5"),
     "model.num_classes": ("0", "abc"),
     "loss.aux_weight": ("abc",),
@@ -129,3 +144,19 @@ def test_no_value_of_any_key_ends_in_a_traceback(value):
     assert len(keys) > 100
     for key in keys:
         assert refusal(f"++{key}={value}"), key
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "window_shards=0",
+        "shard_cache_gb=0",
+        "shard_cache_dir=5",
+        "batch_size=0",
+        "strict=maybe",
+        "image_size=100",
+        "window=3",
+    ],
+)
+def test_a_data_module_has_the_settings_of_the_one_it_extends(setting):
+    assert f"data.{setting.partition('=')[0]}" in refusal("data=stream", f"++data.{setting}")

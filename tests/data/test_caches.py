@@ -154,7 +154,7 @@ def test_mistakes(read, annotations, root):
     (root / "file").write_text("")
     with pytest.raises(UserError, match=r"image cache cannot be written to .*file"):
         loader(root, cache="disk", cache_dir=root / "file")
-    with pytest.raises(UserError, match=r"data\.cache=rom is unknown"):
+    with pytest.raises(UserError, match=r"data\.cache=rom is not valid: give ram, disk or null"):
         loader(root, cache="rom")
 
 

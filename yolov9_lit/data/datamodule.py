@@ -24,6 +24,7 @@ from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
+from yolov9_lit.kinds import AnyPath, Count, PathText
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +52,17 @@ class DetectionDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        root: str | Path,
-        train_images: str,
-        train_annotations: str,
-        val_images: str,
-        val_annotations: str,
-        test_images: str | None = None,
-        test_annotations: str | None = None,
+        root: AnyPath,
+        train_images: PathText,
+        train_annotations: PathText,
+        val_images: PathText,
+        val_annotations: PathText,
+        test_images: PathText | None = None,
+        test_annotations: PathText | None = None,
         *,
         strict: bool = False,
-        close_mosaic_epochs: int = 15,
-        cache_dir: str | Path | None = None,
+        close_mosaic_epochs: Count = 15,
+        cache_dir: AnyPath | None = None,
         prepare: Callable[[Path], Path] | None = None,
         how_to_get: str = "",
         **batches: Annotated[Any, Batches],

@@ -11,13 +11,14 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from yolov9_lit.checks import whole_number
+from yolov9_lit.checks import check_fields
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.cache import ImageCache, ReadScaled, ScaledImages, free_memory
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import Count, InputSide, PositiveFloat, PositiveInt
 from yolov9_lit.structures import Batch
 
 _LAYOUT = {
@@ -97,23 +98,20 @@ class Batches:
     """
 
     cache_dir: Path
-    image_size: int = 640
-    batch_size: int = 16
-    eval_batch_size: int | None = None
-    eval_shape: tuple[int, int] | None = None
-    num_workers: int = 4
+    image_size: InputSide = 640
+    batch_size: PositiveInt = 16
+    eval_batch_size: PositiveInt | None = None
+    eval_shape: tuple[InputSide, InputSide] | None = None
+    num_workers: Count = 4
     augmentation: Augmentation | None = None
-    partner_pool: int | None = 256
+    partner_pool: PositiveInt | None = 256
     cache: Literal["ram", "disk"] | None = "ram"
-    cache_gb: float = 0.5
-    seed: int = 0
+    cache_gb: PositiveFloat = 0.5
+    seed: Count = 0
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        whole_number("data.batch_size", self.batch_size)
-        whole_number("data.num_workers", self.num_workers, least=0)
-        if self.cache not in (None, "ram", "disk"):
-            raise UserError(f"data.cache={self.cache} is unknown: give ram, disk or null.")
+        check_fields(self, "data.")
 
     def training(self, annotations: Annotations, sampler: EpochSampler) -> TrainLoader:
         """Return the loader of shuffled, augmented batches."""

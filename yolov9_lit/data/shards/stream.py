@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.datamodule import DetectionDataModule
@@ -15,6 +15,7 @@ from yolov9_lit.data.shards.manifest import ANNOTATIONS, MANIFEST
 from yolov9_lit.data.shards.reader import FetchAhead, ShardImages, Shards, is_remote, open_shards
 from yolov9_lit.data.shards.windows import WindowSampler
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import AnyPath, PositiveFloat, PositiveInt
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ class StreamDataModule(DetectionDataModule):
 
     def __init__(
         self,
-        root: str | Path,
+        root: AnyPath,
         *args: Any,
-        window_shards: int = 8,
-        shard_cache_dir: str | Path = "~/.cache/yolov9_lit/shards",
-        shard_cache_gb: float = 100.0,
-        **kwargs: Any,
+        window_shards: PositiveInt = 8,
+        shard_cache_dir: AnyPath = "~/.cache/yolov9_lit/shards",
+        shard_cache_gb: PositiveFloat = 100.0,
+        **kwargs: Annotated[Any, DetectionDataModule],
     ) -> None:
         """Set the parts; nothing is read yet.
 

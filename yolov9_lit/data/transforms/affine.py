@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import cv2
 import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Another, Sample, clipped
+from yolov9_lit.kinds import Amount, Limits, PositiveInt
 
 LEAST_SIDE = 2.0
 """Pixels: narrower or lower boxes are dropped after a warp."""
@@ -24,11 +26,11 @@ class RandomAffine:
 
     def __init__(
         self,
-        image_size: int,
-        translate: float = 0.1,
-        scale: float = 0.9,
-        degrees: float = 0.0,
-        shear: float = 0.0,
+        image_size: PositiveInt,
+        translate: Amount = 0.1,
+        scale: Annotated[float, Limits(0, 0.99)] = 0.9,
+        degrees: Amount = 0.0,
+        shear: Annotated[float, Limits(0, 89)] = 0.0,
     ) -> None:
         """Set the ranges.
 

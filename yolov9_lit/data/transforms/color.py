@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.sample import Another, Sample
+from yolov9_lit.kinds import Share
 
 _STRIP = 64  # Rows at a time: they stay in the processor's cache, which halves the time.
 
@@ -15,7 +16,7 @@ _STRIP = 64  # Rows at a time: they stay in the processor's cache, which halves 
 class RandomHSV:
     """Multiplies hue, saturation and value by factors uniform in 1 - gain .. 1 + gain."""
 
-    def __init__(self, hue: float = 0.015, saturation: float = 0.7, value: float = 0.4) -> None:
+    def __init__(self, hue: Share = 0.015, saturation: Share = 0.7, value: Share = 0.4) -> None:
         """Set the gains, 0..1."""
         self.gains = np.array([hue, saturation, value])
 

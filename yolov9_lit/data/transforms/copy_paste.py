@@ -10,6 +10,7 @@ import numpy as np
 
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Another, Sample
+from yolov9_lit.kinds import Share
 
 MOST_COVERED = 0.3
 
@@ -23,7 +24,7 @@ class CopyPaste:
 
     closes = True
 
-    def __init__(self, p: float = 0.3) -> None:
+    def __init__(self, p: Share = 0.3) -> None:
         """Set the share of objects to try, 0..1."""
         self.p = p
 

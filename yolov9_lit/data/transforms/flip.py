@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.sample import Another, Sample
+from yolov9_lit.kinds import Share
 
 
 class RandomFlip:
     """Mirrors left and right, and top and bottom."""
 
-    def __init__(self, horizontal: float = 0.5, vertical: float = 0.0) -> None:
+    def __init__(self, horizontal: Share = 0.5, vertical: Share = 0.0) -> None:
         """Set the probabilities, 0..1."""
         self.horizontal = horizontal
         self.vertical = vertical

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from yolov9_lit.data.sample import Another, Sample
+from yolov9_lit.kinds import PositiveFloat, Share
 
 
 class MixUp:
@@ -15,7 +16,7 @@ class MixUp:
 
     closes = True
 
-    def __init__(self, p: float = 0.15, alpha: float = 32.0) -> None:
+    def __init__(self, p: Share = 0.15, alpha: PositiveFloat = 32.0) -> None:
         """Set the probability and the blend.
 
         Args:

@@ -9,6 +9,7 @@ import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Another, Sample, clipped
+from yolov9_lit.kinds import PositiveInt, Share
 
 
 class Tile(NamedTuple):
@@ -42,7 +43,7 @@ class Mosaic:
 
     closes = True
 
-    def __init__(self, image_size: int, p: float = 1.0) -> None:
+    def __init__(self, image_size: PositiveInt, p: Share = 1.0) -> None:
         """Set the probability.
 
         Args:
