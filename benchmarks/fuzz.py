@@ -49,7 +49,7 @@ class Round(NamedTuple):
 
 def fuzz(target: str, number: int, known: frozenset[str]) -> Round:
     """Run a round of a target; faults that are `known` are passed over."""
-    inputs, holds = _targets()[target]
+    inputs, holds = _targets()[target][:2]
     executions, example, started = 0, "", time.perf_counter()
 
     @settings(

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from data_properties import check, convert_to, count_coco, in_folder, nothing_counted, train_on
+from counts import count_coco, count_voc, count_yolo
+from data_properties import check, convert_to, in_folder, train_on
 from hostile_checkpoints import checkpoint_targets
 from hostile_coco import coco_mutations, sound_coco
+from hostile_runs import run_records
 from hostile_values import some
 from hostile_voc import sound_voc, voc_mutations
 from hostile_yolo import sound_yolo, yolo_mutations
@@ -27,9 +29,9 @@ class Target(NamedTuple):
 
 def _data_targets() -> dict[str, Target]:
     sets = {
-        "coco": (sound_coco(), coco_mutations(), None, count_coco),
-        "yolo": (sound_yolo(), yolo_mutations(), YoloFolder, nothing_counted),
-        "voc": (sound_voc(), voc_mutations(), VocFolder, nothing_counted),
+        "coco": (sound_coco, coco_mutations(), None, count_coco),
+        "yolo": (sound_yolo, yolo_mutations(), YoloFolder, count_yolo),
+        "voc": (sound_voc, voc_mutations(), VocFolder, count_voc),
     }
     targets = {}
     for name, (sound, mutations, source, counts) in sets.items():
@@ -50,5 +52,6 @@ TARGETS: dict[str, Target] = {
     "xml-files": Target(*xml_files()),
     "json-files": Target(*json_files()),
     "image-files": Target(*image_files()),
+    "run-records": Target(*run_records()),
     **{name: Target(*both, examples=20) for name, both in checkpoint_targets().items()},
 }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from typing import Any
 
 from hostile_files import Files, image, of_images, of_texts
@@ -19,6 +20,7 @@ KEYS = {
 }
 
 
+@cache
 def sound_coco() -> Files:
     """Four images to train on, two to validate on; boxes, outlines, a crowd, an empty image."""
     files: Files = {}

@@ -41,6 +41,12 @@ def write(files: Files, root: Path) -> None:
             continue
 
 
+def read_files(root: Path) -> Files:
+    """Read all files of a folder."""
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
 def image(size=(40, 30), mode="RGB", kind="JPEG", seed=0, **options):
     """The bytes of an image file; a mode that its kind cannot hold is written as TIFF or PNG."""
     pixels = np.random.default_rng(seed).integers(0, 255, (4, 5, 3)).astype(np.uint8)
@@ -94,6 +100,10 @@ def insert(files: Files, file, share, content):
 def replace_by(files: Files, file, content):
     if file in files:
         files[file] = content
+
+
+def write_text(files: Files, file, text):
+    files[file] = text.encode("utf-8", "replace")
 
 
 def write_twice(files: Files, file):

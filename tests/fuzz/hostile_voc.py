@@ -1,5 +1,6 @@
 """A sound Pascal VOC data set, and what can be wrong with its XML files and lists."""
 
+from functools import cache
 from xml.etree import ElementTree
 
 from hostile_files import Files, image, of_images, of_texts
@@ -19,6 +20,7 @@ PLACES += ["object/name", "object/bndbox", "object/difficult", "object/part"]
 PLACES += [f"object/bndbox/{corner}" for corner in CORNERS]
 
 
+@cache
 def sound_voc() -> Files:
     """Four images to train on, two to validate on; the last of train is without objects."""
     files: Files = {}

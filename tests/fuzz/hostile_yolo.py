@@ -1,5 +1,6 @@
 """A sound YOLO data set, and what can be wrong with its data.yaml and its label files."""
 
+from functools import cache
 from typing import Any
 
 import yaml
@@ -19,6 +20,7 @@ NUMBERS = [
 ]
 
 
+@cache
 def sound_yolo() -> Files:
     """Four images to train on, two to validate on; the last of each has no label file."""
     content = {s: f"images/{s}" for s in SPLITS} | {"names": ["dog", "cat", "x"]}

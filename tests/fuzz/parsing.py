@@ -1,6 +1,7 @@
 """Files written in the letters of their format, but not in its grammar; and files of images."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from data_properties import in_folder
 from hostile_coco import ANNOTATIONS, KEYS, sound_coco
-from hostile_files import Files, image, of_bytes
+from hostile_files import Files, image, of_bytes, write_text
 from hostile_values import mutation, some, texts, values
 from hostile_voc import CORNERS, XMLS, sound_voc
 from hostile_yolo import LABELS, NUMBERS, sound_yolo
@@ -35,10 +36,6 @@ def read(source: type[SourceFolder], root: Path) -> None:
             assert np.isfinite(np.concatenate([np.zeros(1), *item.outlines])).all()
 
 
-def write_text(files: Files, file, text):
-    files[file] = text.encode("utf-8", "replace")
-
-
 def write_bytes(files: Files, file, content):
     files[file] = content
 
@@ -58,7 +55,7 @@ def _texts_of(files: list[str], words: list[str]) -> st.SearchStrategy:
 def label_lines() -> tuple[st.SearchStrategy, Any]:
     """Label files of YOLO."""
     words = [*NUMBERS, *(" " * 6), *("\n" * 4), "\t", "0 0.5 0.5 0.2 0.2\n", "#", "\r\n", "\x85"]
-    return _texts_of(LABELS, words), _reads(sound_yolo(), YoloFolder)
+    return _texts_of(LABELS, words), _reads(sound_yolo, YoloFolder)
 
 
 def xml_files() -> tuple[st.SearchStrategy, Any]:
@@ -67,7 +64,7 @@ def xml_files() -> tuple[st.SearchStrategy, Any]:
     words = [*(f"<{tag}>" for tag in tags), *(f"</{tag}>" for tag in tags), *NUMBERS[:12]]
     words += ["<![CDATA[", "]]>", "<!--", "-->", "&amp;", "&#0;", "&x;", "<?xml version='1.0'?>"]
     words.append("<object><name>dog</name><bndbox><xmin>1</xmin></bndbox></object>")
-    return _texts_of(XMLS, words), _reads(sound_voc(), VocFolder)
+    return _texts_of(XMLS, words), _reads(sound_voc, VocFolder)
 
 
 def json_files() -> tuple[st.SearchStrategy, Any]:
@@ -80,14 +77,14 @@ def json_files() -> tuple[st.SearchStrategy, Any]:
     nested = st.recursive(values, lambda v: st.lists(v) | st.dictionaries(keys, v), max_leaves=20)
     content = st.fixed_dictionaries(entries) | st.fixed_dictionaries(dict.fromkeys(KEYS, nested))
     drawn = mutation(write_json, file=st.sampled_from([*ANNOTATIONS.values()]), content=content)
-    return some([drawn], most=2), _reads(sound_coco(), CocoFolder)
+    return some([drawn], most=2), _reads(sound_coco, CocoFolder)
 
 
 def write_json(files: Files, file, content):
     files[file] = json.dumps(content).encode()
 
 
-def _reads(sound: Files, source: type) -> Any:
+def _reads(sound: Callable[[], Files], source: type) -> Any:
     return partial(in_folder, sound, run=partial(read, source))
 
 
@@ -109,7 +106,7 @@ IMAGES: Files = {
 def image_files() -> tuple[st.SearchStrategy, Any]:
     """Image files of all kinds: read whole, with the size that their header says, or not at all."""
 
-    return some(of_bytes([*IMAGES])), partial(in_folder, IMAGES, run=_read_images)
+    return some(of_bytes([*IMAGES])), partial(in_folder, lambda: IMAGES, run=_read_images)
 
 
 def _read_images(root: Path) -> None:

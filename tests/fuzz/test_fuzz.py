@@ -7,10 +7,11 @@ import logging
 
 import numpy as np
 import pytest
-from fuzz_targets import TARGETS
-from hypothesis import HealthCheck, given, settings
+from fuzz_targets import TARGETS, Target
+from hypothesis import HealthCheck, given, settings, strategies as st
 from watching import watched
 
+from benchmarks import fuzz
 from yolov9_lit.errors import UserError
 
 CI = settings(
@@ -91,3 +92,14 @@ def test_a_sentence_is_an_end_and_is_kept():
     with watched() as messages:
         raise UserError("no such file: give another one.")
     assert messages.texts == ["no such file: give another one."]
+
+
+def test_by_hand_each_fault_is_found_once_with_its_smallest_input(monkeypatch):
+    def holds(number):
+        assert number < 10
+
+    monkeypatch.setattr(fuzz, "_targets", lambda: {"numbers": Target(st.integers(), holds)})
+    found = fuzz.fuzz("numbers", 0, frozenset())
+    assert found.executions > 1
+    assert found.fault.example.endswith("\n10")
+    assert fuzz.fuzz("numbers", 0, frozenset([found.fault.error])).fault is None
