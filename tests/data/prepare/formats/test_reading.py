@@ -13,6 +13,9 @@ from pycocotools.coco import COCO
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
+from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
+from yolov9_lit.data.prepare.formats.voc import VocFolder
+from yolov9_lit.data.prepare.formats.yolo import YoloFolder
 from yolov9_lit.errors import UserError
 
 
@@ -123,6 +126,26 @@ def test_images_are_copied_where_links_fail(voc, tmp_path, monkeypatch):
     to_coco("voc", voc, tmp_path / "out")
     written = tmp_path / "out" / "train" / "b.jpg"
     assert written.read_bytes() == (voc / "JPEGImages" / "b.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("line", ["/", "../b", "x" * 300, "a\0b", "b/../c"])
+def test_a_name_in_a_list_that_no_file_can_have_is_told(voc, tmp_path, line):
+    listed = voc / "ImageSets/Main/train.txt"
+    listed.with_name("val.txt").write_text(listed.read_text())
+    listed.write_text(f"{listed.read_text()}{line}\n")
+    rows, faults = to_coco("voc", voc, tmp_path / "out")
+    assert rows[0][:2] == ("train", 2)
+    assert "annotations cannot be read; their images are left out" in faults[0][0]
+    assert annotate_in_place(voc, VocFolder, tmp_path / "cache").is_dir()
+
+
+def test_names_that_are_no_unicode_are_read_and_written(yolo, tmp_path):
+    for folder, ending in (("images", "png"), ("labels", "txt")):
+        place = yolo / folder / "train"
+        (place / f"a.{ending}").rename(place / os.fsdecode(b"gr\xf6\xdfe.%s" % ending.encode()))
+    assert annotate_in_place(yolo, YoloFolder, tmp_path / "cache").is_dir()
+    rows, _ = to_coco("yolo", yolo, tmp_path / "out")
+    assert rows[0] == ("train", 2, 2)
 
 
 @pytest.mark.parametrize(

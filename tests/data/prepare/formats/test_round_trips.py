@@ -185,11 +185,26 @@ def test_names_that_would_share_a_label_file_are_told_apart(image_files, tmp_pat
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "x"}]}
     write(tmp_path / "start", {"train": content}, image_files)
     lost, back = there_and_back(tmp_path, kind)
-    assert lost == ("1 names that differ from another in their ending only: a.jpg is a_jpg_.jpg",)
+    assert lost == (
+        "1 names that differ from another in their ending only, or fit no line: "
+        "a.jpg is a_jpg_.jpg",
+    )
     new = {image["file_name"]: image["id"] for image in back["train"]["images"]}
     assert new == {"a.png": 0, "a_jpg_.jpg": 1, "a_jpg.jpg": 2, "b/a.png": 3}
     boxes = {entry["image_id"]: entry["bbox"][0] for entry in back["train"]["annotations"]}
     assert boxes == {i: pytest.approx(i, abs=1e-3) for i in range(len(names))}
+
+
+def test_names_that_fit_no_line_of_a_list_get_others(image_files, tmp_path):
+    size = {"height": 40, "width": 60}
+    names = ["a\nb.png", " c.png"]
+    images = [{"id": i, "file_name": name} | size for i, name in enumerate(names)]
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "x"}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    lost, back = there_and_back(tmp_path, "voc")
+    assert lost[0].startswith("2 names")
+    new = {image["file_name"]: image["id"] for image in back["train"]["images"]}
+    assert new == {"a\\nb.png": 0, "c.png": 1}
 
 
 def test_masks_are_lost_and_told(image_files, tmp_path):

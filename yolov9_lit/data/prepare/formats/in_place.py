@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,13 +71,13 @@ def annotate_in_place(
 
 def _state(root: Path, source: SourceFolder) -> str:
     """Tell one state of a data set from another by its files' names, sizes and times."""
-    digest = hashlib.sha256(f"{_VERSION} {type(source).__name__} {root}".encode())
+    digest = hashlib.sha256(os.fsencode(f"{_VERSION} {type(source).__name__} {root}"))
     for path in source.files():
         try:
             status = path.stat()
-            digest.update(f"\n{path} {status.st_size} {status.st_mtime_ns}".encode())
-        except FileNotFoundError:
-            digest.update(f"\n{path} -".encode())
+            digest.update(os.fsencode(f"\n{path} {status.st_size} {status.st_mtime_ns}"))
+        except (OSError, ValueError):  # It is not there, or cannot be.
+            digest.update(os.fsencode(f"\n{path} -"))
     return digest.hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
-from yolov9_lit.errors import first_few
+from yolov9_lit.errors import first_few, one_line
 
 
 class Plain(NamedTuple):
@@ -51,7 +51,9 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
             images[split].append(image._replace(name=name, objects=single))
     lost = [f"{crowds:,} regions of crowds are left out"] if crowds else []
     if renamed:
-        names = f"{len(renamed):,} names that differ from another in their ending only"
+        names = (
+            f"{len(renamed):,} names that differ from another in their ending only, or fit no line"
+        )
         lost.append(f"{names}: {first_few(renamed, 1)}")
     return Plain(next(iter(splits.values())).names, images, tuple(lost))
 
@@ -83,17 +85,17 @@ def place(source: Path, target: Path) -> None:
 def _with_own_stems(names: list[str]) -> Iterator[str]:
     """Rename images of a split that would share a label file with one before them.
 
-    Of cut.jpg and cut.png the second becomes cut_png.png.
+    Of cut.jpg and cut.png the second becomes cut_png.png. Names that no list could hold, with
+    spaces at their ends or line breaks, get others.
     """
-    taken = set(map(stem, names))
-    given: set[str] = set()
-    for name in names:
-        own, ending = stem(name), PurePosixPath(name).suffix
+    stems = [one_line(stem(name)).strip() for name in names]
+    taken, given = set(stems), set[str]()
+    for name, own in zip(names, stems, strict=True):
+        ending = PurePosixPath(name).suffix
         if own in given:
             own = f"{own}_{ending[1:]}"
             while own in taken:
                 own += "_"
             taken.add(own)
-            name = own + ending
         given.add(own)
-        yield name
+        yield own + ending

@@ -7,6 +7,7 @@ too) hold plain coordinates, and nothing in a file tells which.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -106,13 +107,13 @@ class VocFolder:
         """
         names = [line, line.split()[0]]
         stems = [*names, *(_without_ending(name) for name in names)]
-        files = [self.src / "Annotations" / f"{stem}.xml" for stem in stems]
-        xml = next((file for file in files if file.is_file()), files[2])
-        stem = xml.relative_to(self.src / "Annotations").with_suffix("").as_posix()
-        return xml, self._image_files.get(line) or self._image_files.get(stem)
+        folder = self.src / "Annotations"
+        stem = next((s for s in stems if os.path.isfile(folder / f"{s}.xml")), stems[2])
+        image = self._image_files.get(line) or self._image_files.get(str(PurePosixPath(stem)))
+        return folder / f"{stem}.xml", image
 
     def _short(self, xml: Path) -> str:
-        return xml.relative_to(self.src / "Annotations").as_posix()
+        return os.path.relpath(xml, self.src / "Annotations")
 
     def _parse(self, split: str) -> dict[str, _Parsed]:
         """Read the XML files of a split's images, by the image's name."""
