@@ -29,15 +29,21 @@ class EMA(WeightAveraging):
         """
         self.decay = decay
         self.tau = tau
-        super().__init__(avg_fn=self._average)
+        super().__init__(multi_avg_fn=self._average)
 
     @torch.no_grad()
-    def _average(self, averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        count = torch.as_tensor(updates, device=averaged.device) + 1
+    def _average(
+        self, averaged: list[Tensor], current: list[Tensor], updates: Tensor | int
+    ) -> None:
+        """Move averages of one device and type on by an update, all at once; counts are taken."""
+        if not averaged[0].is_floating_point():
+            torch._foreach_copy_(averaged, current)
+            return
+        count = torch.as_tensor(updates, device=averaged[0].device) + 1
         decay = self.decay * (1 - torch.exp(-count / self.tau))
-        return current + (averaged - current) * decay
+        torch._foreach_sub_(averaged, current)
+        torch._foreach_mul_(averaged, decay)
+        torch._foreach_add_(averaged, current)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
