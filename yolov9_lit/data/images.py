@@ -16,6 +16,7 @@ from yolov9_lit.errors import UserError
 _EXIF_ORIENTATION = 0x0112
 _SIDES_SWAPPED = 5  # Orientations from this one on turn the image by 90 degrees.
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_FLOATS = (b"PF", b"Pf", b"#?")  # First bytes of PFM and Radiance files.
 _MODES = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -90,7 +91,9 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
         UnreadableImage: it cannot be decoded.
     """
     try:
-        pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
+        pixels = None
+        if not encoded.startswith(_FLOATS):  # OpenCV would cut off what is above 1.
+            pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
     except cv2.error:  # An empty file, or more pixels than OpenCV allows.
         pixels = None
     if pixels is None:
@@ -142,7 +145,9 @@ def _fault(encoded: bytes, error: Exception) -> str:
         return "is empty"
     if isinstance(error, Image.DecompressionBombError):
         return "has too many pixels"
-    return "is no image" if isinstance(error, UnidentifiedImageError) else "is damaged"
+    return (
+        "is no image of a known kind" if isinstance(error, UnidentifiedImageError) else "is damaged"
+    )
 
 
 class ImageSource(Protocol):

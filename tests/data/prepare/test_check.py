@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -105,6 +106,12 @@ def test_a_split_without_a_box_and_doubles_are_told(root):
     assert re.fullmatch(r"splits have no box, but \d+ regions of crowds", sentence)
     assert {where[:13] for where in only(kinds["val2017"], "repeat the class")} == {"annotation 90"}
     assert only(kinds["val2017"], "file of another") == ["image 99: 000001.jpg"]
+
+
+def test_twelve_bits_in_sixteen_are_told(root):
+    deep = np.random.default_rng(0).integers(0, 2**12, (64, 64)).astype(np.uint16)
+    Image.fromarray(deep).save(root / "val2017/000001.jpg", "PNG")
+    assert only(found(root)["val2017"], "nearly black") == ["000001.jpg"]
 
 
 def test_equal_pixels_are_found_under_other_names_and_formats(root):

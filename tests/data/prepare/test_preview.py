@@ -1,12 +1,14 @@
 """The sheet of training images."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.data.prepare.preview import Entry, draw_sheet, write_preview
+from yolov9_lit.data.prepare.preview import Entry, _entries, draw_sheet, write_preview
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.reporting.draw import class_colour
@@ -104,3 +106,21 @@ def test_the_sheet_shows_what_the_training_gets(shapes, tmp_path):
     expected = np.array(Image.fromarray(image.permute(1, 2, 0).numpy()).resize((480, 480)))
     alike = (np.abs(shown.astype(int) - expected) < 40).all(axis=2)
     assert alike.mean() > 0.5, "but for what is drawn on it"
+
+
+def test_another_image_is_not_shown_under_the_name_of_one_that_is_skipped(shapes, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(shapes, root)
+    broken = next((root / "train2017").iterdir())
+    broken.write_bytes(b"junk")
+    module = DetectionDataModule(
+        root,
+        *("train2017", "annotations/instances_train2017.json"),
+        *("val2017", "annotations/instances_val2017.json"),
+        image_size=64,
+        num_workers=0,
+    )
+    module.setup("fit")
+    names = [entry.name for entry in _entries(module)]
+    assert names.count(f"another in place of {broken.name}, which is no image of a known kind") == 1
+    assert broken.name not in names

@@ -41,6 +41,7 @@ class Fault(Enum):
     IMAGE_UNUSABLE = "images cannot be used, each of which {}"
     IMAGE_SKIPPED = "images are skipped, each of which {}"
     IMAGE_OTHER_SIZE = "images have another size than their annotations say and are left out"
+    IMAGE_DARK = "images are nearly black: no sample is above 15 of 255, as where 16 bits hold 12"
     IMAGE_COPY = "images equal another one of the same split"
     IMAGE_LEAK = "images equal another one of {}: a leak between the splits"
 

@@ -22,6 +22,8 @@ from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
 from yolov9_lit.files import visible_files
 
+_DARK = 16  # Of 256; the upper 8 of 16 bits are this dark where cameras fill 12.
+
 
 class SplitReport(NamedTuple):
     """What was found in a split; `facts` has an entry for each of its images."""
@@ -68,6 +70,9 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
         ]
         note_faults(names, annotations.sizes, facts, faults)
         _find_copies(split.name, names, facts, owners, faults)
+        for name, image in zip(names, facts, strict=True):
+            if image.brightest < _DARK and not image.fault:
+                faults.add(Fault.IMAGE_DARK, name, name)
         first = reports[0].annotations if reports else annotations
         if differing := difference(dict(first.categories), dict(annotations.categories)):
             faults.add(Fault.CATEGORIES_DIFFER, f"{split.name}: {differing}")

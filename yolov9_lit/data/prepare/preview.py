@@ -90,10 +90,14 @@ def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
         augmented.annotations, augmented.read, Augmentation(), augmented.image_size, seed=0
     )
     for key in loader.sampler:
+        name = Path(augmented.annotations.images.name(key.image)).name
+        alone, skipped, *_ = plain.sample(key)
+        if skipped:
+            name = f"another in place of {name}, which {skipped[0].fault}"
         yield Entry(
-            Path(augmented.annotations.images.name(key.image)).name,
+            name,
             augmented.sample(key)[0],
-            plain.sample(key)[0],
+            alone,
             augmented.sample(key._replace(closing=True))[0],
         )
 

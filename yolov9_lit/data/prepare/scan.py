@@ -22,11 +22,20 @@ _TOGETHER = 16  # Images in a message from a worker.
 
 
 class ImageFacts(NamedTuple):
-    """The sides of a decoded image in pixels and a hash of its pixels; or what is wrong with it."""
+    """What a decoded image is, or what is wrong with it.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        digest: a hash of its pixels.
+        brightest: the largest of its samples, 0 to 255.
+        fault: why it cannot be used; empty if it can.
+    """
 
     height: int = 0
     width: int = 0
     digest: bytes = b""
+    brightest: int = 0
     fault: str = ""
 
 
@@ -45,7 +54,8 @@ class _Decoded(Dataset[ImageFacts]):
             return ImageFacts(fault=error.fault)
         digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
         digest.update(repr(pixels.shape).encode())
-        return ImageFacts(pixels.shape[0], pixels.shape[1], digest.digest())
+        height, width = pixels.shape[:2]
+        return ImageFacts(height, width, digest.digest(), int(pixels.max()))
 
 
 def scan(annotations: Annotations, workers: int) -> Iterator[ImageFacts]:
@@ -80,9 +90,10 @@ def note_faults(
         facts: what they are.
         faults: what is wrong is added.
     """
-    for name, said, (height, width, _, fault) in zip(names, sizes, facts, strict=True):
-        if fault:
-            faults.add(Fault.IMAGE_UNUSABLE, name, detail=fault)
+    for name, said, image in zip(names, sizes, facts, strict=True):
+        height, width = image.height, image.width
+        if image.fault:
+            faults.add(Fault.IMAGE_UNUSABLE, name, detail=image.fault)
         elif (height, width) != tuple(said):
             faults.add_size(name, (height, width), tuple(said))
 
