@@ -18,7 +18,7 @@ _CHECKOUT = Path(__file__).parents[1]
 @command("bench")
 def main(cfg: DictConfig) -> None:
     """Print tables and, as the last line, one JSON object."""
-    from rich.console import Console
+    from yolov9_lit.reporting.console import console
 
     if not (_CHECKOUT / "benchmarks").is_dir():
         raise UserError(
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         )
     tables, figures = build(cfg.what)()
     for table in tables:
-        Console().print(table)
+        console().print(table)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

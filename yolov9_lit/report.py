@@ -14,8 +14,7 @@ from yolov9_lit.errors import UserError
 @command("report")
 def main(cfg: DictConfig) -> None:
     """Write the report, print its tables and, as the last line, where it is."""
-    from rich.console import Console
-
+    from yolov9_lit.reporting.console import console
     from yolov9_lit.reporting.render import terminal
     from yolov9_lit.research.report.tables import BRIEF
     from yolov9_lit.research.report.write import write_report
@@ -29,10 +28,10 @@ def main(cfg: DictConfig) -> None:
         replicates=cfg.replicates,
         seed=cfg.seed,
     )
-    console = Console()
+    out = console()
     for table in (report.results.select(BRIEF), report.left):
         if table.rows:
-            console.print(terminal(table))
+            out.print(terminal(table))
     sys.stdout.write(f"Report: {report.folder / 'report.html'} (and .md, .csv, .tex, .png)\n")
 
 

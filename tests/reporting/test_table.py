@@ -1,15 +1,17 @@
 """One table in every format: any text, empty tables, columns of one name."""
 
+import io
 import re
+import sys
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
+from yolov9_lit.reporting.console import console
 from yolov9_lit.reporting.render import html, latex, markdown, terminal
 from yolov9_lit.reporting.table import Cell, Table, number
 
-HOSTILE = r"<b>*a_b*</b> | \$x & 50% #1 [bold] `c` {d} ~ ^ †"
+HOSTILE = r"<b>*a_b*</b> | \$x & 50% #1 [bold] `c` {d} ~ ^ † [/b] :smile: 汽车 الطريق"
 
 
 @pytest.fixture
@@ -45,10 +47,37 @@ def test_any_text_is_harmless_in_every_format(table):
     assert "<b>" not in html(table)
     assert 'data-value="1234567">1,234,567<' in html(table)
     assert not re.search(r"(?<!\\)[_%#]", latex(table))
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(terminal(table))
-    assert HOSTILE in capture.get()
+    assert HOSTILE in shown(terminal(table))
+
+
+def shown(thing):
+    out = console(width=200)
+    with out.capture() as capture:
+        out.print(thing)
+    return capture.get()
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "a\nb", "\x1b[31mred", "\udcff", "$\\frac$", ""])
+def test_titles_columns_and_notes_hold_any_name(name):
+    table = Table(name, pd.DataFrame([(name, 1), ("b", 2)], columns=["x", name]), (name,))
+    texts = [form(table) for form in (markdown, latex, html)] + [shown(terminal(table))]
+    for text in texts:
+        text.encode()  # no half of a surrogate pair
+        assert "\x1b[31m" not in text
+    body = [line for line in texts[0].splitlines() if line.startswith("|")]
+    assert len(body) == 4
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in body)
+    assert texts[1].count(r"\\") == 3, "a name breaks no line of LaTeX"
+
+
+def test_a_console_reads_no_markup(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="latin-1"))
+    console(width=200).print(f"The page is {HOSTILE}")
+    sys.stdout.flush()
+    told = raw.getvalue().decode("latin-1")
+    assert "[bold] `c` {d} ~ ^" in told
+    assert r"[/b] :smile: \u6c7d" in told
 
 
 def test_a_table_without_rows_keeps_its_columns():

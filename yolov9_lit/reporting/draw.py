@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from yolov9_lit.reporting.lettering import line_of_ink
 from yolov9_lit.structures import Detections
 
 _TINT = 0.3
@@ -84,21 +85,12 @@ def _draw_box(
 ) -> None:
     x1, y1, x2, y2 = box
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(width / 4, 0.35)
-    (text_width, text_height), below = cv2.getTextSize(text, font, scale, max(width // 2, 1))
+    ink = line_of_ink(text, max(7 * width, 10))[:, : image.shape[1]]
+    height, length = ink.shape
     # The label stands on the box, or inside it at the image's upper edge.
-    bottom = y1 if y1 > text_height + below else y1 + text_height + below
-    left = max(min(x1, image.shape[1] - text_width), 0)
-    corner = (left + text_width, bottom - text_height - below)
-    cv2.rectangle(image, (left, bottom), corner, colour, cv2.FILLED)
-    dark = sum(colour) > 380
-    cv2.putText(
-        image,
-        text,
-        (left, bottom - below // 2),
-        font,
-        scale,
-        (0, 0, 0) if dark else (255, 255, 255),
-        max(width // 2, 1),
-        cv2.LINE_AA,
-    )
+    top = min(max(y1 - height if y1 >= height else y1, 0), max(image.shape[0] - height, 0))
+    left = min(max(x1, 0), image.shape[1] - length)
+    letters = np.array((0, 0, 0) if sum(colour) > 380 else (255, 255, 255))
+    label = image[top : top + height, left : left + length]
+    share = ink[: len(label), :, None] / 255
+    label[:] = share * letters + (1 - share) * np.array(colour)

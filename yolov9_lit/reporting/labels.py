@@ -13,6 +13,8 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from yolov9_lit.reporting.plot import as_written
+
 Floats = NDArray[np.float64]
 
 FONT = 8.5
@@ -97,6 +99,7 @@ def _annotate(
         color=label.color,
         va="center",
         arrowprops=leader | style.pop("leader", {}),
+        **as_written(label.text),
         **style,
     )
 

@@ -1,9 +1,17 @@
-"""What all plots share: colours, and the image file with its caption."""
+"""What all plots share: colours, texts as they are written, and the image file with its caption."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+from yolov9_lit.reporting.lettering import fonts_for
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#3A3A3A", "#56A0D3", "#A6321F")
 """After Okabe and Ito: distinct for colour-blind readers, dark enough for text on white."""
@@ -19,3 +27,46 @@ class Plot(NamedTuple):
 
     path: Path
     caption: str
+
+
+def as_written(text: str) -> dict[str, Any]:
+    """Return the properties of a matplotlib text that shows names: no formulas, in any script."""
+    return {"parse_math": False, "fontfamily": [_family(font) for font in fonts_for(text)]}
+
+
+def save_plot(figure: Figure, path: Path, caption: str, **arguments: Any) -> Plot:
+    """Write a figure with all of its texts as they are written.
+
+    Args:
+        figure: complete.
+        path: of the PNG.
+        caption: what it shows.
+        arguments: of `Figure.savefig`.
+    """
+    formatted = _formatted_ticks(figure)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text not in formatted:
+            text.set(**as_written(text.get_text()))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # told by `fonts_for`
+        figure.savefig(path, **{"facecolor": "white", **arguments})
+    return Plot(path, caption)
+
+
+def _formatted_ticks(figure: Figure) -> set[Text]:
+    """Return the labels of ticks that matplotlib writes itself, powers among them."""
+    return {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+        for label in axis.get_ticklabels(which="both")
+    }
+
+
+def _family(font: str) -> str:
+    """Make a font file known to matplotlib and return its family's name."""
+    name = get_font(font).family_name
+    if name not in fontManager.get_font_names():
+        fontManager.addfont(font)
+    return FontProperties(fname=font).get_name()

@@ -12,7 +12,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich import box
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument, whole_number
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
+from yolov9_lit.reporting.console import console
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.transfer import adopt_structure
@@ -71,7 +71,7 @@ def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
         raise UserError("Both row and rows are given: leave out one of them.")
     names = _matching_rows(cfg.rows)
     costs = row_costs(names, hydra.overrides.task)
-    progress = track(costs, "counting", len(names), transient=True, console=Console(stderr=True))
+    progress = track(costs, "counting", len(names), transient=True, console=console(stderr=True))
     rows = list(progress)
     by_row = {row.name: _forms(row.cost) | {"paper": row.paper} for row in rows}
     return _rows_table(rows, cfg.image_size), figures | {"rows": by_row}
@@ -98,12 +98,12 @@ def row_costs(names: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[R
 def print_table(table: Table, markdown: bool = False) -> None:
     """Print to the terminal, or as Markdown with each row on one line."""
     if not markdown:
-        Console().print(table)
+        console().print(table)
         return
     table.box, table.title = box.MARKDOWN, None
     for row in table.rows:
         row.end_section = False  # its line would not be Markdown
-    Console(width=MARKDOWN_WIDTH).print(table)
+    console(width=MARKDOWN_WIDTH).print(table)
 
 
 def _count(cfg: DictConfig) -> DetectorCost:

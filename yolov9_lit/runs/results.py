@@ -6,10 +6,11 @@ from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from yolov9_lit.evaluation.tables import per_class_table, results_table
 from yolov9_lit.files import write_json
+from yolov9_lit.reporting.console import console
+from yolov9_lit.reporting.render import terminal
 from yolov9_lit.runs.provenance import git_state
 from yolov9_lit.training.evaluation import EvaluationModule
 
@@ -42,6 +43,6 @@ class ResultsWriter(L.Callback):
         }
         write_json(self.directory / "detections.json", pl_module.found)
         write_json(self.directory / "results.json", figures, indent=2)
-        console = Console()
-        console.print(results_table(result))
-        console.print(per_class_table(result))
+        out = console()
+        out.print(terminal(results_table(result)))
+        out.print(terminal(per_class_table(result)))

@@ -19,12 +19,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from yolov9_lit.errors import UserError, error_line
 from yolov9_lit.ranks import is_first_rank
+from yolov9_lit.reporting.console import console
 from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.runs.record import FILE, Result, RunRecord
 from yolov9_lit.runs.resume import finished, refusal_recorded
@@ -128,18 +127,18 @@ def print_sweep(folder: Path) -> None:
     if not jobs:
         return
     states = [_state(job) for job in jobs]
-    table = Table(title=escape(f"Sweep {folder}"), title_justify="left")
+    table = Table(title=f"Sweep {folder}", title_justify="left")
     for column in ("job", "status", "error"):
         table.add_column(column, overflow="fold")
     for job, (status, error) in zip(jobs, states, strict=True):
-        table.add_row(escape(job.name), status, escape(error))
+        table.add_row(job.name, status, error)
     counts = Counter(status for status, _ in states)
-    console = Console(stderr=True)
-    console.print(table)
-    console.print(
+    out = console(stderr=True)
+    out.print(table)
+    out.print(
         f"{counts['done']} done, {counts['failed']} failed, {counts['running']} not finished. "
-        f"The same command with sweep={escape(folder.name)} goes on with those that are not done; "
-        f"`python -m yolov9_lit.report runs={escape(str(folder))}` compares them.",
+        f"The same command with sweep={folder.name} goes on with those that are not done; "
+        f"`python -m yolov9_lit.report runs={folder}` compares them.",
         soft_wrap=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from matplotlib.patches import Rectangle
 from yolov9_lit.data.coco.faults import FoundFault
 from yolov9_lit.data.images import UnreadableImage, read_image
 from yolov9_lit.data.prepare.check import SplitReport, count_boxes
-from yolov9_lit.reporting.plot import COLORS, Plot
+from yolov9_lit.reporting.plot import COLORS, Plot, save_plot
 
 IMAGES_SHOWN = 8
 COLUMNS = 4
@@ -41,7 +40,7 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
         axes.set_prop_cycle(color=COLORS)
         caption = draw_into(axes, reports)
         axes.legend()
-        plots.append(_save(figure, folder / f"{name}.png", caption))
+        plots.append(save_plot(figure, folder / f"{name}.png", caption))
     return plots
 
 
@@ -62,7 +61,9 @@ def _sheet(report: SplitReport, found: Sequence[FoundFault], path: Path, caption
             _make_room(axes, item.box)
         axes.set_title(f"{item.where}\n{item.image}", fontsize=6)
         axes.axis("off")
-    return _save(figure, path, f"{caption}. Red: the faulty box, as it was given; green: others.")
+    return save_plot(
+        figure, path, f"{caption}. Red: the faulty box, as it was given; green: others."
+    )
 
 
 def _draw_image(axes: Axes, file: Path) -> None:
@@ -126,10 +127,3 @@ def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def _save(figure: Figure, path: Path, caption: str) -> Plot:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # File names in any script.
-        figure.savefig(path, facecolor="white")
-    return Plot(path, caption)

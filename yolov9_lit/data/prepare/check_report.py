@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from yolov9_lit.checks import existing_folder, whole_number_text
 from yolov9_lit.data.coco.faults import first_places
@@ -17,6 +16,7 @@ from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
 from yolov9_lit.errors import UserError
+from yolov9_lit.reporting.console import console
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
 from yolov9_lit.reporting.table import Table
@@ -45,15 +45,15 @@ def run(values: Mapping[str, str]) -> int:
     reports = list(check_splits(_splits(root, values), workers=workers))
     classes = class_table(reports)
     shown = Table(classes.title, classes.frame.head(CLASSES_SHOWN))
-    console = Console()
+    out = console()
     for table in (split_table(reports), fault_table(reports), shown):
-        console.print(terminal(table))
+        out.print(terminal(table))
     if len(classes.frame) > CLASSES_SHOWN:
-        console.print(f"... and {len(classes.frame) - CLASSES_SHOWN} classes more")
+        out.print(f"... and {len(classes.frame) - CLASSES_SHOWN} classes more")
     if "page" in values:
         page = Path(values["page"]).expanduser()
         _write(page, data_page(str(root), reports))
-        console.print(f"The page is {page}")
+        out.print(f"The page is {page}")
     return int(any(report.faults.found for report in reports))
 
 

@@ -34,6 +34,7 @@ from yolov9_lit.building import CONFIG_DIR
 from yolov9_lit.checks import yes_or_no_text
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
+from yolov9_lit.reporting.console import console
 
 log = logging.getLogger(__name__)
 
@@ -149,27 +150,27 @@ def run(values: Mapping[str, str]) -> None:
         Path(values["root"]).expanduser(),
         yes_or_no_text("keep", values.get("keep", "false")),
     )
-    console = Console()
+    out = console()
     wanted = need(data, root, splits, keep=keep)
     if wanted.archives:
         names = ", ".join(archive.name for archive in wanted.archives)
-        console.print(
+        out.print(
             f"{names}: {decimal(wanted.fetch)} to fetch, up to {decimal(wanted.room)} of disk"
         )
     try:
-        with _progress_bars(console) as show:
+        with _progress_bars(out) as show:
             download(data, root, splits, show, keep=keep)
     except KeyboardInterrupt as error:
         raise UserError(
             "The download was interrupted: the same command goes on where it was."
         ) from error
-    console.print(f"{', '.join(splits)} of {values['name']} are in {root}")
+    out.print(f"{', '.join(splits)} of {values['name']} are in {root}")
 
 
 @contextmanager
-def _progress_bars(console: Console) -> Iterator[Show]:
+def _progress_bars(out: Console) -> Iterator[Show]:
     columns = (*progress.Progress.get_default_columns(), progress.DownloadColumn())
-    with progress.Progress(*columns, progress.TransferSpeedColumn(), console=console) as bars:
+    with progress.Progress(*columns, progress.TransferSpeedColumn(), console=out) as bars:
         tasks: dict[str, progress.TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:

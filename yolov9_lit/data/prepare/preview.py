@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from yolov9_lit.checks import whole_number_text
 from yolov9_lit.data.datamodule import DetectionDataModule
@@ -20,10 +19,11 @@ from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.draw import draw_objects
+from yolov9_lit.reporting.lettering import line_of_ink
 
 _LARGE, _SMALL = 480, 236  # Sides of the images; two small ones stand beside a large one.
 _GAP = _LARGE - 2 * _SMALL
-_MARGIN, _LINE = 24, 24
+_MARGIN, _LINE, _LETTER = 24, 24, 15
 _COLUMNS = 4
 _INK, _PAPER = (40, 40, 40), (250, 250, 250)
 
@@ -134,10 +134,8 @@ def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image
 
 def _write(sheet: Image.Image, corner: tuple[int, int], text: str, width: int) -> None:
     """Write a line, its beginning cut where it is too long: names differ at their ends."""
-    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 15)
-    pen = ImageDraw.Draw(sheet)
-    if pen.textlength(text, font) > width:
-        while pen.textlength(f"…{text}", font) > width:
-            text = text[1:]
-        text = f"…{text}"
-    pen.text(corner, text, _INK, font)
+    ink = line_of_ink(text, _LETTER)
+    while ink.shape[1] > width and len(text) > 1:
+        text = f"…{text[2:]}"
+        ink = line_of_ink(text, _LETTER)
+    sheet.paste(_INK, corner, Image.fromarray(ink))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from yolov9_lit.checks import existing_folder, whole_number_text
 from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.errors import UserError
+from yolov9_lit.reporting.console import console
 
 
 def run(values: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ def run(values: Mapping[str, str]) -> None:
         report = write_shards(file, images, out, shard_bytes=megabytes * 10**6, seed=seed)
         counts = (report.images, report.boxes, report.shards, report.bytes // 10**6)
         table.add_row(str(out), *(f"{count:,}" for count in (*counts, report.left_out)))
-    Console().print(table)
+    console().print(table)
 
 
 def _splits(values: Mapping[str, str]) -> dict[tuple[Path, Path], Path]:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from yolov9_lit.reporting.labels import FONT, Label, place_labels, spread_labels
-from yolov9_lit.reporting.plot import COLORS, Plot
+from yolov9_lit.reporting.plot import COLORS, Plot, save_plot
 from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.statistics import Pooled
 
@@ -173,5 +173,6 @@ def _bar(axes: Axes, point: Point) -> Bbox:
 
 
 def _save(axes: Axes, path: Path, caption: str) -> Plot:
-    axes.figure.savefig(path, bbox_inches="tight", facecolor="white")  # type: ignore[union-attr]
-    return Plot(path, caption)
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return save_plot(figure, path, caption, bbox_inches="tight")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 from rich.table import Table
 
+from yolov9_lit.reporting.console import console
+from yolov9_lit.reporting.plot import save_plot
 from yolov9_lit.runs.search.loop import EARLY_VALUES, ERROR, FOLDER
 
 
@@ -58,7 +59,8 @@ def write_front(
     table = trial_table(trials, best, objectives)
     table.to_csv(folder / "pareto.csv", index=False)
     if not table.empty:
-        _plot(table, objectives[-1], objectives[0]).savefig(folder / "pareto.png", dpi=150)
+        figure = _plot(table, objectives[-1], objectives[0])
+        save_plot(figure, folder / "pareto.png", "Pareto front", dpi=150)
 
 
 def show_front(
@@ -77,7 +79,7 @@ def show_front(
     rows = table[table["front"]][columns] if not table.empty else table
     for row in rows.itertuples(index=False):
         shown.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
-    Console().print(shown)
+    console().print(shown)
 
 
 def _plot(table: pd.DataFrame, x: str, y: str) -> Figure:

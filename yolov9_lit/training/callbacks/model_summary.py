@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from yolov9_lit.models.cost import IMAGE_SIZE, cost_table
+from yolov9_lit.reporting.console import console
 from yolov9_lit.training.module import DetectionModule
 
 
@@ -16,4 +16,4 @@ class DetectorSummary(L.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DetectionModule)
-        Console().print(cost_table(pl_module.cost, IMAGE_SIZE))
+        console().print(cost_table(pl_module.cost, IMAGE_SIZE))

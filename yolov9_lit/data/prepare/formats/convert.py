@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from yolov9_lit.checks import existing_folder, yes_or_no_text
@@ -20,6 +19,7 @@ from yolov9_lit.data.prepare.formats.yolo import YoloFolder
 from yolov9_lit.data.prepare.formats.yolo_writer import write_yolo
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_folder
+from yolov9_lit.reporting.console import console
 
 
 class Format(NamedTuple):
@@ -107,7 +107,7 @@ def run(values: Mapping[str, str]) -> None:
     for split, judged in conversion.splits.items():
         boxes = sum(not item.crowd for item in judged.objects)
         table.add_row(split, f"{len(judged.images):,}", f"{boxes:,}")
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for sentence in conversion.lost:
-        console.print(f"{target} cannot hold everything: {sentence}")
+        out.print(f"{target} cannot hold everything: {sentence}")
