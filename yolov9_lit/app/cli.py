@@ -25,6 +25,7 @@ HARMLESS = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning calls what torch is about to rename
     r".*Experiment logs directory .* exists and is not empty",  # the run's folder: Hydra was there
     r".*Checkpoint directory .* exists and is not empty",  # a run that is continued
+    r".*The dirpath has changed from",  # callbacks.best takes the best of the part before over
     r".*Found \d+ module\(s\) in eval mode at the start of training",  # frozen parts
     r".*The number of training batches .* is smaller than the logging interval",
 )

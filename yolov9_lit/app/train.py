@@ -126,7 +126,14 @@ def train(cfg: DictConfig) -> Result:
     module = build_module(cfg, datamodule)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    if cfg.ckpt and cfg.ckpt_path:
+        log.warning("ckpt=%s is not used: the training goes on from ckpt_path", cfg.ckpt)
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
+    if not epoch_log.begun:
+        log.warning(
+            "No epoch was left to train of trainer.max_epochs=%d: a higher number trains on",
+            trainer.max_epochs,
+        )
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
     costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
     if cfg.test:

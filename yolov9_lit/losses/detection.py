@@ -200,7 +200,8 @@ def _distribution_focal_loss(output: HeadOutput, target_boxes: Tensor) -> Tensor
     left_top, right_bottom = target_boxes.chunk(2, dim=-1)
     points, strides = output.anchor_points, output.strides
     distances = torch.cat((points - left_top, right_bottom - points), dim=-1) / strides
-    distances = distances.clamp(0, logits.shape[-1] - 1 - 0.01)
+    # Where the predictions are not finite the loss is not either: it need not be an error as well.
+    distances = distances.nan_to_num().clamp(0, logits.shape[-1] - 1 - 0.01)
     lower = distances.long()
     upper_share = distances - lower
     log_p = logits.log_softmax(dim=-1)

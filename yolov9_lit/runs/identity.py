@@ -18,6 +18,8 @@ EARLIER = "paper"
 """A node that earlier configs had: the paper's figures, which make no experiment."""
 
 PACKAGE = "yolov9_lit."
+REPLACED = {"lightning.pytorch.callbacks.ModelCheckpoint": "BestCheckpoint"}
+"""Classes in whose place a later version has one of this package."""
 
 
 def is_experiment(key: str, execution: Mapping[str, Any] | None) -> bool:
@@ -94,7 +96,7 @@ def moved(value: Any) -> Any:
     if isinstance(value, list):
         return [moved(inner) for inner in value]
     own = isinstance(value, str) and value.startswith(PACKAGE)
-    return value.rsplit(".", 1)[-1] if own else value
+    return value.rsplit(".", 1)[-1] if own else REPLACED.get(str(value), value)
 
 
 def fingerprint(config: dict[str, Any]) -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from omegaconf import DictConfig
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
+from yolov9_lit.kinds import fits
 from yolov9_lit.runs.identity import fingerprint
 from yolov9_lit.runs.provenance import file_state, git_state
 
 FILE = "run.json"
+Status = Literal["running", "interrupted", "done", "failed", "diverged"]
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "albumentations", "yolov9_lit")
 
 
@@ -52,7 +54,8 @@ class RunRecord:
     """One run. In `run.json` its result's fields stand beside its own.
 
     Attributes:
-        status: "running" also stands for a run that was killed: it can be continued.
+        status: "running" also stands for a run that was killed: it can be continued, as one that
+            was "interrupted" by Ctrl-C or SIGTERM; "diverged": loss or weights were not finite.
         config: of the experiment (see `runs.identity`); empty where a mistake was found before that
             was known.
         overrides: what the user gave on the command line, or the sweep for this job.
@@ -71,7 +74,7 @@ class RunRecord:
         result: what it gave; empty before its end.
     """
 
-    status: Literal["running", "done", "failed"]
+    status: Status
     config: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     choices: dict[str, str | None] = field(default_factory=dict)
@@ -136,7 +139,7 @@ class RunRecord:
         content |= {**content.pop("result"), "fingerprint": self.fingerprint}
         write_json(folder / FILE, content, indent=2)
 
-    def ending(self, status: Literal["done", "failed"], **values: Any) -> RunRecord:
+    def ending(self, status: Status, **values: Any) -> RunRecord:
         """Return the same run, ended now."""
         return replace(self, status=status, ended=now(), **values)
 
@@ -172,30 +175,9 @@ def _known(cls: type[RunRecord] | type[Result], content: dict[str, Any]) -> dict
     Raises:
         TypeError: a value is of another kind than the field.
     """
-    names = {f.name for f in fields(cls)} - {"result"}
-    known = {name: value for name, value in content.items() if name in names}
+    kinds = get_type_hints(cls)
+    known = {name: content[name] for name in kinds if name in content and name != "result"}
     for name, value in known.items():
-        if not _is_kind(value, _KINDS[name]):
+        if not fits(value, kinds[name]):
             raise TypeError(f"its {name} is {value!r:.60}")
     return known
-
-
-def _is_kind(value: Any, kind: Any) -> bool:
-    """Tell whether a value is of a type, a dict of values of one, or one of some words."""
-    if isinstance(kind, dict):
-        return isinstance(value, dict) and all(_is_kind(v, kind["*"]) for v in value.values())
-    if isinstance(kind, set):
-        return isinstance(value, str) and value in kind
-    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
-
-
-_TEXT, _NUMBER = str | None, int | float
-_KINDS: dict[str, Any] = {
-    "status": {"running", "done", "failed"},
-    **{"config": dict, "overrides": list, "choices": {"*": _TEXT}, "seed": int | None},
-    **{"sweep": _TEXT, "versions": dict, "commit": _TEXT, "dirty": bool, "device": str},
-    **{"started": str, "ended": _TEXT, "weights": dict | None, "resumed": int, "error": _TEXT},
-    **{"figures": {"*": _NUMBER}, "cost": {"*": _NUMBER}, "epochs": int, "data": dict},
-    **{"seconds_per_epoch": _NUMBER | None, "peak_memory_mb": _NUMBER | None, "annotations": str},
-}
-"""What each field may be in a file."""

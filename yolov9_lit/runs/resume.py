@@ -25,6 +25,7 @@ from yolov9_lit.files import remove_parts
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import differences, experiment_config
 from yolov9_lit.runs.record import Result, RunRecord
+from yolov9_lit.training.divergence import DivergedError
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def finished(cfg: DictConfig) -> Result | None:
     if keys and record.config:
         raise UserError(
             f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
-            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME) or move that one away."
+            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME), where "
+            f"ckpt_path={folder}/checkpoints/last.ckpt goes on from it, or move that one away."
         )
     if record.status != "done":
         return None
@@ -103,6 +105,9 @@ def _carry_out(
     write(record, folder)
     try:
         result = train(cfg)
+    except DivergedError as error:
+        write(record.ending("diverged", error=str(error)), folder)
+        raise
     except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
         write(record.ending("failed", error=traceback.format_exc()), folder)
         raise

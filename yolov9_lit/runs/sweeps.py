@@ -136,7 +136,8 @@ def print_sweep(folder: Path) -> None:
     out = console(stderr=True)
     out.print(table)
     out.print(
-        f"{counts['done']} done, {counts['failed']} failed, {counts['running']} not finished. "
+        f"{counts['done']} done, {counts['failed'] + counts['diverged']} failed, "
+        f"{counts['running'] + counts['interrupted']} not finished. "
         f"The same command with sweep={folder.name} goes on with those that are not done; "
         f"`python -m yolov9_lit.report runs={folder}` compares them.",
         soft_wrap=True,

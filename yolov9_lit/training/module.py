@@ -7,11 +7,14 @@ be a large share of all updates.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -22,9 +25,13 @@ from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.cost import DetectorCost, detector_cost
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Batch, Detections, Prediction
+from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
+from yolov9_lit.training.divergence import Divergence, require_finite
 from yolov9_lit.training.evaluation import EvaluationModule
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
+
+log = logging.getLogger(__name__)
 
 
 class DetectionModule(EvaluationModule):
@@ -57,6 +64,8 @@ class DetectionModule(EvaluationModule):
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
+        self.divergence = Divergence()
+        self._val_total = torch.zeros(())
         self.updated = False  # whether the latest batch ended with an update of the weights
         self._last_update = -1
 
@@ -81,6 +90,7 @@ class DetectionModule(EvaluationModule):
             For callbacks: "loss", the total, and "losses", each branch's terms by logged name.
         """
         output = self.loss(self(batch.images), batch.targets)
+        self.divergence.note(output.total.detach(), batch_idx)
         self.log_dict(output.main._asdict(), prog_bar=True, logger=False)
         # The recipe sums over the images of an update, DDP averages over the devices.
         self.manual_backward(output.total * self.trainer.world_size)
@@ -99,25 +109,42 @@ class DetectionModule(EvaluationModule):
         if not batch.infos:  # None of its images could be read.
             return
         prediction = self(batch.images)
-        losses = self._named("val", self.loss(prediction, batch.targets))
+        output = self.loss(prediction, batch.targets)
+        self._val_total = self._val_total + output.total.detach()
+        losses = self._named("val", output)
         self.log_dict(losses, batch_size=len(batch.images), sync_dist=True)
         self.measure(self.val_metric, self._suppressed(prediction), batch)
 
     def on_validation_epoch_start(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.divergence.require_finite_weights(self.parameters(), self.trainer)
         self.val_metric.reset()
+        self._val_total = torch.zeros((), device=self.device)
 
     def on_validation_epoch_end(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            require_finite((self._val_total,), "the loss in the validation", self.trainer)
         self.log_figures("val", self.val_metric)
 
     def configure_optimizers(self) -> Optimizer:
         """Build the optimiser, its weight decay scaled by the images that an update sees."""
         total = self.batch_size * self.trainer.world_size
         seen = total * self.schedule.accumulation(total)
-        return self.optimizer.build(self.detector, seen / self.schedule.nominal_batch)
+        optimizer = self.optimizer.build(self.detector, seen / self.schedule.nominal_batch)
+        self._configured = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in optimizer.param_groups
+        ]
+        return optimizer
 
     def on_train_start(self) -> None:
+        # What the config says of the optimiser holds, also of a training that is continued.
+        groups = self.trainer.optimizers[0].param_groups
+        for group, configured in zip(groups, self._configured, strict=True):
+            group.update(configured)
         # A run that stopped early and was killed before its test is not trained any further.
         if any(callback.stopped_epoch for callback in self.trainer.early_stopping_callbacks):
+            log.warning("The training stopped early and is not continued: leave early stopping out")
             self.trainer.should_stop = True
 
     def on_train_epoch_start(self) -> None:
@@ -125,6 +152,7 @@ class DetectionModule(EvaluationModule):
         self.trainer.optimizers[0].zero_grad()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.divergence.require_finite_loss(self.trainer)
         self._setting = self.schedule.at(
             batch_idx,
             self.trainer.current_epoch,
@@ -139,11 +167,23 @@ class DetectionModule(EvaluationModule):
         self.clip_gradients(optimizer, self.optimizer.clip_norm, "norm")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        states = (checkpoint["state_dict"], checkpoint.get("current_model_state", {}))
+        weights = (value for state in states for value in state.values())
+        self.divergence.require_finite_weights(weights, self.trainer)
         checkpoint["card"] = self.card
         checkpoint["figures"] = self.figures
         checkpoint["last_update"] = self._last_update
+        checkpoint[OPTIMIZER] = type(self.trainer.optimizers[0]).__name__
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            require_same_training(
+                checkpoint,
+                str(self.trainer.ckpt_path),
+                weights=self.state_dict(),
+                card=self.card,
+                optimizer=self.optimizer.build(self.detector),
+            )
         self._last_update = checkpoint["last_update"]
         self.figures = checkpoint.get("figures", {})  # absent from the oldest checkpoints
 

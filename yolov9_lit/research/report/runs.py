@@ -132,7 +132,7 @@ def _problem(
     """Say why a run with such a status does not count; nothing where it does."""
     if not config:
         return "no readable .hydra/config.yaml"
-    if status == "failed":
+    if status in ("failed", "diverged"):
         return error_line(record.error) or "no error recorded"
     if status != "done":
         done = int(curve.index.max()) + 1 if len(curve) else 0

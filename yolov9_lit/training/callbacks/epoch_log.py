@@ -27,11 +27,13 @@ class EpochLog(L.Callback):
     allocator or, without CUDA, the largest resident memory of this process after a batch.
 
     Attributes:
+        begun: whether there was an epoch to train.
         seconds: of each finished epoch, validation excluded.
         peak_mb: largest memory in use so far.
     """
 
     def __init__(self) -> None:
+        self.begun = False
         self.seconds: list[float] = []
         self.peak_mb = 0.0
         self._sums: dict[str, Tensor] = {}
@@ -50,6 +52,7 @@ class EpochLog(L.Callback):
         return statistics.median(self.seconds) if self.seconds else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.begun = True
         self._began = time.monotonic()  # A run resumed in mid-epoch has no start of its epoch.
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
