@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -14,7 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from yolov9_lit.errors import UserError
 
 _EXIF_ORIENTATION = 0x0112
-_SIDES_SWAPPED = 5  # Orientations from this one on turn the image by 90 degrees.
+_TURNED = range(2, 9)  # Orientations other than upright; the later ones swap the sides.
+_SIDES_SWAPPED = range(5, 9)
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 _FLOATS = (b"PF", b"Pf", b"#?")  # First bytes of PFM and Radiance files.
 _MODES = {
@@ -103,13 +104,28 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
 
 def image_size(source: Path | BinaryIO) -> tuple[int, int] | None:
     """Read from the header the height and width that `read_image` gives; None without one."""
+    header = read_header(source)
+    return (header.height, header.width) if header else None
+
+
+class Header(NamedTuple):
+    """The height and width of an image, upright, and whether EXIF had to turn it for that."""
+
+    height: int
+    width: int
+    turned: bool
+
+
+def read_header(source: Path | BinaryIO) -> Header | None:
+    """Read what an image's header says; None without one."""
     try:
         with Image.open(source) as image:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _SIDES_SWAPPED
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except _BROKEN:
         return None
-    return (width, height) if turned else (height, width)
+    sides = (width, height) if orientation in _SIDES_SWAPPED else (height, width)
+    return Header(*sides, turned=orientation in _TURNED)
 
 
 def _decode_with_pillow(encoded: bytes, name: str) -> np.ndarray:

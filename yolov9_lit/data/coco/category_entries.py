@@ -21,7 +21,7 @@ def sound_categories(entries: Sequence[Entry], faults: Faults) -> dict[int, str]
         elif value in names:
             faults.add(Fault.CATEGORY_REPEATED, f"category {value}")
         else:
-            name = str(entry.get("name", value))
+            name = str(value if entry.get("name") is None else entry["name"])
             names[value] = name.encode(errors="replace").decode()  # JSON can hold half characters.
     return dict(sorted(names.items()))
 

@@ -79,6 +79,7 @@ class Note(Enum):
 
     BOXES_OF_IMAGES = "boxes are left out with their images"
     RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
+    IMAGES_TURNED = "images are turned as their EXIF data say: their labels are taken as upright"
     CATEGORIES_EMPTY = "categories have no box"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"
 

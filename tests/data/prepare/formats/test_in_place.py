@@ -9,6 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from PIL import Image
 
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.evaluate import evaluate
@@ -101,15 +102,26 @@ def test_faults_are_told_every_time_and_strict_refuses_them(shapes, tmp_path, ca
     convert(shapes / "coco", root, source=FORMATS["coco"], target=FORMATS["yolo"])
     label = next((root / "labels/train").glob("*.txt"))
     label.write_text(label.read_text() + "99 0.5 0.5 0.25 0.25\n")
+    label.with_name("orphan.txt").touch()
+    turned = next((root / "images/val").iterdir())
+    with Image.open(turned) as image:
+        image.load()
+        exif = image.getexif()
+        exif[0x0112] = 6
+        turned.unlink()  # A hard link.
+        image.save(turned, exif=exif)
     for _ in range(2):
         caplog.clear()
-        with caplog.at_level(logging.WARNING):
+        with caplog.at_level(logging.INFO):
             module = datamodule("yolo", root)
             module.setup("fit")
+        assert "1 label files have no image and are passed over" in caplog.text
+        assert "1 images are turned as their EXIF data say" in caplog.text
         assert caplog.text.count("1 lines have a class that names lacks and are left out") == 1
         used = module.used({})
         assert used["train"]["faults"] == {
-            "lines have a class that names lacks and are left out": 1
+            "lines have a class that names lacks and are left out": 1,
+            "label files have no image and are passed over": 1,
         }
         assert not used["val"]["faults"]
     with pytest.raises(UserError, match=rf"labels/train/{label.name}:\d"):

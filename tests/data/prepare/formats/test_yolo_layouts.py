@@ -170,8 +170,16 @@ def test_lines_of_a_list_may_start_from_any_of_three_folders(tmp_path):
         tmp_path, [f"images/{s}.jpg" for s in stems], [f"labels/{s}.txt" for s in stems], config
     )
     (root / "lists").mkdir()
-    lines = ["../images/a.jpg", "b.jpg", "images/c.jpg", str(root / "images/d.jpg"), "", "e.jpg"]
+    lines = [
+        "../images/a.jpg",
+        "b.jpg",
+        "images/c.jpg",
+        str(root / "images/d.jpg"),
+        "",
+        "e.jpg",
+        "f" * 999,
+    ]
     (root / "lists/t.txt").write_bytes(os.linesep.join(lines).encode("utf-8-sig"))
     names, boxes, told = read(root)
     assert (names, boxes) == ([f"{s}.jpg" for s in stems], 4)
-    assert [where for where, _ in told] == ["e.jpg"]
+    assert [where for where, _ in told] == ["e.jpg", "f" * 999]

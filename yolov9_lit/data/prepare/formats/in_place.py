@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from yolov9_lit.checks import existing_folder
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
 from yolov9_lit.data.prepare.formats.source import IDS_FILE, SPLITS, SourceFolder, read_splits
@@ -25,7 +25,7 @@ from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 5  # Part of the cache's key; grows when what is written changes.
+_VERSION = 6  # Part of the cache's key; grows when what is written changes.
 _FAULTS = "faults.json"
 
 
@@ -58,9 +58,7 @@ def annotate_in_place(
     listed = source(root, faults)
     folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed)}"
     if folder.is_dir():
-        for name, *item in json.loads((folder / _FAULTS).read_bytes()):
-            faults.split = item.pop()
-            faults.add(Fault[name], *item)
+        faults = _noted(root, json.loads((folder / _FAULTS).read_bytes()))
     else:
         log.info("Reading %s once, into %s", root, folder)
         _write(folder, listed, faults)
@@ -97,10 +95,7 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
                 content = coco_content(judged, judged.folder)
                 content["faults"] = Counter(f.sentence for f in faults.found if f.split == shown)
                 write_json(annotation_path(draft, split), content)
-            items = [
-                (f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in faults.found
-            ]
-            write_json(draft / _FAULTS, items)
+            write_json(draft / _FAULTS, _noting(faults))
             write_json(draft / IDS_FILE, _ids(splits))
     except OSError as error:
         if not folder.is_dir():  # Otherwise another process was first.
@@ -108,6 +103,22 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
                 f"{folder} cannot be written ({error}): make room on its disk, or set "
                 "YOLOV9_LIT_DATA to another folder."
             ) from error
+
+
+def _noting(faults: Faults) -> dict[str, Any]:
+    """Return the content of the file of faults."""
+    found = [(f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in faults.found]
+    return {"found": found, "notes": {note.name: count for note, count in faults.notes.items()}}
+
+
+def _noted(root: Path, content: Mapping[str, Any]) -> Faults:
+    """Return the faults that `_noting` wrote, those of the listing among them."""
+    faults = Faults(root)
+    for name, *item in content["found"]:
+        faults.split = item.pop()
+        faults.add(Fault[name], *item)
+    faults.notes.update({Note[name]: count for name, count in content["notes"].items()})
+    return faults
 
 
 def _ids(splits: Mapping[str, Judged]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from yolov9_lit.data.coco.category_entries import require_same
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.data.coco.judge import Judged, judge
-from yolov9_lit.data.images import image_size
+from yolov9_lit.data.images import read_header
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -79,10 +79,13 @@ def as_coco(
     listed: list[Entry] = []
     annotations: list[Entry] = []
     for name, image_id in images.items():
-        size = image_size(folder / name)
-        if size is None:
+        header = read_header(folder / name)
+        if header is None:
             faults.add(Fault.IMAGE_UNREADABLE, name)
             continue
+        size = (header.height, header.width)
+        if header.turned:
+            faults.notes[Note.IMAGES_TURNED] += 1
         if (said := stated.get(name, size)) != size:
             faults.add_size(name, size, said)
             continue

@@ -106,7 +106,7 @@ class YoloFolder:
         self._lists.append(place)
         for line in filter(None, map(str.strip, read_text(place).splitlines())):
             options = (place.parent / line, self._config.root / line, self.src / line)
-            image = next((path for path in options if path.is_file()), None)
+            image = next((path for path in options if os.path.isfile(path)), None)
             if image is None:
                 self.faults.add(Fault.LISTED_MISSING, line)
             else:
