@@ -140,6 +140,10 @@ MISTAKES = {
         ["train", *TINY, "data.root=shapes", "model.num_classes=7"],
         "error: model.num_classes is 7 but the data in shapes has 4 classes",
     ),
+    "channels": (
+        ["train", *TINY, "data.root=shapes", "model.in_channels=4"],
+        "error: model.in_channels is 4 but the images of shapes are read with 3 channels",
+    ),
 }
 
 

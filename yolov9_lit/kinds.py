@@ -54,7 +54,9 @@ Count = Annotated[int, Limits(0)]
 PositiveFloat = Annotated[float, Limits(0, above=True)]
 Amount = Annotated[float, Limits(0)]
 Share = Annotated[float, Limits(0, 1)]
-InputSide = Annotated[int, Limits(32, step=32), Words("one multiple of 32: inputs are squares")]
+InputSide = Annotated[
+    int, Limits(32, step=32), Words("one multiple of 32, such as 640, for both sides")
+]
 PathText = Annotated[str, Words("a path, in quotes if it is a number")]
 AnyPath = Annotated[str | Path, Words("a path, in quotes if it is a number")]
 

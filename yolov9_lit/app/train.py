@@ -204,9 +204,14 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
     """Return the card of the model that fits the data.
 
     Raises:
-        UserError: `model.num_classes` is set and is not the data's.
+        UserError: `model.num_classes` is set and is not the data's, or `model.in_channels` is not.
     """
-    classes = datamodule.num_classes
+    classes, channels = datamodule.num_classes, datamodule.channels
+    if model.get("in_channels", channels) != channels:
+        raise UserError(
+            f"model.in_channels is {model.in_channels} but the images of {datamodule.root} are "
+            f"read with {channels} channels: leave model.in_channels out."
+        )
     if model.num_classes not in (None, classes):
         raise UserError(
             f"model.num_classes is {model.num_classes} but the data in {datamodule.root} has "

@@ -48,7 +48,13 @@ class TruthOf:
 
 
 class DetectionDataModule(L.LightningDataModule):
-    """Images and annotations of training, validation and test in COCO format."""
+    """Images and annotations of training, validation and test in COCO format.
+
+    Attributes:
+        channels: of the images of a batch.
+    """
+
+    channels = 3
 
     def __init__(
         self,

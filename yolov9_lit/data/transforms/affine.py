@@ -10,7 +10,7 @@ import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Another, Sample, clipped
-from yolov9_lit.kinds import Amount, Limits, PositiveInt
+from yolov9_lit.kinds import Amount, InputSide, Limits
 
 LEAST_SIDE = 2.0
 """Pixels: narrower or lower boxes are dropped after a warp."""
@@ -26,7 +26,7 @@ class RandomAffine:
 
     def __init__(
         self,
-        image_size: PositiveInt,
+        image_size: InputSide,
         translate: Amount = 0.1,
         scale: Annotated[float, Limits(0, 0.99)] = 0.9,
         degrees: Amount = 0.0,

@@ -9,7 +9,7 @@ import numpy as np
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.data.sample import Another, Sample, clipped
-from yolov9_lit.kinds import PositiveInt, Share
+from yolov9_lit.kinds import InputSide, Share
 
 
 class Tile(NamedTuple):
@@ -43,7 +43,7 @@ class Mosaic:
 
     closes = True
 
-    def __init__(self, image_size: PositiveInt, p: Share = 1.0) -> None:
+    def __init__(self, image_size: InputSide, p: Share = 1.0) -> None:
         """Set the probability.
 
         Args:
