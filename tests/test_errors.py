@@ -1,13 +1,45 @@
-"""Sentences for users: a line each, whatever stands in a name."""
+"""What a traceback says in one line."""
 
-from yolov9_lit.errors import UserError, first_few
+import traceback
 
+import pytest
 
-def test_nothing_in_a_sentence_breaks_its_line_or_moves_the_cursor():
-    assert str(UserError("größe 大.jpg is missing")) == "größe 大.jpg is missing"
-    assert str(UserError("a\nb\x1b[31m\u2028 is missing")) == r"a\nb\x1b[31m\u2028 is missing"
-    assert str(UserError("2 faults:", "a\nb", "c")) == "2 faults:\n  a\\nb\n  c"
+from yolov9_lit.errors import UserError, error_line
 
 
-def test_names_that_are_listed_stay_in_their_line():
-    assert first_few(["a\tb", "c", "d", "e"]) == r"a\tb, c, d, ..."
+def raising(error):
+    try:
+        raise error
+    except type(error):
+        return traceback.format_exc()
+
+
+def syntax_error():
+    try:
+        compile("a b", "file", "exec")
+    except SyntaxError:
+        return traceback.format_exc()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (None, ""),
+        ("", ""),
+        ("data.root=x is not there: check it.", "data.root=x is not there: check it."),
+        (raising(UserError("x is wrong: mend it.")), "x is wrong: mend it."),
+        (
+            raising(ValueError("first\n  second\nfull_key: model")),
+            "ValueError: first second full_key: model",
+        ),
+        (raising(KeyError()), "KeyError"),
+        (syntax_error(), "SyntaxError: invalid syntax"),
+        ("Traceback (most recent call last):", ""),
+    ],
+)
+def test_errors_are_one_line(text, line):
+    assert error_line(text) == line
+
+
+def test_endless_errors_are_cut():
+    assert len(error_line(raising(ValueError("word " * 10_000)))) <= 500

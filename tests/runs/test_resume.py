@@ -125,6 +125,16 @@ def test_another_process_is_waited_for(job, tmp_path):
     assert order == ["other", "own"]
 
 
+def test_the_lock_goes_when_the_run_is_done(job, tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        recorded(job(), lambda cfg: 1 / 0)
+    assert (tmp_path / "run.lock").is_file(), "another process may wait for it"
+    recorded(job(), lambda cfg: OUTCOME)
+    assert not (tmp_path / "run.lock").exists()
+    recorded(job(), never)
+    assert not (tmp_path / "run.lock").exists()
+
+
 def test_a_damaged_record_is_told(job, tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json is no record of a run"):
@@ -178,6 +188,10 @@ def test_slugs_name_jobs_by_their_overrides(job):
     slug_of = partial(job_slug, execution=job().execution)
     slug = slug_of(["model.csp_depth=2", "data.root=/some/where", "sweep=a"])
     assert slug.startswith("csp_depth=2-")
+    for value in ("汽" * 200, "../[x] $y|z", "a b\n", "\udcff"):
+        name = slug_of(["sweep=a", f"model.csp_depth={value}"])
+        assert len(name.encode()) < 200
+        assert not set(name) & set("/\\[]$| \n")
     assert slug == slug_of(["sweep=b", "data.root=/some/where", "model.csp_depth=2"])
     assert slug != slug_of(["model.csp_depth=2", "data.root=/some/else"])
     how = ["data.num_workers=2", "logger=wandb", "+logger.wandb.notes=x"]

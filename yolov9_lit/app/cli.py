@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -30,6 +31,13 @@ HARMLESS = (
     r".*The number of training batches .* is smaller than the logging interval",
 )
 """Warnings of libraries about things that are as they should be."""
+
+
+class JobRefusedError(CompactHydraException):
+    """A mistake in a job of a sweep, at the end of which Hydra prints it without a traceback."""
+
+
+_TOLD: set[str] = set()
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of the system when nothing more can be written."""
@@ -88,9 +96,15 @@ def _disk_full(error: OSError) -> UserError:
 
 
 def _answer(mistake: UserError) -> NoReturn:
-    """End a single run; in a sweep let Hydra go on, which reports the first failed job only."""
-    sys.stderr.write(f"error: {mistake}\n")
+    """End a single run; in a sweep let Hydra go on, which reports the first failed job only.
+
+    A mistake that all jobs of a sweep share is told once.
+    """
+    told = f"error: {mistake}\n"
+    if told not in _TOLD:
+        sys.stderr.write(told)
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise mistake
+        _TOLD.add(told)
+        raise JobRefusedError(str(mistake)) from mistake
     log.debug("cause", exc_info=mistake)
     raise SystemExit(2)

@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 from yolov9_lit.runs.identity import is_experiment
 
-SLUG_LENGTH = 100
+SLUG_BYTES = 100
+"""Of the readable part: file systems take 255 in all, and a letter may have several."""
 
 
 def job_slug(overrides: Sequence[str], execution: Mapping[str, Any] | None) -> str:
@@ -22,9 +23,10 @@ def job_slug(overrides: Sequence[str], execution: Mapping[str, Any] | None) -> s
     that only say where and how a job is carried out are left out.
     """
     own = sorted(o for o in overrides if is_experiment(o.partition("=")[0].lstrip("+~"), execution))
-    digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join(own).encode(errors="surrogateescape")).hexdigest()[:8]
     words = [_last_key(override) for override in own if "/" not in override]
-    readable = re.sub(r"[^\w.,=+-]+", "_", ",".join(words))[:SLUG_LENGTH].strip("_,.")
+    start = re.sub(r"[^\w.,=+-]+", "_", ",".join(words)).encode()[:SLUG_BYTES]
+    readable = start.decode(errors="ignore").strip("_,.")
     return f"{readable}-{digest}" if readable else digest
 
 

@@ -81,7 +81,7 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
         UserError: data, model, checkpoint or run folder do not fit the config.
     """
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        figures = run_apart(cfg).figures
+        figures = run_apart(cfg, check_training).figures
     else:
         adopt_structure(cfg)
         check_training(cfg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class GitState(NamedTuple):
@@ -25,9 +25,9 @@ def git_state() -> GitState:
     return GitState(name.removesuffix("-dirty"), name.endswith("-dirty"))
 
 
-def file_state(path: str | Path | None) -> dict[str, str] | None:
-    """Absolute "path" and "sha256" of a file; None where there is none."""
-    if path is None or not Path(path).is_file():
+def file_state(path: Any) -> dict[str, str] | None:
+    """Absolute "path" and "sha256" of a file; None where there is none, or no path."""
+    if not isinstance(path, str | Path) or not Path(path).is_file():
         return None
     with Path(path).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")

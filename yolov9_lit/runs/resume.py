@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from yolov9_lit.training.divergence import DivergedError
 
 log = logging.getLogger(__name__)
 
+LOCK = "run.lock"
+
 
 def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
     """Train in `cfg.run_dir`, keeping `run.json` there, unless that was done before.
@@ -45,6 +47,7 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
         done = finished(cfg)
         if done is not None:
             log.info("Finished earlier, passed over: %s", folder)
+            _unlock(folder)
             return done
         _clear(folder)
         record, earlier = _begin(cfg, experiment_config(cfg)), RunRecord.read(folder)
@@ -55,7 +58,9 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
                 log.info("Continuing from %s", last)
                 cfg.ckpt_path = str(last)
                 record = replace(record, weights=earlier.weights)
-        return _carry_out(cfg, train, folder, record)
+        result = _carry_out(cfg, train, folder, record)
+        _unlock(folder)
+        return result
 
 
 def finished(cfg: DictConfig) -> Result | None:
@@ -139,7 +144,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "run.lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -149,3 +154,14 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _unlock(folder: Path) -> None:
+    """Remove the lock of a run that is done.
+
+    Of one that is not it stays: a process that waits for it would hold a file that is gone, while
+    another locks a new one. Here both find the run done, and pass it over.
+    """
+    if is_first_rank():
+        with suppress(OSError):  # where an open file cannot be removed
+            (folder / LOCK).unlink()

@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.table import Table
@@ -41,12 +43,16 @@ OF_THE_SWEEP = (
 """Overrides of Hydra's own config that a job does not inherit."""
 
 
-class JobFailedError(RuntimeError):
+class JobFailedError(CompactHydraException):
     """A job of a sweep ended badly; its folder tells why."""
 
 
-def run_apart(cfg: DictConfig) -> Result:
+def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
     """Run one job of a sweep in a process of its own, unless it was finished earlier.
+
+    Args:
+        cfg: of the job.
+        check: refuses mistakes in it, so that no process is started for them.
 
     Raises:
         JobFailedError: the job ended badly; its `run.json` holds the error.
@@ -55,6 +61,7 @@ def run_apart(cfg: DictConfig) -> Result:
     with refusal_recorded(cfg):
         adopt_structure(cfg)
         experiment_config(cfg)
+        check(cfg)
     done = finished(cfg)
     if done is not None:
         return done
