@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.errors import UserError, first_few
@@ -23,6 +23,8 @@ def sound_categories(entries: Sequence[Entry], faults: Faults) -> dict[int, str]
         else:
             name = str(value if entry.get("name") is None else entry["name"])
             names[value] = name.encode(errors="replace").decode()  # JSON can hold half characters.
+    if shared := len(names) - len({*names.values()}):
+        faults.notes[Note.NAME_SHARED] = shared
     return dict(sorted(names.items()))
 
 

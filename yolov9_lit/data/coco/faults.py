@@ -59,6 +59,7 @@ class Fault(Enum):
     OUTLINE = "polygons are broken or of under three corners: left out, their boxes are kept"
 
     XML_UNREADABLE = "annotations cannot be read; their images are left out"
+    XML_OTHER = "annotations are XML of another kind than VOC's; their images are left out"
     XML_WITHOUT_IMAGE = "annotations have no image and are passed over"
     XML_IMAGE_TAKEN = "annotations name the image of another and are passed over"
     XML_OBJECT = "objects lack a name or the four numbers of a box and are left out"
@@ -66,7 +67,9 @@ class Fault(Enum):
     CLASS_COUNT = "entries of data.yaml differ from the number of names: the names count"
     FILE_ENDING = "files among the images are passed over for their ending"
     LISTED_MISSING = "listed images are missing and are left out"
+    LISTED_REPEATED = "listed images are listed before and are taken once"
     LABELS_WITHOUT_IMAGE = "label files have no image and are passed over"
+    LABELS_SHARED = "images have the label file of another: its objects count for both"
     LABELS_UNREADABLE = "label files cannot be read: no objects"
     LINE_FORM = "lines are not a class and 4 (a box), 6 or more numbers (an outline): left out"
     LINE_CLASS = "lines have a class that names lacks and are left out"
@@ -78,6 +81,8 @@ class Note(Enum):
     """What is no fault, but worth knowing."""
 
     BOXES_OF_IMAGES = "boxes are left out with their images"
+    NAME_SHARED = "categories have the name of another: by name, as in VOC, they are one"
+    UNLABELLED = "images have no label file: they are taken as images without objects"
     RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
     IMAGES_TURNED = "images are turned as their EXIF data say: their labels are taken as upright"
     CATEGORIES_EMPTY = "categories have no box"

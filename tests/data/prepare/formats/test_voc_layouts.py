@@ -118,3 +118,25 @@ def test_an_image_that_two_files_name_has_the_objects_of_the_first(tmp_path):
     names, boxes, ((where, sentence),) = read(tmp_path)
     assert (names, boxes, where) == (["a.jpg"], 1, "b.xml")
     assert "image of another" in sentence
+
+
+def test_a_name_that_is_listed_twice_is_told(tmp_path):
+    write(tmp_path, "a.jpg", "a")
+    write(tmp_path, "a.jpg", "a.jpg")
+    sentence = "listed images are listed before and are taken once"
+    assert read(tmp_path) == (["a.jpg"], 1, [("a.jpg", sentence)])
+
+
+def test_objects_in_a_list_of_their_own_are_read(tmp_path):
+    write(tmp_path, "a.jpg", "a", objects=f"<objects>{OBJECT}{OBJECT.replace('9', '8')}</objects>")
+    assert read(tmp_path) == (["a.jpg"], 2, [])
+
+
+def test_xml_of_another_kind_is_told_and_its_image_left_out(tmp_path):
+    for name in "ab":
+        write(tmp_path, f"{name}.jpg", name)
+    box = '<box label="x" xtl="1" ytl="2" xbr="9" ybr="8"/>'
+    text = f'<annotations><image name="b.jpg" width="20" height="10">{box}</image></annotations>'
+    (tmp_path / "Annotations/b.xml").write_text(text)
+    sentence = "annotations are XML of another kind than VOC's; their images are left out"
+    assert read(tmp_path) == (["a.jpg"], 1, [("b.xml", sentence)])

@@ -6,7 +6,8 @@ import os
 import pytest
 from PIL import Image
 
-from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.__main__ import main
+from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
 from yolov9_lit.data.prepare.formats.source import read_splits
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
@@ -83,6 +84,77 @@ def test_linked_folders_are_followed(tmp_path):
         (root / kind / "part").symlink_to(root / "store" / kind)
         (root / "store" / kind / "back").symlink_to(root / kind)
     assert read(root) == (["a.jpg", "part/b.jpg"], 2, [])
+
+
+def test_label_files_beside_images_that_have_none_are_told(tmp_path):
+    config = "train: train\nnames: [x]\n"
+    labels = ["train/a.txt", "train/b.txt", "train/sub/c.TXT"]
+    root = write(tmp_path, ["train/a.jpg"], labels, config)
+    texts = {"classes": "x\n", "list": "a.jpg\n", "empty": "", "README": "1 2 3 4 5 images\n"}
+    for name, text in texts.items():
+        (root / f"train/{name}.txt").write_text(text)
+    sentence = "label files have no image and are passed over"
+    told = [("train/b.txt", sentence), ("train/sub/c.TXT", sentence)]
+    assert read(root) == (["a.jpg"], 1, told)
+
+
+def test_images_that_share_a_label_file_are_told(tmp_path):
+    root = write(tmp_path, ["images/a.jpg", "images/a.png", "images/b.png"], ["labels/a.txt"])
+    sentence = "images have the label file of another: its objects count for both"
+    assert read(root) == (["a.jpg", "a.png", "b.png"], 2, [("images/a.png", sentence)])
+
+
+def test_images_without_a_label_file_are_noted_and_empty_ones_are_not(tmp_path):
+    names = [f"images/{stem}.jpg" for stem in "abcd"]
+    root = write(tmp_path, names, ["labels/a.txt", "labels/b.txt"])
+    (root / "labels/b.txt").write_text("")
+    faults = Faults(root)
+    YoloFolder(root, faults)
+    assert faults.notes == {Note.UNLABELLED: 2}
+
+
+def test_the_conversion_prints_what_is_worth_knowing(tmp_path, capsys):
+    config = "train: images\nnames: [x, y, x]\n"
+    root = write(tmp_path / "mine", ["images/a.jpg", "images/b.jpg"], ["labels/a.txt"], config)
+    assert main(["convert", "format=yolo", "to=voc", f"src={root}", f"out={tmp_path / 'voc'}"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 images have no label file: they are taken as images without objects" in told
+    assert "1 categories have the name of another: by name, as in VOC, they are one" in told
+
+
+def test_images_that_are_listed_twice_are_told(tmp_path):
+    config = "train: [list.txt, images/part]\nnames: [x]\n"
+    names = ["images/a.jpg", "images/part/b.jpg"]
+    root = write(tmp_path, names, ["labels/a.txt", "labels/part/b.txt"], config)
+    (root / "list.txt").write_text("images/a.jpg\n./images/a.jpg\nimages/part/b.jpg\n")
+    sentence = "listed images are listed before and are taken once"
+    assert read(root) == (["a.jpg", "part/b.jpg"], 2, [("images/a.jpg", sentence)])
+
+
+def test_images_of_train_in_another_split_are_a_leak(tmp_path):
+    config = "train: images\nval: images/val\ntest: images/val\nnames: [x]\n"
+    root = write(tmp_path, ["images/a.jpg", "images/val/b.jpg"], ["labels/a.txt"], config)
+    faults = Faults(root)
+    read_splits(YoloFolder(root, faults))
+    leaks = [(item.where, item.split, item.sentence) for item in faults.found]
+    sentence = "images equal another one of train: a leak between the splits"
+    assert leaks == [("b.jpg", "val", sentence), ("b.jpg", "test", sentence)]
+
+
+def test_faults_of_the_listing_are_told_as_they_are_when_read_again(tmp_path, caplog):
+    config = "train: images\nval: images\nnames: [x]\nnc: 2\n"
+    root = write(tmp_path / "mine", ["images/a.jpg"], ["labels/a.txt", "labels/b.txt"], config)
+
+    def told():
+        caplog.clear()
+        annotate_in_place(root, YoloFolder, tmp_path / "cache")
+        return [message for message in caplog.messages if str(root) in message]
+
+    first = told()
+    assert [m for m in first if "2 label files have no image" in m]  # Of both splits.
+    assert told() == first
+    (root / "labels/b.txt").unlink()
+    assert told() == [message for message in first if "label files" not in message]
 
 
 @pytest.mark.parametrize("labels", ["labels", "images"])

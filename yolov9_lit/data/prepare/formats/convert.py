@@ -109,5 +109,7 @@ def run(values: Mapping[str, str]) -> None:
         table.add_row(split, f"{len(judged.images):,}", f"{boxes:,}")
     out = console()
     out.print(table)
+    for note, count in conversion.faults.notes.items():
+        out.print(f"{count:,} {note.value}")
     for sentence in conversion.lost:
         out.print(f"{target} cannot hold everything: {sentence}")

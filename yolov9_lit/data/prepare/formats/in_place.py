@@ -25,7 +25,7 @@ from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 6  # Part of the cache's key; grows when what is written changes.
+_VERSION = 7  # Part of the cache's key; grows when what is written changes.
 _FAULTS = "faults.json"
 
 
@@ -56,7 +56,7 @@ def annotate_in_place(
     root = existing_folder("data.root", root.absolute())
     faults = Faults(root)
     listed = source(root, faults)
-    folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed)}"
+    folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed, faults)}"
     if folder.is_dir():
         faults = _noted(root, json.loads((folder / _FAULTS).read_bytes()))
     else:
@@ -67,9 +67,13 @@ def annotate_in_place(
     return folder
 
 
-def _state(root: Path, source: SourceFolder) -> str:
-    """Tell one state of a data set from another by its files' names, sizes and times."""
-    digest = hashlib.sha256(os.fsencode(f"{_VERSION} {type(source).__name__} {root}"))
+def _state(root: Path, source: SourceFolder, listing: Faults) -> str:
+    """Tell one state of a data set from another by its files' names, sizes and times.
+
+    What its listing told is part of it: other files than its own may be at fault.
+    """
+    begin = f"{_VERSION} {type(source).__name__} {root} {listing.found}"
+    digest = hashlib.sha256(os.fsencode(begin))
     for path in source.files():
         try:
             status = path.stat()

@@ -48,9 +48,20 @@ def read_splits(source: SourceFolder) -> dict[str, Judged]:
     """
     splits = {name: judge(content, folder) for name, content, folder in source.read()}
     first = next(iter(splits.values()))
-    for judged in splits.values():
+    for name, judged in splits.items():
         require_same(first.path, first.names, judged.path, judged.names)
+        if name != "train" and "train" in splits:
+            _note_leaks(splits["train"], name, judged)
     return splits
+
+
+def _note_leaks(train: Judged, name: str, judged: Judged) -> None:
+    """Add a split's images that are files of train, too."""
+    trained = {train.folder / entry["file_name"] for entry in train.images.values()}
+    judged.faults.split = name
+    for entry in judged.images.values():
+        if judged.folder / entry["file_name"] in trained:
+            judged.faults.add(Fault.IMAGE_LEAK, entry["file_name"], detail="train")
 
 
 def as_coco(

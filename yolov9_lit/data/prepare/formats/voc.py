@@ -77,7 +77,7 @@ class VocFolder:
         """Yield the splits; see `SourceFolder`."""
         parsed = {split: self._parse(split) for split in self._listed}
         roots = [root for named in parsed.values() for _, root in named.values()]
-        names = {_text(element, "name") for root in roots for element in root.findall("object")}
+        names = {_text(element, "name") for root in roots for element in root.iter("object")}
         known = read_ids(self.src)
         ids = {name: i for i, name in enumerate(sorted(names - {""}), start=1)}
         if set(ids) <= set(known.categories):
@@ -96,9 +96,16 @@ class VocFolder:
             yield split, content, self.images
 
     def _list(self, path: Path) -> list[tuple[Path, Path | None]]:
-        """Return the entries of a list; none where there is no such list."""
+        """Return the entries of a list, each once; none where there is no such list."""
+        self.faults.split = path.stem
         lines = read_text(path).splitlines() if path.is_file() else []
-        return [self._entry(name) for name in dict.fromkeys(map(str.strip, lines)) if name]
+        entries: dict[tuple[Path, Path | None], None] = {}
+        for line in filter(None, map(str.strip, lines)):
+            entry = self._entry(line)
+            if entry in entries:
+                self.faults.add(Fault.LISTED_REPEATED, line)
+            entries[entry] = None
+        return [*entries]
 
     def _entry(self, line: str) -> tuple[Path, Path | None]:
         """Return the XML file of a line, and its image if one has the same stem.
@@ -127,6 +134,9 @@ class VocFolder:
                 continue
             for element in root.iter():  # Namespaces do not matter.
                 element.tag = str(element.tag).rpartition("}")[2]
+            if root.tag != "annotation" and root.find(".//object") is None:
+                self.faults.add(Fault.XML_OTHER, self._short(xml))
+                continue
             image = found or self._image_files.get(_text(root, "filename"))
             if image is None:
                 self.faults.add(Fault.XML_WITHOUT_IMAGE, self._short(xml))
@@ -144,7 +154,7 @@ class VocFolder:
         size: tuple[int, int],
     ) -> Iterator[Entry]:
         xml, root = parsed[image]
-        for element in root.findall("object"):
+        for element in root.iter("object"):
             name, boxes = _text(element, "name"), element.findall("bndbox")
             try:
                 if not name or len(boxes) != 1:

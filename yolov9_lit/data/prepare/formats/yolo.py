@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.formats.source import (
@@ -20,7 +20,7 @@ from yolov9_lit.data.prepare.formats.source import (
     read_text,
 )
 from yolov9_lit.data.prepare.formats.yolo_config import read_config
-from yolov9_lit.data.prepare.formats.yolo_labels import Labels, parse_line
+from yolov9_lit.data.prepare.formats.yolo_labels import Labels, is_label_file, parse_line
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import visible_files
 
@@ -95,7 +95,14 @@ class YoloFolder:
         places = [self._config.place(entry, self.faults) for entry in self._config.entries(split)]
         paths: set[Path] = set()
         for place in places:
-            paths.update(self._folder(place) if place.is_dir() else self._list_file(place))
+            if place.is_dir():
+                paths.update(self._folder(place))
+                continue
+            for path in self._list_file(place):
+                if path in paths:
+                    self.faults.add(Fault.LISTED_REPEATED, self._short(path))
+                paths.add(path)
+        self._note_labels(sorted(paths))
         base = places[0]
         if len(places) > 1 or not base.is_dir():
             base = Path(os.path.commonpath([path.parent for path in paths] or [self.src]))
@@ -119,13 +126,28 @@ class YoloFolder:
             if not has_image_ending(path) and path.suffix.lower() not in _NO_IMAGES:
                 self.faults.add(Fault.FILE_ENDING, self._short(path))
         labels = self._labels.folder(folder)
-        if labels != folder:
-            known = {self._labels.path(path) for path in images}
-            for label in visible_files(labels):
-                is_label = label.suffix.lower() == ".txt" and label.name != "classes.txt"
-                if is_label and label not in known:
-                    self.faults.add(Fault.LABELS_WITHOUT_IMAGE, self._short(label))
+        known = {self._labels.path(path) for path in images}
+        known.update(path.with_suffix(".txt") for path in images)
+        for label in visible_files(labels) if labels != folder else ():
+            is_label = label.suffix.lower() == ".txt" and label.name != "classes.txt"
+            if is_label and label not in known:
+                self.faults.add(Fault.LABELS_WITHOUT_IMAGE, self._short(label))
+        for path in files:  # Beside the images lists and descriptions may lie, too.
+            if path not in known and is_label_file(path):
+                self.faults.add(Fault.LABELS_WITHOUT_IMAGE, self._short(path))
         return images
+
+    def _note_labels(self, images: Iterable[Path]) -> None:
+        """Tell of images without a label file, and of those that have that of another."""
+        taken: set[Path] = set()
+        for image in images:
+            labels = self._labels.path(image)
+            if labels in taken:
+                self.faults.add(Fault.LABELS_SHARED, self._short(image))
+            elif labels.is_file():
+                taken.add(labels)
+            else:
+                self.faults.notes[Note.UNLABELLED] += 1
 
     def _require_labels(self) -> None:
         names = self._images.get("train", [])

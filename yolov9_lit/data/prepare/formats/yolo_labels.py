@@ -10,6 +10,7 @@ from pathlib import Path
 from yolov9_lit.data.coco.faults import Fault
 from yolov9_lit.data.coco.file import Entry
 
+_FEWEST_NUMBERS = 5  # Of a line: a class and a box.
 _LARGEST_FRACTION = 1.5  # Fractions a bit outside 0..1 are clipped; pixels are refused.
 
 
@@ -43,6 +44,18 @@ def _labels_folder(images: Path) -> Path:
     there = sorted(p for p in parent.glob("*") if p.name.lower() == "labels" and p.is_dir())
     exact = parent / "labels"
     return (there[0] if there and exact not in there else exact).joinpath(*below)
+
+
+def is_label_file(path: Path) -> bool:
+    """Tell by its ending and its first line, which has to be numbers, if labels are in it."""
+    if path.suffix.lower() != ".txt":
+        return False
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            numbers = [*map(float, next(lines, "").split())]
+    except (OSError, ValueError):
+        return False
+    return len(numbers) >= _FEWEST_NUMBERS
 
 
 def parse_line(
