@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import albumentations as A
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -15,6 +16,7 @@ from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.dataset import TrainDataset, TrainKey
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.transforms.affine import RandomAffine
+from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.color import RandomHSV
 from yolov9_lit.data.transforms.copy_paste import CopyPaste
 from yolov9_lit.data.transforms.flip import RandomFlip
@@ -47,6 +49,9 @@ PIPELINES = {
     "turned": lambda: [Mosaic(SIZE), CopyPaste(0.5), RandomAffine(SIZE, degrees=30, shear=5)],
     "closed": lambda: [RandomAffine(SIZE), RandomFlip(0.5, 0.5)],
     "mixed": lambda: [MixUp(1.0), Mosaic(SIZE, 0.5), MixUp(1.0)],
+    "spatial": lambda: [
+        Albumentations([A.HorizontalFlip(p=0.5), A.Rotate(20)]), RandomAffine(SIZE),
+    ],
     "none": lambda: [],
 }  # fmt: skip
 
