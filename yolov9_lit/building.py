@@ -19,7 +19,11 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
+from omegaconf.errors import (
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import fits, shown, words
@@ -185,7 +189,7 @@ def config_mistakes() -> Iterator[None]:
         yield
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         raise UserError(f"{_first_line(error)}: give it a value.") from error
-    except (ConfigCompositionException, OverrideParseException) as error:
+    except (ConfigCompositionException, OverrideParseException, OmegaConfBaseException) as error:
         raise UserError(f"{_first_line(error).rstrip('.')}: correct the override.") from error
 
 

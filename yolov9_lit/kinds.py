@@ -142,12 +142,17 @@ def _contains(value: Any, kind: Any, parts: tuple[Any, ...]) -> bool:
     if kind in _PATHS:
         return isinstance(value, str | PurePath)
     if not _is_plain(kind, Iterable):
-        return not isinstance(kind, type) or isinstance(value, kind)
+        return not isinstance(kind, type) or (not _is_protocol(kind) and isinstance(value, kind))
     if not isinstance(value, Sequence) or isinstance(value, str):
         return False
     if kind is tuple and parts and Ellipsis not in parts:
         return len(value) == len(parts) and all(map(fits, value, parts))
     return all(fits(one, (*parts, Any)[0]) for one in value)
+
+
+def _is_protocol(kind: type) -> bool:
+    """Tell whether a kind is only described: no plain value is of it."""
+    return getattr(kind, "_is_protocol", False)
 
 
 def _is_plain(kind: Any, parent: Any) -> bool:

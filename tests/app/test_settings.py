@@ -5,6 +5,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.train import train
+from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError
 
 BASE = ("data=coco", "data.root=nowhere", "model=gelan_t", "trainer=cpu", "run_dir=run")
@@ -64,7 +65,7 @@ WRONG = {
     "model.elan_depth": ("0", "abc", "0.5"),
     "model.num_classes": ("0", "abc"),
     "loss.aux_weight": ("abc",),
-    "augment.transforms": ("3",),
+    "augment.transforms": ("3", "[3]", "[abc]", "[null]"),
     "logger.csv": ("3",),
     "callbacks.ema": ("3",),
 }
@@ -93,6 +94,18 @@ def test_a_wrong_value_is_refused_by_its_key(key):
         sentence = refusal(f"++{key}={value}")
         assert key in sentence, value
         assert "data folder" not in sentence, value
+
+
+@pytest.mark.parametrize(
+    "override", ["~seed", "data=0", "data=true", "++model.pgi=0", "++data.seed=${sed}"]
+)
+def test_a_setting_that_others_are_made_of_is_refused_in_a_sentence(override):
+    with (
+        pytest.raises(UserError, match=r"seed|sed|model\.pgi|dict\.keys|transforms|data") as error,
+        config_mistakes(),
+    ):
+        train(compose("train", [*BASE, override]))
+    assert "\n" not in str(error.value)
 
 
 def test_a_group_that_is_needed_cannot_be_switched_off():

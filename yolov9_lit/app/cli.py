@@ -16,7 +16,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.app.configs import CONFIG_DIR, for_hydra
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError
 
@@ -72,18 +72,12 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
         @functools.wraps(task)
         def start() -> None:
-            sys.argv[1:] = map(_group_off, sys.argv[1:])
+            sys.argv[1:] = map(for_hydra, sys.argv[1:])
             main(guarded)()
 
         return start
 
     return decorate
-
-
-def _group_off(argument: str) -> str:
-    """Return `~group` for `group=null`, which Hydra refuses; any other argument as it is."""
-    group, _, value = argument.partition("=")
-    return f"~{group}" if value == "null" and (CONFIG_DIR / group).is_dir() else argument
 
 
 def _disk_full(error: OSError) -> UserError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,9 +13,22 @@ from omegaconf import DictConfig
 from yolov9_lit.app import resolvers
 from yolov9_lit.building import CONFIG_DIR
 
-__all__ = ["CONFIG_DIR", "compose"]
+__all__ = ["CONFIG_DIR", "compose", "for_hydra"]
 
 resolvers.register()
+
+_NO_NAME = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.IGNORECASE)
+"""What Hydra takes for a number or a truth value, and refuses as an option of a group."""
+
+
+def for_hydra(override: str) -> str:
+    """Return an override as Hydra takes it: `~group` for `group=null`, a group's option as text."""
+    group, _, value = override.partition("=")
+    if not group or not (CONFIG_DIR / group).is_dir():
+        return override
+    if value == "null":
+        return f"~{group}"
+    return f"{group}='{value}'" if _NO_NAME.fullmatch(value) else override
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -25,7 +39,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         overrides: as on the command line.
     """
     with _outside_of_commands(), hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return hydra.compose(name, overrides=list(overrides))
+        return hydra.compose(name, overrides=[*map(for_hydra, overrides)])
 
 
 @contextmanager
