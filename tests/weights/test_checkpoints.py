@@ -68,6 +68,18 @@ def test_a_card_may_only_name_model_parts(card, target):
         build_detector(dataclasses.replace(card, model=model))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pgi", "fpn"), ("stages", 7), ("stem", [-1, 8]), ("downs", []), ("num_classes", 10**12)],
+)
+def test_a_card_whose_model_cannot_be_built_is_refused(tmp_path, card, key, value):
+    content = {"card": card.to_dict() | {"model": card.model | {key: value}}, "state_dict": {}}
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(UserError) as refused:
+        yolov9_lit.load(tmp_path / "x.ckpt")
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_other_files_are_told_apart(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="is neither a checkpoint of yolov9_lit"):

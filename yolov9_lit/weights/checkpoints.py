@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from hydra.errors import InstantiationException
 from torch import Tensor, nn
 
 from yolov9_lit.building import build
@@ -123,32 +125,40 @@ def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
         source: its path, for messages.
 
     Raises:
-        UserError: the weights do not fit the model.
+        UserError: the card's model cannot be built, or the weights do not fit it.
     """
-    detector = build_detector(checkpoint.card)
-    if checkpoint.deployed:
-        detector = detector.deploy()
-    load_weights(detector, checkpoint.weights, source)
+    with torch.device("meta"):  # A small file takes no more memory than its own weights do.
+        _check_fit(_form(checkpoint, source), checkpoint.weights, source)
+    detector = _form(checkpoint, source)
+    detector.load_state_dict(checkpoint.weights)
     return detector.eval()
 
 
-def load_weights(detector: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load all weights or none.
+def _form(checkpoint: Checkpoint, source: str | Path) -> Detector:
+    """Build the detector in the form that the weights are of."""
+    try:
+        detector = build_detector(checkpoint.card)
+    except InstantiationException as error:  # Of a model that no config here describes.
+        raise UserError(
+            f"{source} describes a model that cannot be built ({error.__cause__!r:.200}): {_GIVE}."
+        ) from error
+    return detector.deploy() if checkpoint.deployed else detector
+
+
+def _check_fit(detector: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
+    """Refuse weights of which a tensor is missing, left over or of another shape or kind.
 
     Raises:
-        UserError: a tensor is missing, left over or of another shape or kind; the first is named.
+        UserError: there are such; the first is named.
     """
     own = detector.state_dict()
     missing = [name for name in own if name not in weights]
     extra = [name for name in weights if name not in own]
     both = [name for name in own if name in weights]
     unequal = [n for n in both if own[n].shape != weights[n].shape or weights[n].is_complex()]
-    if not (missing or extra or unequal):
-        detector.load_state_dict(dict(weights))
-        return
-    example = (missing + extra + unequal)[0]
-    raise UserError(
-        f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
-        f"{len(extra)} left over, {len(unequal)} of another shape or kind (first: {example}): "
-        f"{_GIVE}."
-    )
+    if example := next(iter(missing + extra + unequal), None):
+        raise UserError(
+            f"The weights in {source} are those of another model: {len(missing)} tensors missing, "
+            f"{len(extra)} left over, {len(unequal)} of another shape or kind (first: {example}): "
+            f"{_GIVE}."
+        )
