@@ -9,6 +9,7 @@ from data_properties import check, convert_to, in_folder, train_on
 from hostile_checkpoints import checkpoint_targets
 from hostile_coco import coco_mutations, sound_coco
 from hostile_runs import run_records
+from hostile_settings import overrides, settings_of_training
 from hostile_values import some
 from hostile_voc import sound_voc, voc_mutations
 from hostile_yolo import sound_yolo, yolo_mutations
@@ -52,6 +53,8 @@ TARGETS: dict[str, Target] = {
     "xml-files": Target(*xml_files()),
     "json-files": Target(*json_files()),
     "image-files": Target(*image_files()),
+    "settings": Target(*settings_of_training(), examples=12),
+    "overrides": Target(*overrides(), examples=12),
     "run-records": Target(*run_records()),
     **{name: Target(*both, examples=20) for name, both in checkpoint_targets().items()},
 }
