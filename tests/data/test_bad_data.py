@@ -114,7 +114,7 @@ def write_hostile(root, split):
     size = {"height": 30, "width": 40}
     images = [{"id": i, "file_name": name} | size for i, name in enumerate(files)]
     good = {"category_id": 3, "iscrowd": 0, "segmentation": []}
-    good |= {"bbox": [4, 4, 20, 20], "area": 400}
+    good |= {"bbox": [4, 4, 20, 20], "area": 100}
     annotations = [good | {"id": 100 + i, "image_id": i} for i in range(len(files))]
     for changes in chain.from_iterable(FAULTY_ANNOTATIONS.values()):
         number = 100 + len(annotations)

@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from yolov9_lit.data import coco
+from yolov9_lit.data.coco.faults import Fault
 from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.reader import pack, read_coco
@@ -211,6 +212,47 @@ def test_the_box_is_the_truth_where_outlines_disagree(tmp_path, outline, kept):
     assert [p.ravel().tolist() for p in ours.polygons[0]] == (outline if kept else [])
     told = {"annotations have outlines that do not span their box: the box counts": 1}
     assert ours.faults == ({} if kept else told)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        *((60.5, True), (144, True), (160, True)),
+        *((area, False) for area in (0, -1, 1e9, float("nan"), "100", True, 10**400)),
+    ],
+)
+def test_an_area_that_no_such_box_has_is_told_and_the_boxes_counts(tmp_path, given, kept):
+    """One that is negative or beyond COCO's ranges would leave the object out of all figures."""
+    entry = annotation(bbox=[4, 4, 12, 12], segmentation=[], area=given)
+    file, folder = write_set(tmp_path, annotations=[entry])
+    (measured,) = read_ground_truth(file)["annotations"]
+    assert measured["area"] == (given if kept else 144)
+    told = {} if kept else {Fault.AREA.value: 1}
+    assert read_coco(file, folder).faults == told
+
+
+def as_corners(x, y, width, height):
+    return [x, y, x + width, y + height]
+
+
+def as_fractions(x, y, width, height):
+    return [x / 30, y / 20, width / 30, height / 20]
+
+
+@pytest.mark.parametrize(
+    ("form", "fault"), [(as_corners, Fault.CORNERS), (as_fractions, Fault.FRACTIONS)]
+)
+def test_boxes_of_another_form_are_told_and_kept(tmp_path, form, fault):
+    boxes = [[2 * i, i, 5, 4] for i in range(12)]
+
+    def read(boxes):
+        entries = [annotation(id=i, bbox=box, segmentation=[]) for i, box in enumerate(boxes)]
+        return read_coco(*write_set(tmp_path, annotations=entries))
+
+    assert read(boxes).faults == {}
+    ours = read([form(*box) for box in boxes])
+    assert ours.faults[fault.value] == 1
+    assert len(ours.boxes) == len(boxes)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from yolov9_lit.data.coco.faults import Box, Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.image_entries import NUMBERS, is_id, stated_size
+from yolov9_lit.data.coco.image_entries import NUMBERS, is_id, is_number, stated_size
 
 ROUNDING = 1.0
 """Pixels that a box may lie beyond its image's edge without being called a fault."""
@@ -20,6 +20,7 @@ WHERE = "where"
 _OUTLINE_ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
 _DECIMALS = 2  # Boxes are one if they are the same to a hundredth of a pixel.
 _LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large images.
+_FEWEST = 8  # Boxes from which on it shows whether they are x, y, width and height in pixels.
 _LEAST_NUMBERS = 6  # A polygon has at least three corners of two numbers.
 _FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image.
 _CROWD = {None: False, 0: False, 1: True, "0": False, "1": True}  # True is 1, 0.0 is 0.
@@ -36,12 +37,14 @@ class SoundObject(NamedTuple):
         box: its corners (x1, y1, x2, y2) inside the image, in pixels.
         outlines: its polygons, which span the box; none for crowds and RLE masks.
         crowd: whether it is a region of many objects.
+        area: of the object in square pixels, by which the metric calls it small, medium or large.
     """
 
     entry: Entry
     box: Box
     outlines: Outlines
     crowd: bool
+    area: float
 
 
 class _Rejected(Exception):
@@ -105,8 +108,35 @@ def sound_annotations(
         if outlines and not _span(outlines, box, sizes[image["id"]]):
             _add(faults, Fault.OUTLINE_ELSEWHERE, entry, image)
             outlines = ()
-        sound.append(SoundObject(entry, box, outlines, crowd))
+        sound.append(SoundObject(entry, box, outlines, crowd, _area(entry, image, faults)))
+    _tell_form([(item.entry["bbox"], sizes[item.entry["image_id"]]) for item in sound], faults)
     return sound
+
+
+def _tell_form(boxes: Sequence[tuple[Box, tuple[int, int] | None]], faults: Faults) -> None:
+    """Add a fault if sound boxes do not look like x, y, width and height in pixels.
+
+    Most may lie in their images' first pixel, as fractions do; or all fit their images as two
+    corners, and many do not as they should.
+
+    Args:
+        boxes: as they are given, with the heights and widths of their images.
+        faults: what is wrong is added.
+    """
+    if len(boxes) < _FEWEST:
+        return
+    fractions = sum(
+        max(x + width, y + height) <= 1 + _LEAST_SIDE for (x, y, width, height), _ in boxes
+    )
+    if fractions > len(boxes) / 2:
+        faults.add(Fault.FRACTIONS, f"{fractions:,} of {len(boxes):,} are in the first pixel")
+    beyond = 0
+    for (x, y, right, bottom), size in boxes:
+        if size is None or x >= right or y >= bottom or right > size[1] or bottom > size[0]:
+            return
+        beyond += x + right > size[1] + ROUNDING or y + bottom > size[0] + ROUNDING
+    if beyond > len(boxes) / 3:
+        faults.add(Fault.CORNERS, f"{beyond:,} of {len(boxes):,} reach beyond their image")
 
 
 def _add(faults: Faults, fault: Fault, entry: Entry, image: Entry | None) -> None:
@@ -122,6 +152,22 @@ def _add(faults: Faults, fault: Fault, entry: Entry, image: Entry | None) -> Non
         str(image.get("file_name", "")) if image else "",
         box,
     )
+
+
+def _area(entry: Entry, image: Entry, faults: Faults) -> float:
+    """Return the area that is stated; the box's where there is none, or none of such a box.
+
+    An object of an area outside all of the metric's ranges would count nowhere.
+    """
+    _, _, width, height = _four_numbers(entry["bbox"])
+    area = entry.get("area")
+    if area is None:
+        return width * height
+    most = (width + _OUTLINE_ROUNDING) * (height + _OUTLINE_ROUNDING)
+    if is_number(area) and 0 < area <= most:
+        return area
+    _add(faults, Fault.AREA, entry, image)
+    return width * height
 
 
 def _is_crowd(value: Any) -> bool:

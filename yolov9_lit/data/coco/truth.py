@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.file import Entry, load_coco, no_garbage_collection
-from yolov9_lit.data.coco.image_entries import is_number
 from yolov9_lit.data.coco.judge import Judged, judge_annotations
 
 Truth = dict[str, list[Entry]]
@@ -39,14 +37,11 @@ def read_ground_truth(annotation_file: Path) -> Truth:
 
 def _measured(item: SoundObject, number: int) -> Entry:
     entry = item.entry
-    area = entry.get("area")
     return {
         "id": number,
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "bbox": entry["bbox"],
-        "area": area
-        if is_number(area) and math.isfinite(area)
-        else entry["bbox"][2] * entry["bbox"][3],
+        "area": item.area,
         "iscrowd": int(item.crowd),
     }
