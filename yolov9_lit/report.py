@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.cli import command
+from yolov9_lit.checks import path_argument, whole_number
 from yolov9_lit.errors import UserError
 
 
@@ -22,11 +22,11 @@ def main(cfg: DictConfig) -> None:
     if cfg.base is not None and not isinstance(cfg.base, DictConfig):
         raise UserError(f"base={cfg.base} is not a setting: give it as base={{pgi:none}}.")
     report = write_report(
-        Path(cfg.runs).expanduser(),
-        Path(cfg.out).expanduser(),
+        path_argument("runs", cfg.runs).expanduser(),
+        path_argument("out", cfg.out).expanduser(),
         base=None if cfg.base is None else OmegaConf.to_container(cfg.base),  # type: ignore[arg-type]
-        replicates=cfg.replicates,
-        seed=cfg.seed,
+        replicates=whole_number("replicates", cfg.replicates),
+        seed=whole_number("seed", cfg.seed, least=0),
     )
     out = console()
     for table in (report.results.select(BRIEF), report.left):

@@ -37,7 +37,8 @@ def predict(cfg: DictConfig) -> Path:
     """
     batch_size = whole_number("batch_size", cfg.batch_size)
     save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
-    source = open_source(path_argument("source", cfg.source))
+    path_argument("source", cfg.source)
+    source = open_source(cfg.source)
     run_dir = folder_argument("run_dir", cfg.run_dir)
     predictor = _on_device(load(path_argument("ckpt", cfg.ckpt)).deploy(), cfg.device)
     rows: list[dict[str, Any]] = []

@@ -75,6 +75,17 @@ def test_no_value_of_one_run_hides_the_others(small_sweep, file, key, value):
     assert _summary(runs, rows)
 
 
+def test_a_refused_run_brings_no_settings(folders):
+    """Its record has no config: the keys that it lacks are not what the others differ in."""
+    for pgi in ("none", "fpn"):
+        config = {"trainer": {"max_epochs": 4}, "model": {"pgi": {pgi: {"_partial_": True}}}}
+        folders.make(pgi, choices={"pgi": pgi}, record={"config": config})
+    folders.make("refused", status="failed", record={"config": {}, "error": "ckpt=5 is no path."})
+    rows, left = rows_of(folders)
+    assert [row.label for row in rows] == ["pgi=none", "pgi=fpn"]
+    assert [(run.folder.name, run.problem) for run in left] == [("refused", "ckpt=5 is no path.")]
+
+
 def test_runs_from_before_the_record_count_and_other_commands_do_not(folders):
     (folders.make("old/one", seed=3) / "run.json").unlink()
     evaluation = folders.make("old/evaluated", seed=4)

@@ -187,6 +187,8 @@ def test_the_command(sweep, tmp_path):
     [
         (["runs=nowhere"], "error: There is no folder nowhere (runs)"),
         (["runs=.", "base=none"], "error: base=none is not a setting"),
+        (["runs=5"], "error: runs=5 is not a path"),
+        (["runs=.", "replicates=0"], "error: replicates=0 is not valid"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, sentence):

@@ -90,8 +90,11 @@ def read_runs(directory: Path) -> list[Run]:
 def read_run(folder: Path) -> Run:
     """Read one run's folder, whatever state it is in."""
     record, damage = _read_record(folder)
+    refused = record.status == "failed" and not record.config
     results, no_results = _read_results(folder / "results.json")
-    config, paper = _read_config(folder, record)
+    # Of a run that was refused the config is not known in full: compared with others', it would
+    # take every key that it lacks for a setting.
+    config, paper = ({}, {}) if refused else _read_config(folder, record)
     choices = record.choices or _read_choices(folder)
     curve = _read_curve(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
@@ -130,7 +133,7 @@ def _problem(
     status: str, record: RunRecord, config: Mapping[str, Any], curve: pd.Series[float]
 ) -> str:
     """Say why a run with such a status does not count; nothing where it does."""
-    if not config:
+    if not config and status != "failed":
         return "no readable .hydra/config.yaml"
     if status in ("failed", "diverged"):
         return error_line(record.error) or "no error recorded"

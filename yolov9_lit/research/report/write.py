@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolov9_lit.checks import folder_argument
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
@@ -51,7 +52,7 @@ def write_report(
         seed: of the resampling.
 
     Raises:
-        UserError: there are no runs, or no row is the base.
+        UserError: there are no runs, no row is the base, or `out` cannot be made.
     """
     runs = read_runs(directory)
     rows, left = make_rows(runs)
@@ -62,7 +63,7 @@ def write_report(
     appendix = [figure_table(rows)] if results.rows else []
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
 
-    out.mkdir(parents=True, exist_ok=True)
+    out = folder_argument("out", out)
     plots = draw_plots(rows, out)
     page = make_page(title, subtitle, tables, plots, appendix)
     written = {
@@ -72,7 +73,7 @@ def write_report(
         "report.html": page,
     }
     for name, content in written.items():
-        (out / name).write_text(content, encoding="utf-8")
+        (out / name).write_text(content, encoding="utf-8", errors="replace")
     return Report(out, results, left_out)
 
 

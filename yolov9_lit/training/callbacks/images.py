@@ -30,9 +30,11 @@ class PredictionImages(L.Callback):
         self.count = count
         self.confidence = confidence
         self._drawn = 0
+        self._names: set[str] = set()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._drawn = 0
+        self._names.clear()
 
     @rank_zero_only
     def on_test_batch_end(
@@ -50,5 +52,9 @@ class PredictionImages(L.Callback):
             confident = Detections(*(t[found.scores >= self.confidence].cpu() for t in found))
             image = draw_detections(data.test_image(info.image_id), confident, data.class_names)
             self.directory.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(self.directory / f"{Path(info.path).stem}.jpg", quality=92)
+            # Images of other folders may have the same name.
+            stem = Path(info.path).stem
+            name = f"{stem}_{info.image_id}" if stem in self._names else stem
+            self._names.add(stem)
+            Image.fromarray(image).save(self.directory / f"{name}.jpg", quality=92)
             self._drawn += 1
