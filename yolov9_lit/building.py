@@ -189,7 +189,13 @@ def config_mistakes() -> Iterator[None]:
         yield
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
         raise UserError(f"{_first_line(error)}: give it a value.") from error
-    except (ConfigCompositionException, OverrideParseException, OmegaConfBaseException) as error:
+    except OverrideParseException as error:
+        raise UserError(
+            f"{error.override} cannot be read ({_first_line(error)}): correct the override; a "
+            "value with one of = , [ ] { } or a quote in it needs quotes that the shell leaves "
+            "there, 'key=\"a=b.jpg\"'."
+        ) from error
+    except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise UserError(f"{_first_line(error).rstrip('.')}: correct the override.") from error
 
 

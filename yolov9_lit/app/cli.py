@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -38,6 +40,9 @@ class JobRefusedError(CompactHydraException):
 
 
 _TOLD: set[str] = set()
+
+_OVERRIDE = re.compile(r"[+~]*[\w.@]+=")
+"""How an override begins that gives a value; Hydra's own options and their paths do not."""
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of the system when nothing more can be written."""
@@ -73,11 +78,27 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @functools.wraps(task)
         def start() -> None:
             sys.argv[1:] = map(for_hydra, sys.argv[1:])
+            try:
+                with config_mistakes():  # Hydra would not say which override it could not read.
+                    _require_overrides(sys.argv[1:])
+            except UserError as error:
+                sys.stderr.write(f"error: {error}\n")
+                raise SystemExit(2) from error
             main(guarded)()
 
         return start
 
     return decorate
+
+
+def _require_overrides(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are overrides and cannot be read.
+
+    Raises:
+        OverrideParseException: there is one.
+    """
+    overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
+    OverridesParser.create().parse_overrides(overrides)
 
 
 def _disk_full(error: OSError) -> UserError:
