@@ -73,6 +73,25 @@ def test_each_annotation_file_is_parsed_once(folder, monkeypatch):
     assert truth == read_ground_truth(folder / "annotations/val.json")
 
 
+def test_images_that_are_trained_and_measured_on_are_told(folder):
+    train = ["train", "annotations/train.json"]
+    apart = DetectionDataModule(folder, *train, "val", "annotations/val.json", image_size=64)
+    apart.setup()
+    assert apart.lacks == []
+    same = DetectionDataModule(folder, *train, "val/../train", train[1], image_size=64)
+    same.setup("fit")
+    told = "13 of the 13 images of val are trained on, so its figures say little of others"
+    assert same.lacks == [told]
+    with pytest.raises(UserError, match="13 of the 13 images of val"):
+        DetectionDataModule(folder, *train, *train, image_size=64, strict=True).setup("fit")
+
+
+def test_an_annotation_file_that_is_not_there_is_named_with_its_keys(folder):
+    paths = ["train", "annotations/train.json", "val", "annotations/instances_val.json"]
+    with pytest.raises(UserError, match=r"instances_val.json: give data.val_annotations=FILE"):
+        DetectionDataModule(folder, *paths, image_size=64).setup("fit")
+
+
 def datamodule(root, **kwargs):
     arguments = {"image_size": 64, "batch_size": 4, "num_workers": 0} | kwargs
     module = DetectionDataModule(

@@ -176,6 +176,26 @@ def test_backends_agree_on_hostile_cases():
     assert results[0].per_class[1].AP == -1
 
 
+def test_what_is_measured_is_what_is_written(tmp_path):
+    """IoU is 0.89996 with all digits, 0.9 with those of the file."""
+    truth = {
+        "images": [{"id": 1, "width": 20, "height": 20}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [0, 0, 10, 10]}],
+        "categories": [{"id": 5, "name": "cat"}],
+    }
+    truth["annotations"][0] |= {"area": 100, "iscrowd": 0}
+    path = write(tmp_path, truth)
+    box = torch.tensor([[0, 0, 10, 8.9996]])
+    found = {1: Detections(box, torch.tensor([0.5]), torch.tensor([0]))}
+    metric = metric_for(path, truth)
+    feed(metric, found, found)
+    (row,) = metric.detections_json()
+    assert row["bbox"] == [0, 0, 10, 9]
+    found[1] = found[1]._replace(boxes=torch.tensor([row["bbox"]]))
+    expected = oracle(path, truth, found)
+    np.testing.assert_allclose(list(metric.compute().figures().values()), expected, atol=1e-9)
+
+
 def test_only_given_images_count_and_each_once(tmp_path):
     truth = random_truth(1)
     path = write(tmp_path, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
+from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import AnyPath, Count, PathText
 
 log = logging.getLogger(__name__)
@@ -219,8 +221,13 @@ class DetectionDataModule(L.LightningDataModule):
     @no_garbage_collection()
     def _open(self, split: str) -> Annotations:
         existing_folder("data.root", self.root, self.how_to_get)
-        images = self.folder / self.paths[split][1]
-        judged = judge(load_coco(self.annotation_file(split)), images)
+        images, file = self.folder / self.paths[split][1], self.annotation_file(split)
+        if not file.is_file():
+            raise UserError(
+                f"There is no annotation file {file}: give data.{split}_annotations=FILE and "
+                f"data.{split}_images=FOLDER as they are named under data.root."
+            )
+        judged = judge(load_coco(file), images)
         judged.faults.raise_or_warn(strict=self.strict)
         if split != "train":
             self._truths[judged.path] = ground_truth(judged)
@@ -232,8 +239,22 @@ class DetectionDataModule(L.LightningDataModule):
         for split in splits:
             if split != "test" or self._splits["test"] is not self._splits.get("val"):
                 found += lacks(split, self._splits[split], self.batches.image_size)
+                found += self._seen_in_training(split)
         self.lacks += found
         tell_lacks(str(self.root), found, strict=self.strict)
+
+    def _seen_in_training(self, split: str) -> list[str]:
+        """Say if images are measured on that are trained on; other formats tell it as a fault."""
+        if split == "train" or "train" not in self._splits or self.prepare:
+            return []
+        train, other = (
+            {os.path.normpath(s.images.name(i)) for i in range(len(s))}
+            for s in (self._splits["train"], self._splits[split])
+        )
+        if not (shared := len(train & other)):
+            return []
+        images = f"{shared:,} of the {len(other):,} images of {split}"
+        return [f"{images} are trained on, so its figures say little of others"]
 
     def _require_usable(self, splits: Sequence[str]) -> None:
         found = [self._splits[split] for split in splits]

@@ -25,6 +25,12 @@ STATES = {
 }
 """Type and row shape of each state."""
 
+BOX_DECIMALS = 3
+"""Of detections' boxes, in pixels, as they are measured and written."""
+
+SCORE_DECIMALS = 6
+"""Of detections' scores, likewise."""
+
 
 class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
@@ -118,8 +124,8 @@ class CocoMetric(DetectionMetric):
             {
                 "image_id": image_id,
                 "category_id": category_id,
-                "bbox": [round(value, 3) for value in box],
-                "score": round(score, 6),
+                "bbox": box,
+                "score": score,
             }
             for image_id, category_id, box, score in zip(
                 *(column.tolist() for column in columns), strict=True
@@ -127,7 +133,11 @@ class CocoMetric(DetectionMetric):
         ]
 
     def _found(self) -> Found:
-        """Return the detections of each image once."""
+        """Return the detections of each image once, with the decimals that are written.
+
+        What is measured is what a file holds: a box at the edge of an IoU threshold may count one
+        way with all its digits and the other without.
+        """
         columns = {state: self._column(state).cpu().numpy() for state in STATES}
         seen, counts = columns["seen"], columns["counts"]
         images, first = np.unique(seen, return_index=True)
@@ -138,7 +148,8 @@ class CocoMetric(DetectionMetric):
         boxes[:, 2:] -= boxes[:, :2]
         labels = columns["labels"][keep]
         category_ids = np.asarray(self.category_ids, dtype=np.int64)[labels]
-        scores = columns["scores"][keep].astype(float)
+        scores = columns["scores"][keep].astype(float).round(SCORE_DECIMALS)
+        boxes = boxes.round(BOX_DECIMALS)
         return Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids)
 
 
