@@ -73,6 +73,7 @@ class Fault(Enum):
     LISTED_REPEATED = "listed images are listed before and are taken once"
     LABELS_WITHOUT_IMAGE = "label files have no image and are passed over"
     LABELS_SHARED = "images have the label file of another: its objects count for both"
+    LABELS_TWICE = "label files lie beside images that have another in labels: passed over"
     LABELS_UNREADABLE = "label files cannot be read: no objects"
     LINE_FORM = "lines are not a class and 4 (a box), 6 or more numbers (an outline): left out"
     LINE_CLASS = "lines have a class that names lacks and are left out"

@@ -104,6 +104,22 @@ def test_images_that_share_a_label_file_are_told(tmp_path):
     assert read(root) == (["a.jpg", "a.png", "b.png"], 2, [("images/a.png", sentence)])
 
 
+def test_label_files_that_those_in_labels_hide_are_told(tmp_path):
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt", "images/a.txt"])
+    (root / "images/a.txt").write_text(2 * LINE)
+    sentence = "label files lie beside images that have another in labels: passed over"
+    assert read(root) == (["a.jpg"], 1, [("images/a.txt", sentence)])
+
+
+@pytest.mark.parametrize(
+    "config", ["train: images\ntrain: x\nnames: [x]\n", "train: images\nnames: {0: x, 0: y}\n"]
+)
+def test_a_key_of_the_yaml_file_that_is_given_twice_is_refused(tmp_path, config):
+    root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt"], config)
+    with pytest.raises(UserError, match=r"in line 2 (train|0) is given for the second time"):
+        read(root)
+
+
 def test_images_without_a_label_file_are_noted_and_empty_ones_are_not(tmp_path):
     names = [f"images/{stem}.jpg" for stem in "abcd"]
     root = write(tmp_path, names, ["labels/a.txt", "labels/b.txt"])

@@ -138,10 +138,12 @@ class YoloFolder:
         return images
 
     def _note_labels(self, images: Iterable[Path]) -> None:
-        """Tell of images without a label file, and of those that have that of another."""
+        """Tell of images without a label file, with two of them, and with that of another."""
         taken: set[Path] = set()
         for image in images:
-            labels = self._labels.path(image)
+            labels, beside = self._labels.path(image), image.with_suffix(".txt")
+            if labels != beside and beside.is_file():
+                self.faults.add(Fault.LABELS_TWICE, self._short(beside))
             if labels in taken:
                 self.faults.add(Fault.LABELS_SHARED, self._short(image))
             elif labels.is_file():

@@ -17,6 +17,20 @@ _NAME = "data.yaml"
 _NOTHING = ("", "~", "null", "none")
 
 
+class _Loader(yaml.BaseLoader):
+    """Reads all values as text and refuses a key that is given twice, of which YAML drops one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node."""
+        keys = set[str]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in keys:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"in line {line} {key.value} is given for the second time")
+            keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 class YoloConfig(NamedTuple):
     """The content of the file; all of it is text, as it was written: `no` is no truth value.
 
@@ -72,7 +86,7 @@ def read_config(src: Path, faults: Faults) -> YoloConfig:
     """
     path = _find(src)
     try:
-        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)
+        content = yaml.load(read_text(path), Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} is not YAML ({' '.join(str(error).split())}): mend it.") from error
     names = dict(_names(content.get("names"))) if isinstance(content, dict) else {}
