@@ -231,6 +231,15 @@ def test_an_area_that_no_such_box_has_is_told_and_the_boxes_counts(tmp_path, giv
     assert read_coco(file, folder).faults == told
 
 
+def test_a_list_that_is_there_twice_is_no_silent_loss(tmp_path):
+    """Files that were joined by hand; the same word elsewhere is none."""
+    file, folder = write_set(tmp_path, categories=[{"id": 7, "name": "annotations"}])
+    assert read_coco(file, folder).faults == {}
+    file.write_text(file.read_text()[:-1] + ', "annotations": []}')
+    with pytest.raises(UserError, match="has the list 'annotations' 2 times: join them"):
+        read_coco(file, folder)
+
+
 def as_corners(x, y, width, height):
     return [x, y, x + width, y + height]
 

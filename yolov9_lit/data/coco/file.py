@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +64,8 @@ def load_coco(path: Path) -> CocoContent:
     if not path.is_file():
         raise UserError(f"There is no annotation file {path}: check the data set's paths.")
     try:
-        content = json.loads(path.read_bytes())
+        encoded = path.read_bytes()
+        content = json.loads(encoded)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): give a COCO annotation file.") from error
     except OSError as error:
@@ -72,9 +74,18 @@ def load_coco(path: Path) -> CocoContent:
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path} has no list of objects '{key}': give a COCO annotation file.")
+        if encoded.count(f'"{key}"'.encode()) > 1:  # Somewhere: JSON keeps the last one only.
+            json.loads(encoded, object_pairs_hook=partial(_require_once, path, key))
     images, annotations, categories = (content[key] for key in _LISTS)
     faults = Faults(path, _counts(content.get("faults")))
     return CocoContent(path, images, annotations, categories, faults)
+
+
+def _require_once(path: Path, key: str, pairs: Sequence[tuple[str, Any]]) -> None:
+    """Refuse an object of a file that has a list twice, of which one would be lost."""
+    count = sum(name == key and isinstance(value, list) for name, value in pairs)
+    if count > 1:
+        raise UserError(f"{path} has the list '{key}' {count} times: join them into one.")
 
 
 def _counts(noted: object) -> dict[str, int]:
