@@ -164,11 +164,11 @@ def test_nothing_at_the_source(trained, folder):
 
 def test_hydra_lists_what_there_is(folder):
     wrong_group = run(folder, "train", "model=yolov8_n")
-    assert wrong_group.returncode == 1
+    assert wrong_group.returncode == 2
     assert "Could not find 'model/yolov8_n'" in wrong_group.stderr
     assert "gelan_s" in wrong_group.stderr
     unknown = run(folder, "train", "trainer.epochs=3")
-    assert unknown.returncode == 1
+    assert unknown.returncode == 2
     assert "Could not override 'trainer.epochs'" in unknown.stderr
     assert "Traceback" not in wrong_group.stderr + unknown.stderr
     overview = run(folder, "train", "--help").stdout

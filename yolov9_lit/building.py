@@ -158,7 +158,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     """Return the exceptions by which a constructor tells that it does not take a value."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    return ValueError, TypeError, ImportError, MisconfigurationException
+    return ValueError, TypeError, LookupError, RuntimeError, ImportError, MisconfigurationException
 
 
 def _refused(cfg: Any, error: InstantiationException) -> Any:
@@ -197,6 +197,13 @@ def config_mistakes() -> Iterator[None]:
         ) from error
     except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise UserError(f"{_first_line(error).rstrip('.')}: correct the override.") from error
+
+
+def quoted(text: str) -> str:
+    """Write a value as Hydra's override grammar takes it, whatever is in it."""
+    # Backslashes stand for themselves but before a quote, the closing one among them.
+    doubled = re.sub(r"\\+(?='|$)", lambda found: found[0] * 2, text)
+    return "'" + doubled.replace("'", "\\'") + "'"
 
 
 def _first_line(error: Exception) -> str:

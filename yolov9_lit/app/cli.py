@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -18,7 +19,9 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from yolov9_lit.app.configs import CONFIG_DIR, for_hydra
+from yolov9_lit.app.arguments import readable
+from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.app.folders import remove_traces
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError
 
@@ -44,6 +47,9 @@ _TOLD: set[str] = set()
 _OVERRIDE = re.compile(r"[+~]*[\w.@]+=")
 """How an override begins that gives a value; Hydra's own options and their paths do not."""
 
+MISTAKE = 2
+"""Exit code where the user can mend what is wrong."""
+
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of the system when nothing more can be written."""
 
@@ -51,15 +57,19 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Turn a function of a config into a command.
 
-    A `UserError` ends it with code 2 and one sentence.
+    A `UserError` ends it with code 2 and one sentence, what Hydra does not take with code 2 too.
 
     Args:
         config_name: the command's YAML in the config folder, without its ending.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        begun = False
+
         @functools.wraps(task)
         def guarded(cfg: DictConfig) -> Any:
+            nonlocal begun
+            begun = True
             logging.raiseExceptions = False  # A full disk is told once, not by every log line.
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
@@ -77,14 +87,19 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
         @functools.wraps(task)
         def start() -> None:
-            sys.argv[1:] = map(for_hydra, sys.argv[1:])
+            sys.argv[1:] = map(readable, sys.argv[1:])
             try:
                 with config_mistakes():  # Hydra would not say which override it could not read.
                     _require_overrides(sys.argv[1:])
             except UserError as error:
                 sys.stderr.write(f"error: {error}\n")
-                raise SystemExit(2) from error
-            main(guarded)()
+                raise SystemExit(MISTAKE) from error
+            try:
+                main(guarded)()
+            except SystemExit as end:
+                if end.code == 1 and not begun:  # Hydra does not take the command line.
+                    raise SystemExit(MISTAKE) from end
+                raise
 
         return start
 
@@ -122,4 +137,5 @@ def _answer(mistake: UserError) -> NoReturn:
         _TOLD.add(told)
         raise JobRefusedError(str(mistake)) from mistake
     log.debug("cause", exc_info=mistake)
-    raise SystemExit(2)
+    remove_traces(Path(HydraConfig.get().runtime.output_dir))
+    raise SystemExit(MISTAKE)

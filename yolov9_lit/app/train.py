@@ -34,7 +34,7 @@ from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
-from yolov9_lit.training.trainer import build_parts, build_trainer, check_trainer
+from yolov9_lit.training.trainer import KINDS as TRAINER, build_parts, build_trainer, check_trainer
 from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, read_trainable, take_weights
@@ -67,6 +67,7 @@ KINDS: Mapping[str, Any] = {
     "logger.*": Logger | None,
     "callbacks": Mapping | None,
     "callbacks.*": L.Callback | None,
+    **{f"trainer.{key}": kind for key, kind in TRAINER.items()},
 }
 """What the settings may be that no constructor tells."""
 

@@ -24,6 +24,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.files import remove_parts
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import differences, experiment_config
+from yolov9_lit.runs.interruption import command_to_go_on, terminable
 from yolov9_lit.runs.record import Result, RunRecord
 from yolov9_lit.training.divergence import DivergedError
 
@@ -109,11 +110,16 @@ def _carry_out(
     write = rank_zero_only(RunRecord.write)
     write(record, folder)
     try:
-        result = train(cfg)
+        with terminable():
+            result = train(cfg)
+    except SystemExit:
+        write(record.ending("interrupted"), folder)
+        log.warning("Interrupted; it goes on with: %s", command_to_go_on(folder))
+        raise
     except DivergedError as error:
         write(record.ending("diverged", error=str(error)), folder)
         raise
-    except Exception:  # A kill, Ctrl-C or SIGTERM is no failure: the run can be continued.
+    except Exception:
         write(record.ending("failed", error=traceback.format_exc()), folder)
         raise
     write(record.ending("done", result=result), folder)

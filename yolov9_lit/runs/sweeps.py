@@ -23,6 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.table import Table
 
+from yolov9_lit.building import quoted
 from yolov9_lit.errors import UserError, error_line
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.reporting.console import console
@@ -96,13 +97,8 @@ def _job_command(folder: Path) -> list[str]:
     for path in sources:
         command += ["--config-dir", path]
     tasks = [o for o in hydra.overrides.task if not o.startswith("sweep=")]
-    run_dir, sweep = _quoted(str(folder.absolute())), _quoted(Path(hydra.sweep.dir).name)
+    run_dir, sweep = quoted(str(folder.absolute())), quoted(Path(hydra.sweep.dir).name)
     return [*command, *tasks, *own, "hydra.mode=RUN", f"hydra.run.dir={run_dir}", f"sweep={sweep}"]
-
-
-def _quoted(text: str) -> str:
-    """Write a value as Hydra's override grammar takes it, whatever is in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _failure(folder: Path, code: int) -> str:
@@ -110,6 +106,8 @@ def _failure(folder: Path, code: int) -> str:
     record = RunRecord.read(folder)
     if record is None:
         return f"ended with code {code} before the training began; its output says why"
+    if record.status == "interrupted":
+        return "it was interrupted"
     if record.status == "running":
         how = f"signal {-code}" if code < 0 else f"code {code}"
         record = record.ending("failed", error=f"The process ended with {how}.")

@@ -1,0 +1,43 @@
+"""The folder of a run that names none: its own, also where two start at one time."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict, read_write
+
+TRACES = (".hydra", "*.log", "run.lock")
+"""What a command that is refused has left in its folder."""
+
+
+class OwnFolder(Callback):
+    """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Make it, and tell Hydra."""
+        if any(o.lstrip("+").startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra):
+            return
+        wanted = Path(config.hydra.run.dir)
+        for number in count(1):
+            folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.run.dir = str(folder)
+
+
+def remove_traces(folder: Path) -> None:
+    """Remove the folder of a command that left nothing but the traces of its start."""
+    found = [path for name in TRACES for path in folder.glob(name)]
+    if set(found) != set(folder.iterdir()):
+        return
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    folder.rmdir()
