@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ _NO_NAME = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.
 def for_hydra(override: str) -> str:
     """Return an override as Hydra takes it: `~group` for `group=null`, a group's option as text."""
     group, _, value = override.partition("=")
-    if not group or not (CONFIG_DIR / group).is_dir():
+    if not group or not os.path.isdir(CONFIG_DIR / group):  # Of a path that cannot be, too.
         return override
     if value == "null":
         return f"~{group}"
