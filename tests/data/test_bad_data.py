@@ -148,7 +148,7 @@ IN_THE_FILE = {
     "share an id with a different one": 1,
     "lack height or width": 1,
     "images repeat another": 1,
-    "share their id with another image": 1,
+    "share their id with another image": 2,
     "images without a whole-number id": 1,
     "images without a file_name": 1,
     "categories repeat an id": 1,

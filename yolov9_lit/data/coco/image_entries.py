@@ -76,8 +76,8 @@ def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
             faults.add(Fault.IMAGE_FILE_SHARED, f"image {entry['id']}: {name}", name)
         files.add(file)
     for value, shared in names.items():
-        if len(shared) > 1:
-            faults.add(Fault.IMAGE_ID_SHARED, f"image {value}: {', '.join(sorted(shared))}")
+        for name in sorted(shared) if len(shared) > 1 else ():
+            faults.add(Fault.IMAGE_ID_SHARED, f"image {value}: {name}", name)
     return [entry for entry in first if len(names[entry["id"]]) == 1]
 
 
