@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from yolov9_lit.data.coco.faults import Box, Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.image_entries import NUMBERS, is_id, is_number, stated_size
@@ -90,8 +92,11 @@ def sound_annotations(
             if not is_id(category_id) or category_id not in names:
                 raise _Rejected(Fault.UNKNOWN_CATEGORY)
             crowd = _is_crowd(entry.get("iscrowd"))
-            box, beyond = _clip(_four_numbers(entry.get("bbox")), sizes[image["id"]])
-            key = (image_id, category_id, crowd, *(round(v, _DECIMALS) for v in box))
+            given = _four_numbers(entry.get("bbox"))
+            box, beyond = _clip(given, sizes[image_id])
+            x1, y1, x2, y2 = box
+            place = round(x1, _DECIMALS), round(y1, _DECIMALS), round(x2, _DECIMALS)
+            key = (image_id, category_id, crowd, *place, round(y2, _DECIMALS))
             if key in objects:
                 raise _Rejected(Fault.OBJECT_REPEATED)
         except _Rejected as error:
@@ -105,10 +110,14 @@ def sound_annotations(
         if beyond > ROUNDING:
             _add(faults, Fault.BOX_BEYOND, entry, image)
         outlines = () if crowd else _outlines(entry, image, faults)
-        if outlines and not _span(outlines, box, sizes[image["id"]]):
+        if outlines and not _span(outlines, box, sizes[image_id]):
             _add(faults, Fault.OUTLINE_ELSEWHERE, entry, image)
             outlines = ()
-        sound.append(SoundObject(entry, box, outlines, crowd, _area(entry, image, faults)))
+        area = _area(entry, given[2], given[3])
+        if area is None:
+            _add(faults, Fault.AREA, entry, image)
+            area = given[2] * given[3]
+        sound.append(SoundObject(entry, box, outlines, crowd, area))
     _tell_form([(item.entry["bbox"], sizes[item.entry["image_id"]]) for item in sound], faults)
     return sound
 
@@ -125,17 +134,15 @@ def _tell_form(boxes: Sequence[tuple[Box, tuple[int, int] | None]], faults: Faul
     """
     if len(boxes) < _FEWEST:
         return
-    fractions = sum(
-        max(x + width, y + height) <= 1 + _LEAST_SIDE for (x, y, width, height), _ in boxes
-    )
+    given = np.array([box for box, _ in boxes], dtype=float)
+    size = np.array([size or (math.inf, math.inf) for _, size in boxes])[:, ::-1]
+    end = given[:, :2] + given[:, 2:]
+    fractions = int((end <= 1 + _LEAST_SIDE).all(axis=1).sum())
     if fractions > len(boxes) / 2:
         faults.add(Fault.FRACTIONS, f"{fractions:,} of {len(boxes):,} are in the first pixel")
-    beyond = 0
-    for (x, y, right, bottom), size in boxes:
-        if size is None or x >= right or y >= bottom or right > size[1] or bottom > size[0]:
-            return
-        beyond += x + right > size[1] + ROUNDING or y + bottom > size[0] + ROUNDING
-    if beyond > len(boxes) / 3:
+    as_corners = (given[:, :2] < given[:, 2:]) & (given[:, 2:] <= size)
+    beyond = int((end > size + ROUNDING).any(axis=1).sum())
+    if as_corners.all() and beyond > len(boxes) / 3:
         faults.add(Fault.CORNERS, f"{beyond:,} of {len(boxes):,} reach beyond their image")
 
 
@@ -154,20 +161,16 @@ def _add(faults: Faults, fault: Fault, entry: Entry, image: Entry | None) -> Non
     )
 
 
-def _area(entry: Entry, image: Entry, faults: Faults) -> float:
-    """Return the area that is stated; the box's where there is none, or none of such a box.
+def _area(entry: Entry, width: float, height: float) -> float | None:
+    """Return the area that is stated, or else the box's; None for one that no such box can have.
 
     An object of an area outside all of the metric's ranges would count nowhere.
     """
-    _, _, width, height = _four_numbers(entry["bbox"])
     area = entry.get("area")
     if area is None:
         return width * height
     most = (width + _OUTLINE_ROUNDING) * (height + _OUTLINE_ROUNDING)
-    if is_number(area) and 0 < area <= most:
-        return area
-    _add(faults, Fault.AREA, entry, image)
-    return width * height
+    return area if is_number(area) and 0 < area <= most else None
 
 
 def _is_crowd(value: Any) -> bool:
@@ -238,9 +241,11 @@ def _is_outline(polygon: Any) -> bool:
 
 def _span(outlines: Outlines, box: Box, size: tuple[int, int] | None) -> bool:
     """Tell whether the outlines span the box inside the image, to a pixel or two."""
-    xs = [*chain.from_iterable(polygon[::2] for polygon in outlines)]
-    ys = [*chain.from_iterable(polygon[1::2] for polygon in outlines)]
+    points = outlines[0] if len(outlines) == 1 else [*chain.from_iterable(outlines)]
+    xs, ys = points[::2], points[1::2]
     bounds = min(xs), min(ys), max(xs), max(ys)
-    pairs = zip(_inside(bounds, size), box, strict=True)
-    is_near = max(map(abs, bounds)) < _FARTHEST  # Else 32 bits make it infinite.
-    return is_near and all(abs(a - b) <= _OUTLINE_ROUNDING for a, b in pairs)
+    if max(map(abs, bounds)) >= _FARTHEST:  # 32 bits would make it infinite.
+        return False
+    x1, y1, x2, y2 = _inside(bounds, size)
+    off = max(abs(x1 - box[0]), abs(y1 - box[1]), abs(x2 - box[2]), abs(y2 - box[3]))
+    return off <= _OUTLINE_ROUNDING
