@@ -93,7 +93,7 @@ def sound_annotations(
                 raise _Rejected(Fault.UNKNOWN_CATEGORY)
             crowd = _is_crowd(entry.get("iscrowd"))
             given = _four_numbers(entry.get("bbox"))
-            box, beyond = _clip(given, sizes[image_id])
+            box, beyond = _clip(given, sizes[image["id"]])
             x1, y1, x2, y2 = box
             place = round(x1, _DECIMALS), round(y1, _DECIMALS), round(x2, _DECIMALS)
             key = (image_id, category_id, crowd, *place, round(y2, _DECIMALS))
@@ -110,7 +110,7 @@ def sound_annotations(
         if beyond > ROUNDING:
             _add(faults, Fault.BOX_BEYOND, entry, image)
         outlines = () if crowd else _outlines(entry, image, faults)
-        if outlines and not _span(outlines, box, sizes[image_id]):
+        if outlines and not _span(outlines, box, sizes[image["id"]]):
             _add(faults, Fault.OUTLINE_ELSEWHERE, entry, image)
             outlines = ()
         area = _area(entry, given[2], given[3])
