@@ -70,7 +70,14 @@ def test_a_card_may_only_name_model_parts(card, target):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("pgi", "fpn"), ("stages", 7), ("stem", [-1, 8]), ("downs", []), ("num_classes", 10**12)],
+    [
+        ("pgi", "fpn"),
+        ("stages", 7),
+        ("stem", [-1, 8]),
+        ("downs", []),
+        ("num_classes", 10**12),
+        ("csp_depth", 10**9),
+    ],
 )
 def test_a_card_whose_model_cannot_be_built_is_refused(tmp_path, card, key, value):
     content = {"card": card.to_dict() | {"model": card.model | {key: value}}, "state_dict": {}}

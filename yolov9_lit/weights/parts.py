@@ -20,6 +20,9 @@ DEEPEST = 20
 MOST_VALUES = 10_000
 """A model's config has some hundred values, a few levels deep."""
 
+DEEPEST_STAGE = 100
+"""Blocks of a stage one after the other; a published one has three."""
+
 
 def check_model(model: Mapping[str, Any]) -> None:
     """Refuse a card's model that is no plain config of model parts.
@@ -31,6 +34,10 @@ def check_model(model: Mapping[str, Any]) -> None:
     for number, (key, value, depth) in enumerate(_values(model)):
         if number > MOST_VALUES or depth > DEEPEST:
             raise UserError("The checkpoint's model has no end: it is refused.")
+        if key.endswith("_depth") and isinstance(value, int) and value > DEEPEST_STAGE:
+            raise UserError(
+                f"The checkpoint's model has {key}={value}: no stage is as deep; refused."
+            )
         if key == "_target_":
             _check_target(value)
         elif not isinstance(value, Mapping | list | tuple | str | int | float | None):
