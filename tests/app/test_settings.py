@@ -97,7 +97,7 @@ def test_a_wrong_value_is_refused_by_its_key(key):
 
 
 @pytest.mark.parametrize(
-    "override", ["~seed", "data=0", "data=true", "sed" * 99, "++model.pgi=0", "++data.seed=${sed}"]
+    "override", ["~seed", "data=0", "+data=true", "sed" * 99, "++model.pgi=0", "++data.seed=${sed}"]
 )
 def test_a_setting_that_others_are_made_of_is_refused_in_a_sentence(override):
     with (

@@ -25,10 +25,11 @@ _NO_NAME = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.
 def for_hydra(override: str) -> str:
     """Return an override as Hydra takes it: `~group` for `group=null`, a group's option as text."""
     group, _, value = override.partition("=")
-    if not group or not os.path.isdir(CONFIG_DIR / group):  # Of a path that cannot be, too.
+    name = group.lstrip("+")
+    if not name or not os.path.isdir(CONFIG_DIR / name):  # Of a path that cannot be, too.
         return override
     if value == "null":
-        return f"~{group}"
+        return f"~{name}"
     return f"{group}='{value}'" if _NO_NAME.fullmatch(value) else override
 
 
