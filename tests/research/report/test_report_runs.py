@@ -145,11 +145,22 @@ def test_one_configuration_is_named_by_its_model(folders):
 
 
 def test_a_seed_counts_once_the_latest(folders):
-    folders.make("first", record={"ended": "2026-01-01T00:00:00"})
-    folders.make("second", record={"ended": "2026-01-02T00:00:00"})
+    place = {"data.root": "here"}
+    folders.make("first", config=place, record={"ended": "2026-01-01T00:00:00"})
+    folders.make("second", config=place, record={"ended": "2026-01-02T00:00:00"})
     rows, left = rows_of(folders)
     assert [run.folder.name for run in rows[0].runs] == ["second"]
     assert left[0].problem == "repeated by second, which counts"
+
+
+def test_a_sweep_over_data_sets_has_a_row_for_each(folders):
+    """One seed in two places was trained on other data: neither repeats the other."""
+    for seed, place in ((0, "clean"), (0, "noisy"), (1, "noisy")):
+        folders.make(f"{place}-{seed}", seed=seed, config={"data.root": place})
+    rows, left = rows_of(folders)
+    assert [row.label for row in rows] == ["root=clean", "root=noisy"]
+    assert [[run.seed for run in row.runs] for row in rows] == [[0], [0, 1]]
+    assert not left
 
 
 def test_the_base_of_each_model(folders):

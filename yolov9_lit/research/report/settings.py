@@ -14,13 +14,15 @@ NOT_A_SETTING = (
     "seed",
     "test",
     "objectives",
-    "data.root",
     "data.seed",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
 )
 """Keys (and all below them) that do not tell configurations apart."""
+
+PLACE = "data.root"
+"""Key of where the data lie: the same data may lie elsewhere on another machine."""
 
 NOT_A_CHOICE = (
     "execution",
@@ -42,9 +44,16 @@ def configurations(runs: Sequence[Run]) -> list[tuple[Settings, list[Run]]]:
     """Group runs by configuration: by everything that varies among them except the seed.
 
     A configuration is named by the group choices that vary, and by those keys that vary among
-    runs with the same choices. Where nothing varies, by its model.
+    runs with the same choices. Where nothing varies, by its model. Where the data lie tells
+    configurations apart if one was trained from one seed in two places: they are other data.
     """
-    keys = _varying([run.config for run in runs], NOT_A_SETTING)
+    keys = _varying([run.config for run in runs], (*NOT_A_SETTING, PLACE))
+    finished = [run for run in runs if run.counts]
+    if not _follows(
+        [_value(run.config, PLACE) for run in finished],
+        [(run.seed, _values(run.config, keys)) for run in finished],
+    ):
+        keys = _varying([run.config for run in runs], NOT_A_SETTING)
     groups = _varying([run.choices for run in runs], NOT_A_CHOICE)
     chosen = [_values(run.choices, groups) for run in runs]
     own = [key for key in keys if not _follows([_value(run.config, key) for run in runs], chosen)]
