@@ -5,7 +5,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.train import train
-from yolov9_lit.building import config_mistakes
+from yolov9_lit.building import build, config_mistakes
 from yolov9_lit.errors import UserError
 
 BASE = ("data=coco", "data.root=nowhere", "model=gelan_t", "trainer=cpu", "run_dir=run")
@@ -173,3 +173,10 @@ def test_no_value_of_any_key_ends_in_a_traceback(value):
 )
 def test_a_data_module_has_the_settings_of_the_one_it_extends(setting):
     assert f"data.{setting.partition('=')[0]}" in refusal("data=stream", f"++data.{setting}")
+
+
+@pytest.mark.parametrize("data", ["shapes", "coco", "yolo"])
+def test_an_evaluation_takes_any_data_without_their_augmentation(data):
+    """The default data's has transforms of `data.image_size`, which is the checkpoint's here."""
+    cfg = compose("eval", ["ckpt=x", f"data={data}", "data.root=x", "run_dir=x"])
+    assert build(cfg.data, image_size=64).batches.augmentation is None
