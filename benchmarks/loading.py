@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks.layout import Layout, lay_out
 from benchmarks.loaders import Batches, find_loaders, single_threaded
 from benchmarks.memory import memory_by_epoch
+from yolov9_lit.checks import existing_folder
 
 
 class Speed(NamedTuple):
@@ -79,7 +80,7 @@ class LoadingBenchmark:
 
     def _lay_out(self, folder: Path, copies: int) -> Layout:
         folder.mkdir()
-        root = Path(self.data.root).expanduser()
+        root = existing_folder("data.root", Path(self.data.root).expanduser())
         annotations, images = root / self.data.train_annotations, root / self.data.train_images
         return lay_out(annotations, images, folder, copies)
 

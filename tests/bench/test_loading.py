@@ -53,6 +53,18 @@ def test_the_command_ends_with_its_figures(tmp_path):
     assert len(figures["memory_mb"]) == 2
     done = subprocess.run([*command, "published=nowhere"], cwd=tmp_path, capture_output=True)
     assert b"error: published=nowhere is no clone" in done.stderr
+    done = subprocess.run([*command, "data.root=nowhere"], cwd=tmp_path, capture_output=True)
+    assert b"error: There is no data folder nowhere: give data.root=DIR." in done.stderr
+
+
+def test_backends_of_the_metric_agree(tmp_path):
+    settings = ["what=eval", "what.images=6", "what.rounds=1", "what.detections=20"]
+    command = [sys.executable, "-m", "yolov9_lit.bench", *settings]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    hotcoco, pycocotools = json.loads(done.stdout.splitlines()[-1])["backends"].values()
+    assert hotcoco["figures"] == pytest.approx(pycocotools["figures"], abs=1e-12)
+    assert hotcoco["peak_mb"] > 0
 
 
 def test_without_the_benchmarks_the_command_says_where_they_are(tmp_path):

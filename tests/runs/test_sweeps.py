@@ -14,6 +14,7 @@ import pytest
 from wandb.proto import wandb_internal_pb2
 
 from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.runs.sweeps import print_sweep
 
 pytestmark = pytest.mark.slow
 
@@ -210,3 +211,8 @@ def test_every_mistake_before_a_job_is_told(tmp_path, data):
         assert f"error: There is no checkpoint {name}" in output
         assert f"There is no checkpoint {name}" in table
     assert "0 done, 2 failed, 0 not finished" in table
+
+
+def test_a_sweep_without_a_job_says_so(tmp_path, capsys):
+    print_sweep(tmp_path / "table9")
+    assert "No job of sweep" in capsys.readouterr().err

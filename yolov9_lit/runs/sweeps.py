@@ -130,6 +130,11 @@ def print_sweep(folder: Path) -> None:
     """Print what became of each job of a sweep, and how to go on."""
     jobs = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
     if not jobs:
+        console(stderr=True).print(
+            f"No job of sweep {folder} was started: check what it sweeps over; a glob, as that of "
+            "table=N, may match no option.",
+            soft_wrap=True,
+        )
         return
     states = [_state(job) for job in jobs]
     table = Table(title=f"Sweep {folder}", title_justify="left")
