@@ -1,6 +1,7 @@
 """What a user types, and the folders that commands make for it."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -87,11 +88,19 @@ def test_a_folder_that_is_named_is_used(tmp_path):
 
 def test_a_refused_command_leaves_no_folder_but_what_is_the_users(tmp_path):
     for extra in (None, "notes.txt"):
-        folder = tmp_path / str(extra)
-        (folder / ".hydra").mkdir(parents=True)
+        folder = Path(start(tmp_path / str(extra)))
+        (folder / ".hydra").mkdir()
         (folder / ".hydra" / "config.yaml").touch()
         (folder / "train.log").touch()
         if extra:
             (folder / extra).touch()
         remove_traces(folder)
         assert folder.exists() == bool(extra)
+
+
+def test_a_refused_command_leaves_the_folder_that_was_there_and_its_logs(tmp_path):
+    """The report's is the current one, which may hold nothing but the user's own logs."""
+    log = tmp_path / "of the cluster.log"
+    log.touch()
+    remove_traces(tmp_path)
+    assert log.is_file()

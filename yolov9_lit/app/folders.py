@@ -13,6 +13,8 @@ from omegaconf import DictConfig, open_dict, read_write
 TRACES = (".hydra", "*.log", "run.lock")
 """What a command that is refused has left in its folder."""
 
+_made: set[Path] = set()  # By this process: what lies in any other folder is not its own.
+
 
 class OwnFolder(Callback):
     """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
@@ -26,6 +28,7 @@ class OwnFolder(Callback):
             folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
             try:
                 folder.mkdir(parents=True)
+                _made.add(folder.resolve())
                 break
             except FileExistsError:
                 continue
@@ -34,7 +37,12 @@ class OwnFolder(Callback):
 
 
 def remove_traces(folder: Path) -> None:
-    """Remove the folder of a command that left nothing but the traces of its start."""
+    """Remove the folder that was made for a command which left nothing but traces of its start.
+
+    One that was there stays with all that is in it: the user's, such as the one they work in.
+    """
+    if folder.resolve() not in _made:
+        return
     found = [path for name in TRACES for path in folder.glob(name)]
     if set(found) != set(folder.iterdir()):
         return
