@@ -187,7 +187,7 @@ def test_the_command(sweep, tmp_path):
     [
         (["runs=nowhere"], "error: There is no folder nowhere (runs)"),
         (["runs=.", "base=none"], "error: base=none is not a setting"),
-        (["runs=5"], "error: runs=5 is not a path"),
+        (["runs=5"], "error: There is no folder 5 (runs)"),
         (["runs=.", "replicates=0"], "error: replicates=0 is not valid"),
     ],
 )
