@@ -24,7 +24,7 @@ class Fault(Enum):
 
     CATEGORY_ID = "categories without a whole-number id are left out"
     CATEGORY_REPEATED = "categories repeat an id and are left out"
-    SPLIT_BOXLESS = "splits have no box, but {}"
+    SPLIT_BOXLESS = "splits have no box to train on or to measure, only {}"
     CATEGORIES_DIFFER = "categories differ from those of the first split"
 
     IMAGE_ID = "images without a whole-number id are left out"

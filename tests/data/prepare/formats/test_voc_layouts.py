@@ -101,6 +101,13 @@ def test_name_spaces_do_not_matter(tmp_path):
     assert read(tmp_path)[1:] == (1, [])
 
 
+def test_capitals_do_not_matter(tmp_path):
+    write(
+        tmp_path, "a.jpg", "a", objects=OBJECT.replace("object>", "Object>").replace("name", "NAME")
+    )
+    assert read(tmp_path)[1:] == (1, [])
+
+
 def test_objects_without_one_box_are_told(tmp_path):
     two = OBJECT.replace("</object>", "<bndbox/></object>")
     swapped = OBJECT.replace(">9<", ">0<")

@@ -132,8 +132,8 @@ class VocFolder:
             except (OSError, ElementTree.ParseError, ValueError, LookupError):
                 self.faults.add(Fault.XML_UNREADABLE, self._short(xml))
                 continue
-            for element in root.iter():  # Namespaces do not matter.
-                element.tag = str(element.tag).rpartition("}")[2]
+            for element in root.iter():  # Namespaces and capitals do not matter.
+                element.tag = str(element.tag).rpartition("}")[2].lower()
             if root.tag != "annotation" and root.find(".//object") is None:
                 self.faults.add(Fault.XML_OTHER, self._short(xml))
                 continue
