@@ -20,6 +20,7 @@ from hydra.errors import (
 )
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
+    InterpolationResolutionError,
     InterpolationToMissingValueError,
     MissingMandatoryValue,
     OmegaConfBaseException,
@@ -84,7 +85,11 @@ def check(cfg: Any, kinds: Mapping[str, Any] | None = None) -> None:
     given = kinds or {}
     known = {**_kinds(cfg), **_HYDRAS, **given} if "_target_" in cfg else given
     for key in map(str, cfg):
-        value = cfg[key]
+        try:
+            value = cfg[key]
+        except InterpolationResolutionError as error:
+            reason = error.__cause__ or _first_line(error)
+            raise UserError(f"{_name(cfg, key)} cannot be made out: {reason}.") from error
         kind = known.get(key, known.get("*", Any))
         plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if not fits(plain, kind):

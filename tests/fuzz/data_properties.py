@@ -201,5 +201,5 @@ def convert_to(source: str, target: str, root: Path) -> None:
         assert len(again[split].images) + told == len(judged.images)
         if not told:
             boxes, before = len(again[split].objects), judged.objects
-            crowds = sum(bool(item.entry.get("iscrowd")) for item in before)
+            crowds = sum(item.crowd for item in before)
             assert boxes == len(before) - (crowds if target != "coco" else 0)

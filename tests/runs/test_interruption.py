@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: a status, the shell's exit code, and the command that goes on."""
 
+import functools
 import json
 import os
 import shlex
@@ -18,6 +19,7 @@ from yolov9_lit.runs.interruption import BY_HAND, BY_SYSTEM, command_to_go_on, t
 )
 def test_a_signal_ends_with_the_shells_code_and_the_handler_before_returns(number, code):
     before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A background job ignores it.
 
     @terminable()
     def stopped():
@@ -44,7 +46,10 @@ def test_a_training_that_is_stopped_says_how_it_goes_on(tiny_shapes, tmp_path, n
     command = [sys.executable, "-m", "yolov9_lit.train", "trainer=cpu", "model=gelan_t"]
     command += ["data.image_size=64", "data.batch_size=4", "data.num_workers=0", "~data.prepare"]
     command += [f"data.root={tiny_shapes}", "hydra.run.dir=run", "trainer.max_epochs=300"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    heeds = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heeds
+    ) as process:
         while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
             time.sleep(0.2)
         process.send_signal(number)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from yolov9_lit.app.arguments import readable
 from yolov9_lit.app.configs import CONFIG_DIR
-from yolov9_lit.app.folders import remove_traces
+from yolov9_lit.app.folders import remove_traces, sweeping
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError
 
@@ -97,7 +97,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             try:
                 main(guarded)()
             except SystemExit as end:
-                if end.code == 1 and not begun:  # Hydra does not take the command line.
+                if (
+                    end.code == 1 and not begun and not sweeping
+                ):  # Hydra does not take the command line.
                     raise SystemExit(MISTAKE) from end
                 raise
 

@@ -13,11 +13,18 @@ from omegaconf import DictConfig, open_dict, read_write
 TRACES = (".hydra", "*.log", "run.lock")
 """What a command that is refused has left in its folder."""
 
+sweeping: list[str] = []
+"""Folders of the sweep that this process has begun, whose jobs may run in other ones."""
+
 _made: set[Path] = set()  # By this process: what lies in any other folder is not its own.
 
 
 class OwnFolder(Callback):
     """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note that Hydra has taken the command line."""
+        sweeping.append(config.hydra.sweep.dir)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Make it, and tell Hydra."""

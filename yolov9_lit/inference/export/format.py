@@ -144,10 +144,10 @@ def find_format(path: str | Path) -> type[ExportFormat] | None:
 
 
 def _by_suffix(form: Any) -> dict[str, type[ExportFormat]]:
-    """Return the classes that derive from one, also by way of another."""
+    """Return the classes that derive from one, also by way of another, which goes before them."""
     known = {} if isabstract(form) else {form.suffix: form}
     for kind in form.__subclasses__():
-        known |= _by_suffix(kind)
+        known = _by_suffix(kind) | known
     return known
 
 
