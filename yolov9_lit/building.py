@@ -85,11 +85,7 @@ def check(cfg: Any, kinds: Mapping[str, Any] | None = None) -> None:
     given = kinds or {}
     known = {**_kinds(cfg), **_HYDRAS, **given} if "_target_" in cfg else given
     for key in map(str, cfg):
-        try:
-            value = cfg[key]
-        except InterpolationResolutionError as error:
-            reason = error.__cause__ or _first_line(error)
-            raise UserError(f"{_name(cfg, key)} cannot be made out: {reason}.") from error
+        value = _value(cfg, key)
         kind = known.get(key, known.get("*", Any))
         plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if not fits(plain, kind):
@@ -119,18 +115,19 @@ def _kinds(cfg: DictConfig) -> dict[str, Any]:
 
     Of other arguments, `**more: Annotated[Any, X]` says that they are those of X.
     """
+    path = _value(cfg, "_target_")
     try:
-        hints, names = _arguments(resolve_name(cfg["_target_"]))
+        hints, names = _arguments(resolve_name(path))
     except (ImportError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{_name(cfg, '_target_')}={cfg['_target_']} cannot be called ({_first_line(error)}): "
+            f"{_name(cfg, '_target_')}={path} cannot be called ({_first_line(error)}): "
             "give the path of a class or function."
         ) from error
     for key in cfg:
         if names is not None and key not in names and key not in _HYDRAS:
             near = get_close_matches(str(key), names, n=5, cutoff=0.0)
             raise UserError(
-                f"{_name(cfg, key)} is no setting of {cfg['_target_']}: leave it out, or give one "
+                f"{_name(cfg, key)} is no setting of {path}: leave it out, or give one "
                 f"of its own, such as {', '.join(near)}."
             )
     return hints
@@ -148,6 +145,14 @@ def _arguments(target: Any) -> tuple[dict[str, Any], set[str] | None]:
             more, others = _arguments(other)
             hints, names = more | hints, names - {name} | (others or set())
     return hints, names
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    try:
+        return cfg[key]
+    except InterpolationResolutionError as error:
+        reason = error.__cause__ or _first_line(error)
+        raise UserError(f"{_name(cfg, key)} cannot be made out: {reason}.") from error
 
 
 def _hints(target: Any) -> dict[str, Any]:
