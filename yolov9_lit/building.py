@@ -152,7 +152,9 @@ def _value(cfg: DictConfig, key: str) -> Any:
         return cfg[key]
     except InterpolationResolutionError as error:
         reason = error.__cause__ or _first_line(error)
-        raise UserError(f"{_name(cfg, key)} cannot be made out: {reason}.") from error
+        raise UserError(
+            f"{_name(cfg, key)} cannot be resolved ({reason}): correct what it is made of."
+        ) from error
 
 
 def _hints(target: Any) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _mentions(text: str, key: str, value: Any) -> bool:
 
 
 def _name(cfg: DictConfig, key: Any) -> str:
-    """Return the key that a user gives for a value: of one taken from elsewhere, that one's."""
+    """Return the key that a user gives for a value; of an interpolation, the key it refers to."""
     node = cfg._get_node(key)
     taken = re.fullmatch(r"\$\{([\w.]*\w)\}", str(node._value())) if node is not None else None
     if taken and not taken[1].startswith("."):
@@ -202,8 +204,8 @@ def config_mistakes() -> Iterator[None]:
     except OverrideParseException as error:
         raise UserError(
             f"{error.override} cannot be read ({_first_line(error)}): correct the override; a "
-            "value with one of = , [ ] { } or a quote in it needs quotes that the shell leaves "
-            "there, 'key=\"a=b.jpg\"'."
+            "value with one of = , [ ] { } or a quote in it needs quotes that survive the shell, "
+            "'key=\"a=b.jpg\"'."
         ) from error
     except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise UserError(f"{_first_line(error).rstrip('.')}: correct the override.") from error
@@ -211,7 +213,7 @@ def config_mistakes() -> Iterator[None]:
 
 def quoted(text: str) -> str:
     """Write a value as Hydra's override grammar takes it, whatever is in it."""
-    # Backslashes stand for themselves but before a quote, the closing one among them.
+    # Backslashes are literal except before a quote, the closing one included.
     doubled = re.sub(r"\\+(?='|$)", lambda found: found[0] * 2, text)
     return "'" + doubled.replace("'", "\\'") + "'"
 

@@ -1,4 +1,4 @@
-"""Checks of the values a user gives, made before anything is done with them."""
+"""Checks of single values that no constructor's annotations tell; `building.check` has the rest."""
 
 from __future__ import annotations
 

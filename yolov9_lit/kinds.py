@@ -21,7 +21,7 @@ class Limits:
     Attributes:
         least: smallest value; None for none.
         most: largest value; None for none.
-        above: the smallest value itself is too small.
+        above: whether the smallest value itself is excluded.
         step: of which it is a multiple; None for any value.
     """
 
@@ -37,9 +37,10 @@ class Limits:
         return low and whole and (self.most is None or value <= self.most)
 
     def __str__(self) -> str:
+        words = f" above {self.least}" if self.above else f", {self.least} or more"
         if self.most is not None:
-            return f" in {self.least}..{self.most}" + ", not 0" * self.above
-        return f" above {self.least}" if self.above else f", {self.least} or more"
+            words = f" in {self.least}..{self.most}" + f", not {self.least}" * self.above
+        return words + (f", a multiple of {self.step}" if self.step else "")
 
 
 @dataclass(frozen=True)

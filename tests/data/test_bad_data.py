@@ -145,7 +145,7 @@ IN_THE_FILE = {
     "images are empty files": 1,
     "repeat the class and box": 2,
     "do not span their box": 1,
-    "share an id with a different one": 1,
+    "share an id with another annotation": 1,
     "lack height or width": 1,
     "images repeat another": 1,
     "share their id with another image": 2,

@@ -210,7 +210,7 @@ def test_the_box_is_the_truth_where_outlines_disagree(tmp_path, outline, kept):
     ours = read_coco(*write_set(tmp_path, annotations=[entry]))
     assert ours.boxes.tolist() == [[4, 4, 16, 16]]
     assert [p.ravel().tolist() for p in ours.polygons[0]] == (outline if kept else [])
-    told = {"annotations have outlines that do not span their box: the box counts": 1}
+    told = {"annotations have outlines that do not span their box: the box is used": 1}
     assert ours.faults == ({} if kept else told)
 
 

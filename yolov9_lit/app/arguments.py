@@ -16,11 +16,11 @@ _TEXT = re.compile(
     r"(^|[._])(root|ckpt|path|source|src|out|runs|dir|dirpath|directory|folder|published|sweep|study"
     r"|(train|val|test)_(images|annotations))$"
 )
-"""Keys whose values are names or paths, whatever these look like."""
+"""Keys whose values are names or paths, even if they look like numbers."""
 
 
 def readable(argument: str) -> str:
-    """Return an argument as Hydra reads what the user means.
+    """Rewrite an argument so that Hydra reads it as the user means it.
 
     Text that Hydra cannot read is quoted, and so is the number, truth value or list that it would
     make of a name or a path: `data.root=2024_01_05`, `ckpt=epoch=3.ckpt`. Options of groups are

@@ -1,4 +1,4 @@
-"""The folder of a run that names none: its own, also where two start at one time."""
+"""Give a run without `hydra.run.dir` a folder of its own, also where two start at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRACES = (".hydra", "*.log", "run.lock")
 """What a command that is refused has left in its folder."""
 
 sweeping: list[str] = []
-"""Folders of the sweep that this process has begun, whose jobs may run in other ones."""
+"""Folder of the sweep that this process has begun; its jobs may run in other processes."""
 
 _made: set[Path] = set()  # By this process: what lies in any other folder is not its own.
 
@@ -23,11 +23,11 @@ class OwnFolder(Callback):
     """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note that Hydra has taken the command line."""
+        """Note that Hydra has accepted the command line."""
         sweeping.append(config.hydra.sweep.dir)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Make it, and tell Hydra."""
+        """Make the run's folder, and set it in Hydra's config."""
         if any(o.lstrip("+").startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra):
             return
         wanted = Path(config.hydra.run.dir)
@@ -46,7 +46,7 @@ class OwnFolder(Callback):
 def remove_traces(folder: Path) -> None:
     """Remove the folder that was made for a command which left nothing but traces of its start.
 
-    One that was there stays with all that is in it: the user's, such as the one they work in.
+    A folder that was there before is the user's, perhaps the one they work in: it stays.
     """
     if folder.resolve() not in _made:
         return

@@ -1,4 +1,4 @@
-"""What of a split a run has used, and what the split lacks."""
+"""Which images and boxes of a split a run has used, and what the split lacks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TOGETHER = 100_000  # Images whose boxes are looked at together.
 class Use:
     """The images of a split that were in batches, and those that could not be.
 
-    Each rank has its own; `join` them as often as you like.
+    Each rank has its own; joining the same one twice changes nothing.
 
     Attributes:
         images: (N,) bool, which were in a batch, by index up to the largest so far.
@@ -87,7 +87,7 @@ class Use:
         return numbers | {"faults": faults}
 
     def lacks(self) -> list[str]:
-        """Say if augmentation has lost most boxes of the first epoch, of those that there were."""
+        """Say so if augmentation has lost most boxes of the first epoch."""
         drawn, trained = self.boxes_drawn, self.boxes_trained
         if trained >= MOSTLY * drawn:
             return []
@@ -136,7 +136,9 @@ def tell_lacks(source: str, found: Sequence[str], *, strict: bool = False) -> No
     """
     if not found:
         return
-    line = f"{source}: {'; '.join(found)}: look at it with `python -m yolov9_lit.data check`"
+    line = (
+        f"{source}: {'; '.join(found)}: look at it with `python -m yolov9_lit.data check root=DIR`"
+    )
     if strict:
         raise UserError(f"{line}, or leave strict=true out.")
     if is_first_rank():

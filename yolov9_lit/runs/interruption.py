@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run that is stopped tells how it goes on."""
+"""Ctrl-C and SIGTERM: a run that is stopped tells how to continue it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ BY_HAND, BY_SYSTEM = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into a `SystemExit`, and Ctrl-C into one of its usual code."""
+    """Make SIGTERM end the block with exit code 143, and Ctrl-C, or any other exit, with 130."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise SystemExit(BY_SYSTEM)
 
-    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+    if threading.current_thread() is not threading.main_thread():  # Only that may set handlers.
         yield
         return
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning answers Ctrl-C with code 1.
+        # Lightning turns Ctrl-C into code 1.
         by_system = isinstance(stop, SystemExit) and stop.code == BY_SYSTEM
         raise SystemExit(BY_SYSTEM if by_system else BY_HAND) from stop
     finally:
@@ -39,7 +39,7 @@ def terminable() -> Iterator[None]:
 
 
 def command_to_go_on(folder: Path) -> str:
-    """Return the command of this process, for a shell, with the run's folder."""
+    """Return the training command that continues this run, as a shell takes it."""
     given = [a for a in sys.argv[1:] if not a.lstrip("+").startswith("hydra.run.dir=")]
     place = f"hydra.run.dir={folder}"  # The commands read a path as it is typed.
     arguments = [*given, place if "," not in place else f"hydra.run.dir={quoted(str(folder))}"]

@@ -1,4 +1,4 @@
-"""A training whose loss or weights are no longer finite ends, before they reach a checkpoint."""
+"""End a training whose loss or weights are not finite, before a checkpoint is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolov9_lit.errors import UserError
 
 
 class DivergedError(UserError):
-    """The training diverged: told with the place, and how to go on."""
+    """The training diverged; the message names the place and how to continue."""
 
 
 def require_finite(tensors: Iterable[Tensor], what: str, trainer: L.Trainer) -> None:
@@ -24,7 +24,7 @@ def require_finite(tensors: Iterable[Tensor], what: str, trainer: L.Trainer) -> 
         trainer: of the training, on all ranks.
 
     Raises:
-        DivergedError: a value is not finite, on whatever rank.
+        DivergedError: a value is not finite, on any rank.
     """
     finite = all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
     if trainer.world_size > 1:
@@ -34,15 +34,19 @@ def require_finite(tensors: Iterable[Tensor], what: str, trainer: L.Trainer) -> 
     written = [getattr(c, "best_model_path", "") for c in trainer.checkpoint_callbacks]
     sound = [path for path in written if path and Path(path).is_file()]
     raise DivergedError(
-        f"The training diverged, {what} of epoch {trainer.current_epoch + 1} of "
+        f"The training diverged: {what} of epoch {trainer.current_epoch + 1} of "
         f"{trainer.max_epochs} is not finite: give a lower optimizer.lr, a smaller "
         "optimizer.clip_norm or trainer.precision=32-true in another folder"
-        + (f", where ckpt_path={sound[-1]} goes on from the last sound epoch." if sound else ".")
+        + (
+            f", where ckpt_path={sound[-1]} continues from the last sound checkpoint."
+            if sound
+            else "."
+        )
     )
 
 
 class Divergence:
-    """Watches a training's losses, each when the next batch begins: the device need not wait."""
+    """Looks at each loss only when the next batch begins: the host does not wait for the device."""
 
     def __init__(self) -> None:
         self._loss: Tensor | None = None

@@ -104,7 +104,7 @@ def test_a_split_without_a_box_and_doubles_are_told(root):
     kinds = found(root)
     (sentence,) = kinds["train2017"]
     assert re.fullmatch(
-        r"splits have no box to train on or to measure, only \d+ regions of crowds", sentence
+        r"splits have no box to train on or to evaluate, only \d+ regions of crowds", sentence
     )
     assert {where[:13] for where in only(kinds["val2017"], "repeat the class")} == {"annotation 90"}
     assert only(kinds["val2017"], "file of another") == ["image 99: 000001.jpg"]
