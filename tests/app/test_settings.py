@@ -88,6 +88,7 @@ def refusal(*overrides: str) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", WRONG)
 def test_a_wrong_value_is_refused_by_its_key(key):
     for value in WRONG[key]:
@@ -123,6 +124,7 @@ def test_a_setting_of_lightning_that_has_no_place_is_named_with_ours(setting):
     assert INSTEAD[setting] in sentence
 
 
+@pytest.mark.slow
 def test_right_values_reach_the_data():
     for override in (
         "trainer.max_epochs=0",

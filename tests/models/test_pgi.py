@@ -114,6 +114,7 @@ def test_every_size_takes_every_branch(size, make, compose_config):
     assert count_parameters(detector.deploy()) == count_parameters(gelan.deploy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pgi", VARIANTS)
 def test_trains_on_its_own_loss(pgi, make, compose_config, images):
     detector = make("model=gelan_t", f"pgi={pgi}").train()

@@ -77,6 +77,7 @@ def test_blocks_cost_what_table_2_says(tables, block):
     assert cost.gflops == pytest.approx(gflops, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gelan-t", "yolov9-t"])
 @pytest.mark.parametrize("deployed", [False, True])
 def test_outputs_are_the_published_ones(shared, name, deployed):

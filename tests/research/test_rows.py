@@ -79,6 +79,7 @@ def expected_rows(tables):
     return rows
 
 
+@pytest.mark.slow
 def test_every_row_of_the_paper_is_there_with_its_figures(tables, hydra):
     expected = expected_rows(tables)
     assert sorted(expected) == ROWS

@@ -43,6 +43,7 @@ def test_there_and_back(tmp_path, card):
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused(tmp_path, card):
     wider = dataclasses.replace(card, model=card.model | {"stem": [24, 32]})
     path = save(tmp_path / "x.ckpt", card, build_detector(wider))

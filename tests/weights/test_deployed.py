@@ -49,6 +49,7 @@ def test_convert_and_deploy(tmp_path, published, caplog):
     assert (card["class_names"], card["image_size"]) == (["a", "b", "c"], 640)
 
 
+@pytest.mark.slow
 def test_deployed_again(tmp_path, published):
     first, second = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
     command(src=published, out=first, deploy=True)

@@ -54,6 +54,7 @@ def test_real_data_is_clean(shared, capsys):
     assert re.search(r"val2017 80 0 804 11 268 291 245", words)
 
 
+@pytest.mark.slow
 def test_converted_data_is_clean(shared, tmp_path, capsys):
     """The converter leaves BCCD's two boxes without area out, and says so."""
     src = shared / "data" / "bccd_voc"

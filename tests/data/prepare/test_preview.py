@@ -31,6 +31,7 @@ def pixels(path):
         return np.array(image)
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_trainings_config(shapes, tmp_path, capsys):
     out = tmp_path / "new" / "sheet.png"
 

@@ -356,6 +356,7 @@ def fake_index(folder, count):
     (folder / "manifest.json").write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory apart on Linux")
 def test_memory_does_not_grow_with_the_images(tmp_path):
     """The index of a million images has 180 MB; of shards' names and sums alone 1 kB a shard."""

@@ -49,6 +49,7 @@ def outputs_of(detector, image, parts, disturbed=None):
     return outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pgi", ["cf", "fpn_icn", "pan"])
 def test_an_arrow_is_where_a_change_goes_on(pgi):
     """Independent of the tracing: disturb one part, see which others give something else."""

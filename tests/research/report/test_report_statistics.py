@@ -48,6 +48,7 @@ def experiment(number, seeds, seed_noise, replicates=200):
     return by_seed, resampled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "seed_noise"), [(1, 0.0), (3, 0.0), (3, 0.3)], ids=str)
 def test_the_interval_covers_when_nothing_differs(seeds, seed_noise):
     trials = 60

@@ -172,6 +172,7 @@ def run(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command(sweep, tmp_path):
     done = run(tmp_path, "runs=sweep", "base={pgi:fpn}", "replicates=20")
     assert done.returncode == 0, done.stderr
@@ -182,6 +183,7 @@ def test_the_command(sweep, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["instances_test.json", "sweep"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

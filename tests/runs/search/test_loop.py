@@ -69,6 +69,7 @@ def nothing():
     pass
 
 
+@pytest.mark.slow
 def test_no_configuration_is_trained_twice_and_the_front_is_the_brute_force_one(search, tmp_path):
     run = Runner(tmp_path)
     searched = search(run)

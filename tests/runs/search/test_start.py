@@ -75,6 +75,7 @@ def test_a_job_is_told_its_parameters_and_folder(tmp_path):
     assert (tmp_path / "new" / "pareto.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_resumed_search_proposes_other_trials(tmp_path):
     _, study = search(tmp_path, n_trials=6)
     first = [trial.params["depth"] for trial in study.trials]
