@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from yolov9_lit.errors import UserError, error_line
+from yolov9_lit.kinds import fits
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.runs.identity import NODE, is_experiment, moved
 from yolov9_lit.runs.record import FILE, RunRecord
@@ -202,7 +203,7 @@ def _mapping(value: Any) -> dict[Any, Any]:
 
 def _whole(value: Any) -> int | None:
     """Return a whole number, None in place of anything else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if fits(value, int) else None
 
 
 def _read_results(path: Path) -> tuple[dict[str, Any], str]:

@@ -1,10 +1,11 @@
 """What VOC data sets of users look like: endings, sizes, name spaces, lists."""
 
+from functools import partial
+
 import pytest
 from PIL import Image
+from training_split import read_train
 
-from yolov9_lit.data.coco.faults import Faults
-from yolov9_lit.data.prepare.formats.source import read_splits
 from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.errors import UserError
 
@@ -32,12 +33,7 @@ def size(width, height):
     return f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
 
 
-def read(root):
-    """The names of the images, the number of their boxes, and what was told."""
-    faults = Faults(root)
-    train = read_splits(VocFolder(root, faults))["train"]
-    names = [entry["file_name"] for entry in train.images.values()]
-    return names, len(train.objects), [(item.where, item.sentence) for item in faults.found]
+read = partial(read_train, VocFolder)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 from PIL import Image
+from training_split import read_train
 
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.coco.faults import Faults, Note
@@ -28,12 +30,7 @@ def write(root, images, labels, config="train: images\nnames: [x]\n", yaml="data
     return root
 
 
-def read(root):
-    """The names of the training images, the number of their boxes, and what was told."""
-    faults = Faults(root)
-    train = read_splits(YoloFolder(root, faults))["train"]
-    names = [entry["file_name"] for entry in train.images.values()]
-    return names, len(train.objects), [(item.where, item.sentence) for item in faults.found]
+read = partial(read_train, YoloFolder)
 
 
 @pytest.mark.parametrize(
