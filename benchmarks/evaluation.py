@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +28,7 @@ class Measured(NamedTuple):
 
     Attributes:
         seconds: of adding the detections and computing the figures.
-        to_json: seconds of making COCO's results of them.
+        to_json: seconds of writing them in COCO's results format.
         peak_mb: most memory that the process had until then.
         figures: COCO's twelve.
     """
@@ -79,7 +81,8 @@ class EvaluationBenchmark:
             metric.update(detections, ids)
         figures = metric.compute().figures()
         computed = time.perf_counter()
-        metric.detections_json()
+        with tempfile.TemporaryDirectory() as folder:
+            metric.detections().write(Path(folder) / "detections.json")
         written = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return Measured(computed - start, written - computed, peak, figures)

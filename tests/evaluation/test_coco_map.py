@@ -18,6 +18,7 @@ from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import FIGURES
 from yolov9_lit.evaluation.coco_map import CocoMetric
+from yolov9_lit.evaluation.found import Found
 from yolov9_lit.structures import Detections
 
 BIG = 2**62  # ids beyond 2**53 are not exact in floats
@@ -105,6 +106,10 @@ def metric_for(path, truth, **kwargs):
     )
 
 
+def written(metric):
+    return json.loads("".join(metric.detections().json()))
+
+
 def feed(metric, found, images, size=5):
     images = list(images)
     for start in range(0, len(images), size):
@@ -189,11 +194,31 @@ def test_what_is_measured_is_what_is_written(tmp_path):
     found = {1: Detections(box, torch.tensor([0.5]), torch.tensor([0]))}
     metric = metric_for(path, truth)
     feed(metric, found, found)
-    (row,) = metric.detections_json()
+    (row,) = written(metric)
     assert row["bbox"] == [0, 0, 10, 9]
     found[1] = found[1]._replace(boxes=torch.tensor([row["bbox"]]))
     expected = oracle(path, truth, found)
     np.testing.assert_allclose(list(metric.compute().figures().values()), expected, atol=1e-9)
+
+
+def test_the_file_is_what_json_makes_of_a_dictionary_a_detection(tmp_path, monkeypatch):
+    """Long ids, sides that no table has, and what diverged models give included."""
+    rng = np.random.default_rng(0)
+    odd = [0, 12.5, 9998.999, 9999, 1e4, 123456.789, 0.001, -3.25, 1e20, np.inf, np.nan]
+    boxes = np.concatenate([np.resize(odd, (11, 4)), rng.uniform(0, 700, (2000, 4))]).round(3)
+    count = len(boxes)
+    scores = np.concatenate([[1e-6, 0, 1], rng.random(count - 3)]).round(6)
+    ids = rng.integers(-(2**63), 2**63 - 1, 50)[rng.integers(0, 50, count)]
+    found = Found(np.unique(ids), ids, boxes, scores, rng.integers(2**62, 2**62 + 9, count))
+    monkeypatch.setattr("yolov9_lit.evaluation.found._ROWS", 300)
+    found.write(tmp_path / "new" / "detections.json")
+    columns = (found.image_ids, found.category_ids, boxes, scores)
+    expected = [
+        {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        for image, category, box, score in zip(*(c.tolist() for c in columns), strict=True)
+    ]
+    text = (tmp_path / "new" / "detections.json").read_text()
+    assert text == json.dumps(expected) + "\n"
 
 
 def test_only_given_images_count_and_each_once(tmp_path):
@@ -206,7 +231,7 @@ def test_only_given_images_count_and_each_once(tmp_path):
     np.testing.assert_allclose(
         list(metric.compute().figures().values()), oracle(path, truth, found), rtol=0, atol=1e-9
     )
-    rows = metric.detections_json()
+    rows = written(metric)
     assert len(rows) == sum(len(d.scores) for d in found.values())
     assert {row["image_id"] for row in rows} <= set(found)
     assert {row["category_id"] for row in rows} <= set(CATEGORIES)
@@ -222,7 +247,7 @@ def test_without_detections_and_optional_keys(tmp_path):
     metric.update([nothing] * len(ids), ids)
     result = metric.compute()
     assert (result.AP, result.AR_100, result.num_images) == (0.0, 0.0, len(ids))
-    assert metric.detections_json() == []
+    assert written(metric) == []
     metric.reset()
     assert len(metric.seen) == 0
 
@@ -269,7 +294,7 @@ def _worker(rank, meeting, path, truth, found, shares, queue):
     metric = metric_for(path, truth)
     feed(metric, found, shares[rank])
     try:
-        queue.put((rank, metric.compute(), len(metric.detections_json())))
+        queue.put((rank, metric.compute(), len(metric.detections().scores)))
     except UserError as error:
         queue.put((rank, type(error), 0))
     torch.distributed.barrier()
@@ -300,7 +325,7 @@ def test_two_processes_give_what_one_gives(tmp_path, split):
     feed(alone, found, images)
     for _, result, rows in in_two_processes(tmp_path / "meeting", path, truth, found, shares):
         assert result == alone.compute()
-        assert rows == len(alone.detections_json())
+        assert rows == len(alone.detections().scores)
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def measure(module: DetectionDataModule, annotations: Annotations, ids: Sequence
         assert math.isfinite(value), f"{name} is {value}"
         assert -1 <= value <= 1, f"{name} is {value}"
     assert sum(c.objects for c in result.per_class) <= len(annotations.boxes)
-    json.dumps(metric.detections_json())
+    json.loads("".join(metric.detections().json()))
 
 
 def check(root: Path, *, page: bool = False) -> None:

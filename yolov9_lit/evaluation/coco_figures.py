@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.found import Found
 from yolov9_lit.evaluation.metric import ClassResult
 
 
@@ -44,24 +44,6 @@ class CocoResult(NamedTuple):
 FIGURES = CocoResult._fields[:12]
 
 
-class Found(NamedTuple):
-    """N detections in the images that were evaluated.
-
-    Attributes:
-        images: ids of the images, int64, each once.
-        image_ids: (N,) int64.
-        boxes: (N, 4), x, y, width and height in pixels.
-        scores: (N,).
-        category_ids: (N,) int64.
-    """
-
-    images: np.ndarray
-    image_ids: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
-    category_ids: np.ndarray
-
-
 class Curves(NamedTuple):
     """Precision and recall behind the figures; -1 where there is no object.
 
@@ -87,6 +69,57 @@ class Curves(NamedTuple):
         return _mean(self.recall[:, kind, area, limit])
 
 
+class Objects(NamedTuple):
+    """The M objects of a ground truth, in columns.
+
+    Attributes:
+        images: (M,) numbers of their images.
+        categories: (M,) numbers.
+        boxes: (M, 4), x, y, width and height in pixels.
+        areas: (M,) in square pixels.
+        crowd: (M,) bool, regions of many objects.
+    """
+
+    images: np.ndarray
+    categories: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+
+    @classmethod
+    def of(cls, entries: list[Entry], images: np.ndarray, categories: np.ndarray) -> Objects:
+        """Take entries of `annotations`, given the ids that are numbered."""
+
+        def column(key: str, kind: type) -> np.ndarray:
+            return np.array([entry[key] for entry in entries], dtype=kind)
+
+        return cls(
+            _numbers(column("image_id", np.int64), images),
+            _numbers(column("category_id", np.int64), categories),
+            column("bbox", float).reshape(-1, 4),
+            column("area", float),
+            column("iscrowd", bool),
+        )
+
+
+class Task(NamedTuple):
+    """What a backend compares; images and categories are numbered from 1 in the order of their ids.
+
+    The backends keep ids in floats, which cannot hold all of them.
+
+    Attributes:
+        images: (I,) numbers of those that are measured.
+        categories: how many there are.
+        objects: the truth, of these and perhaps more images.
+        rows: (N, 7) detections: image, x, y, width, height, score, category.
+    """
+
+    images: np.ndarray
+    categories: int
+    objects: Objects
+    rows: np.ndarray
+
+
 def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
     """Compare detections with the objects of their images.
 
@@ -95,25 +128,24 @@ def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
         found: the detections; those of a category that the truth lacks count nowhere.
         backend: a name in `BACKENDS`.
     """
-    images, categories = _numbers(truth["images"]), _numbers(truth["categories"])
-    known = np.isin(found.category_ids, list(categories))
-    rows = np.column_stack(
-        [
-            _in_place_of(found.image_ids[known], images),
-            found.boxes[known],
-            found.scores[known],
-            _in_place_of(found.category_ids[known], categories),
-        ]
+    images, categories = _ids(truth["images"]), _ids(truth["categories"])
+    known = np.isin(found.category_ids, categories)
+    task = Task(
+        images=_numbers(found.images, images),
+        categories=len(categories),
+        objects=Objects.of(truth["annotations"], images, categories),
+        rows=np.column_stack(
+            [
+                _numbers(found.image_ids[known], images),
+                found.boxes[known],
+                found.scores[known],
+                _numbers(found.category_ids[known], categories),
+            ]
+        ),
     )
-    shown = _in_place_of(found.images, images)
-    numbered = _numbered(truth, images, categories)
-    curves = BACKENDS[backend](numbered, rows.astype(float), shown.tolist())
-    here = set(shown.tolist())
-    objects = Counter(
-        entry["category_id"]
-        for entry in numbered["annotations"]
-        if entry["image_id"] in here and not entry["iscrowd"]
-    )
+    curves = BACKENDS[backend](task)
+    measured = np.isin(task.objects.images, task.images) & ~task.objects.crowd
+    counts = np.bincount(task.objects.categories[measured], minlength=len(categories) + 1)
     names = {entry["id"]: entry["name"] for entry in truth["categories"]}
     return CocoResult(
         AP=curves.average_precision(),
@@ -128,81 +160,87 @@ def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
         AR_s=curves.average_recall(area=1),
         AR_m=curves.average_recall(area=2),
         AR_l=curves.average_recall(area=3),
-        num_images=len(shown),
+        num_images=len(task.images),
         per_class=tuple(
             ClassResult(
                 category_id=category_id,
                 name=names[category_id],
-                objects=objects[number],
+                objects=int(counts[number]),
                 AP=curves.average_precision(kind=number - 1),
                 AP50=curves.average_precision(0, number - 1),
                 AR_100=curves.average_recall(number - 1),
             )
-            for category_id, number in categories.items()
+            for number, category_id in enumerate(categories.tolist(), start=1)
         ),
     )
 
 
-def _by_hotcoco(truth: Truth, rows: np.ndarray, images: list[int]) -> Curves:
-    expected = hotcoco.COCO(truth)
-    evaluation = hotcoco.COCOeval(expected, expected.load_res(rows), "bbox")
-    evaluation.params.img_ids = images
+def _by_hotcoco(task: Task) -> Curves:
+    objects = task.objects
+    expected = hotcoco.COCO.from_arrays(
+        *_entries(task),
+        objects.images,
+        objects.categories,
+        objects.boxes,
+        area=objects.areas,
+        iscrowd=objects.crowd,
+    )
+    evaluation = hotcoco.COCOeval(expected, expected.load_res(task.rows), "bbox")
+    evaluation.params.img_ids = task.images.tolist()
     evaluation.evaluate()
     evaluation.accumulate()
     return _curves(evaluation)
 
 
-def _by_pycocotools(truth: Truth, rows: np.ndarray, images: list[int]) -> Curves:
+def _by_pycocotools(task: Task) -> Curves:
+    images, categories = _entries(task)
+    keys = ("image_id", "category_id", "bbox", "area", "iscrowd")
+    columns = zip(*(column.tolist() for column in task.objects), strict=True)
+    entries = [
+        {"id": i} | dict(zip(keys, row, strict=True)) for i, row in enumerate(columns, start=1)
+    ]
     with contextlib.redirect_stdout(io.StringIO()):  # It prints.
         expected, given = COCO(), COCO()
-        expected.dataset, given.dataset = truth, {**truth, "annotations": []}
+        expected.dataset = {"images": images, "annotations": entries, "categories": categories}
+        given.dataset = {**expected.dataset, "annotations": []}
         expected.createIndex()
-        if len(rows):
-            given = expected.loadRes(rows)
+        if len(task.rows):
+            given = expected.loadRes(task.rows)
         else:
             given.createIndex()
         evaluation = COCOeval(expected, given, "bbox")
-        evaluation.params.imgIds = images
+        evaluation.params.imgIds = task.images.tolist()
         evaluation.evaluate()
         evaluation.accumulate()
     return _curves(evaluation)
 
 
-BACKENDS: dict[str, Callable[[Truth, np.ndarray, list[int]], Curves]] = {
+BACKENDS: dict[str, Callable[[Task], Curves]] = {
     "hotcoco": _by_hotcoco,
     "pycocotools": _by_pycocotools,
 }
-"""Compare rows (image, x, y, width, height, score, category) with the truth on some images."""
+"""Compare detections with the truth on some images."""
+
+
+def _entries(task: Task) -> tuple[list[Entry], list[Entry]]:
+    """Return the entries of `images` and `categories` that the backends ask for."""
+    images = np.union1d(task.images, task.objects.images)
+    categories = range(1, task.categories + 1)
+    return [{"id": i} for i in images.tolist()], [{"id": i, "name": str(i)} for i in categories]
 
 
 def _curves(evaluation: Any) -> Curves:
     return Curves(*(np.asarray(evaluation.eval[name]) for name in Curves._fields))
 
 
-def _numbers(entries: list[Entry]) -> dict[int, int]:
-    """Return numbers from 1 by id, in their order: the backends keep ids in floats."""
-    return {value: i for i, value in enumerate(sorted(entry["id"] for entry in entries), start=1)}
+def _ids(entries: list[Entry]) -> np.ndarray:
+    """Return the ids in their order, int64."""
+    return np.array(sorted(entry["id"] for entry in entries), dtype=np.int64)
 
 
-def _in_place_of(ids: np.ndarray, numbers: dict[int, int]) -> np.ndarray:
-    """Return the numbers of ids, all of which have one."""
-    return np.searchsorted(np.fromiter(numbers, np.int64, len(numbers)), ids) + 1
-
-
-def _numbered(truth: Truth, images: dict[int, int], categories: dict[int, int]) -> Truth:
-    """Return the truth with numbers in place of ids."""
-    return {
-        "images": [entry | {"id": images[entry["id"]]} for entry in truth["images"]],
-        "annotations": [
-            entry
-            | {
-                "image_id": images[entry["image_id"]],
-                "category_id": categories[entry["category_id"]],
-            }
-            for entry in truth["annotations"]
-        ],
-        "categories": [entry | {"id": categories[entry["id"]]} for entry in truth["categories"]],
-    }
+def _numbers(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return numbers from 1 in place of ids, all of which are there."""
+    return np.searchsorted(ids, values) + 1
 
 
 def _mean(values: np.ndarray) -> float:

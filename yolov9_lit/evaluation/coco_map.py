@@ -12,7 +12,8 @@ from torch import Tensor
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.coco_figures import BACKENDS, CocoResult, Found, evaluate
+from yolov9_lit.evaluation.coco_figures import BACKENDS, CocoResult, evaluate
+from yolov9_lit.evaluation.found import BOX_DECIMALS, SCORE_DECIMALS, Found
 from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.structures import Detections
 
@@ -24,12 +25,6 @@ STATES = {
     "labels": (torch.int64, ()),
 }
 """Type and row shape of each state."""
-
-BOX_DECIMALS = 3
-"""Of detections' boxes, in pixels, as they are measured and written."""
-
-SCORE_DECIMALS = 6
-"""Of detections' scores, likewise."""
 
 
 class CocoMetric(DetectionMetric):
@@ -115,22 +110,10 @@ class CocoMetric(DetectionMetric):
         assert result is not None
         return result
 
-    def detections_json(self) -> list[dict[str, Any]]:
-        """Return all detections in COCO's results format; see `DetectionMetric`."""
+    def detections(self) -> Found:
+        """Return all detections; see `DetectionMetric`."""
         with self.sync_context(should_unsync=True):
-            found = self._found()
-        columns = (found.image_ids, found.category_ids, found.boxes, found.scores)
-        return [
-            {
-                "image_id": image_id,
-                "category_id": category_id,
-                "bbox": box,
-                "score": score,
-            }
-            for image_id, category_id, box, score in zip(
-                *(column.tolist() for column in columns), strict=True
-            )
-        ]
+            return self._found()
 
     def _found(self) -> Found:
         """Return the detections of each image once, with the decimals that are written.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from torchmetrics import Metric
 
+from yolov9_lit.evaluation.found import Found
 from yolov9_lit.structures import Detections
 
 
@@ -70,8 +71,8 @@ class DetectionMetric(Metric):
         """Return the result over all images so far, on all ranks alike."""
 
     @abstractmethod
-    def detections_json(self) -> list[dict[str, Any]]:
-        """Return all detections of all ranks in COCO's results format, with the data set's ids.
+    def detections(self) -> Found:
+        """Return all detections of all ranks, with the data set's ids.
 
         A collective operation: every rank must call it.
         """

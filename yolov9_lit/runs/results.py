@@ -32,8 +32,9 @@ class ResultsWriter(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write and print."""
         assert isinstance(pl_module, EvaluationModule)
-        result = pl_module.result
+        result, found = pl_module.result, pl_module.found
         assert result is not None
+        assert found is not None
         checkpoint = self.checkpoint or trainer.ckpt_path
         figures = {
             **result.figures(),
@@ -41,7 +42,7 @@ class ResultsWriter(L.Callback):
             "checkpoint": str(checkpoint) if checkpoint else None,
             **git_state()._asdict(),
         }
-        write_json(self.directory / "detections.json", pl_module.found)
+        found.write(self.directory / "detections.json")
         write_json(self.directory / "results.json", figures, indent=2)
         out = console()
         out.print(terminal(results_table(result)))

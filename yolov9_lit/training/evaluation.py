@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import lightning as L
 from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
+from yolov9_lit.evaluation.found import Found
 from yolov9_lit.evaluation.metric import DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
@@ -21,7 +21,7 @@ class EvaluationModule(L.LightningModule, ABC):
     Attributes:
         figures: the metric's figures of the last evaluation, COCO's 12 by default.
         result: these and more, by class too, of the last evaluation.
-        found: detections of the last test, in COCO's results format.
+        found: detections of the last test.
     """
 
     def __init__(self, nms: NMSSettings, test_metric: DetectionMetric) -> None:
@@ -30,7 +30,7 @@ class EvaluationModule(L.LightningModule, ABC):
         self.test_metric = test_metric
         self.result: MetricResult | None = None
         self.figures: dict[str, float] = {}
-        self.found: list[dict[str, Any]] = []
+        self.found: Found | None = None
 
     @abstractmethod
     def detect(self, images: Tensor) -> list[Detections]:
@@ -62,7 +62,7 @@ class EvaluationModule(L.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         self.log_figures("test", self.test_metric)
-        self.found = self.test_metric.detections_json()
+        self.found = self.test_metric.detections()
 
     def log_figures(self, stage: str, metric: DetectionMetric) -> None:
         """Compute a metric, on all ranks alike, keep it and log it as `stage`/AP and so on."""
