@@ -112,9 +112,12 @@ class GELANStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W)."""
-        parts = list(self.split(x).chunk(2, dim=1))
+        both = self.split(x)  # Concatenated whole: its halves alone are not contiguous.
+        parts = [both]
+        last = both.chunk(2, dim=1)[1]
         for branch in self.branches:
-            parts.append(branch(parts[-1]))
+            last = branch(last)
+            parts.append(last)
         return self.merge(torch.cat(parts, dim=1))
 
 

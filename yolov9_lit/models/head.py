@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -73,12 +73,10 @@ class Head(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
-        box_logits = [branch(x).flatten(2) for branch, x in zip(self.box, features, strict=True)]
-        class_logits = [branch(x).flatten(2) for branch, x in zip(self.cls, features, strict=True)]
         points, strides = anchor_points(features)
         return HeadOutput(
-            box_logits=torch.cat(box_logits, dim=2).transpose(1, 2),
-            class_logits=torch.cat(class_logits, dim=2).transpose(1, 2),
+            box_logits=_by_anchor(self.box, features),
+            class_logits=_by_anchor(self.cls, features),
             anchor_points=points,
             strides=strides,
         )
@@ -91,6 +89,12 @@ class DepthwiseClassHead(Head):
         return nn.Sequential(
             Conv(in_channels, in_channels, 3, groups=in_channels), Conv(in_channels, out_channels)
         )
+
+
+def _by_anchor(branches: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor:
+    """Apply a branch to each level: (B, A, channels), an anchor's numbers beside each other."""
+    maps = [branch(x) for branch, x in zip(branches, features, strict=True)]
+    return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)
 
 
 def anchor_points(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

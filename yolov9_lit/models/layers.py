@@ -61,8 +61,10 @@ class Conv(nn.Module):
         return self.act(self.conv(x))
 
     def fuse(self) -> None:
-        """Fold the batch normalisation into the convolution."""
+        """Fold the batch normalisation into the convolution, activate in place."""
         self.conv = _fused(self.conv)
+        if isinstance(self.act, nn.SiLU):
+            self.act.inplace = True
 
 
 class RepConv(nn.Module):
@@ -85,7 +87,7 @@ class RepConv(nn.Module):
         return self.act(y)
 
     def fuse(self) -> None:
-        """Merge both branches and their batch normalisations into the 3x3 convolution."""
+        """Merge both branches and their batch normalisations into the 3x3, activate in place."""
         if self.conv1 is None:
             return
         conv3, conv1 = _fused(self.conv3), _fused(self.conv1)
@@ -94,6 +96,7 @@ class RepConv(nn.Module):
         conv3.weight.data += F.pad(conv1.weight.data, (1, 1, 1, 1))
         conv3.bias.data += conv1.bias.data
         self.conv3, self.conv1 = conv3, None
+        self.act.inplace = True
 
 
 class AConv(nn.Module):
