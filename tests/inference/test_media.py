@@ -118,6 +118,16 @@ def test_frames_behind_damage_are_read_and_the_lost_ones_told(tmp_path, caplog, 
     assert not caplog.text
 
 
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_video_is_opened_to_know_it_and_to_read_it(tmp_path, monkeypatch, folder):
+    video(tmp_path / "v.mp4")
+    image(tmp_path / "1.jpg")
+    opened, capture = [], cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *given: opened.append(given) or capture(*given))
+    assert len(list(open_source(tmp_path if folder else tmp_path / "v.mp4"))) == 5 + folder
+    assert len(opened) == 2
+
+
 @pytest.mark.parametrize("name", ["v.wmv", "v.ts", "v.M4V", "v", "v.3gp"])
 def test_a_video_is_what_the_decoder_opens(tmp_path, name):
     video(tmp_path / "v.mp4").rename(tmp_path / name)

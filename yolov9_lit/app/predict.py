@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame
+from yolov9_lit.inference.pipeline import ahead
 from yolov9_lit.inference.predictor import load
 from yolov9_lit.inference.source import open_source
 from yolov9_lit.reporting.draw import draw_detections
@@ -43,14 +45,15 @@ def predict(cfg: DictConfig) -> Path:
     predictor = _on_device(load(path_argument("ckpt", cfg.ckpt)).deploy(), cfg.device)
     rows: list[dict[str, Any]] = []
     frames = 0
-    with AnnotatedWriter(run_dir) as writer:
-        for chunk in _chunks(track(source, "Detecting", transient=True), batch_size):
-            for frame, detections in zip(chunk, _detect(predictor, chunk, cfg), strict=True):
-                frames += 1
-                rows += _rows(frame, detections, predictor)
-                if save_pictures:
-                    image = draw_detections(frame.image, detections, predictor.class_names)
-                    writer.write(frame, image)
+    read = ahead(source, batch_size)
+    detected = ahead(_detect(predictor, _chunks(read, batch_size), cfg), batch_size)
+    with closing(read), closing(detected), AnnotatedWriter(run_dir) as writer:
+        for frame, detections in track(detected, "Detecting", transient=True):
+            frames += 1
+            rows += _rows(frame, detections, predictor)
+            if save_pictures:
+                image = draw_detections(frame.image, detections, predictor.class_names)
+                writer.write(frame, image)
     if not frames:
         raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
     (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
@@ -60,15 +63,19 @@ def predict(cfg: DictConfig) -> Path:
     return run_dir
 
 
-def _detect(predictor: ImagePredictor, frames: list[Frame], cfg: DictConfig) -> list[Detections]:
-    return predictor.predict(
-        [frame.image for frame in frames],
-        confidence=cfg.confidence,
-        iou=cfg.iou,
-        max_detections=cfg.max_detections,
-        image_size=cfg.image_size,
-        batch_size=cfg.batch_size,
-    )
+def _detect(
+    predictor: ImagePredictor, chunks: Iterable[list[Frame]], cfg: DictConfig
+) -> Iterator[tuple[Frame, Detections]]:
+    for frames in chunks:
+        found = predictor.predict(
+            [frame.image for frame in frames],
+            confidence=cfg.confidence,
+            iou=cfg.iou,
+            max_detections=cfg.max_detections,
+            image_size=cfg.image_size,
+            batch_size=cfg.batch_size,
+        )
+        yield from zip(frames, found, strict=True)
 
 
 def _rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -48,17 +48,19 @@ class Source:
 
     Attributes:
         paths: the files, in order.
+        videos: those of them that are videos; the others are images.
         unreadable: the files passed over so far.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], videos: Collection[Path]) -> None:
         self.paths = paths
+        self.videos = videos
         self.unreadable: list[Path] = []
 
     def __iter__(self) -> Iterator[Frame]:
         animated = []
         for path in self.paths:
-            if is_video(path):
+            if path in self.videos:
                 yield from self._video(path)
                 continue
             try:

@@ -26,7 +26,7 @@ def open_source(source: str | Path) -> Source:
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return Source([path])
+        return Source([path], _videos([path]))
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if not p.name.startswith("."))
         what, files = f"Folder {path}", [p for p in found if p.is_file()]
@@ -37,7 +37,8 @@ def open_source(source: str | Path) -> Source:
                 f"Nothing is at source={source}: give a file, a folder or a glob; a stream or a "
                 "camera must be recorded to a file first."
             )
-    kept = [p for p in files if _is_media(p)]
+    videos = _videos(files)
+    kept = [p for p in files if p in videos or _is_image(p)]
     folders = [p.name for p in found if p.is_dir()] if path.is_dir() else []
     deeper = f"; for its {len(folders)} folders give source='{path}/**/*'" if folders else ""
     if not kept:
@@ -46,7 +47,7 @@ def open_source(source: str | Path) -> Source:
         log.warning("%s: neither images nor videos, passed over: %s", what, _some(others))
     if deeper:
         log.warning("%s is not searched deeper%s", what, deeper)
-    return Source(kept)
+    return Source(kept, videos)
 
 
 def _matching(pattern: Path) -> list[Path]:
@@ -64,11 +65,13 @@ def _matching(pattern: Path) -> list[Path]:
     return sorted(once.values())
 
 
-def _is_media(path: Path) -> bool:
-    """Tell whether a file is an image or a video: by its ending, else by what opens it."""
-    if has_image_ending(path) or is_video(path):
-        return True
-    return not is_text(path) and image_size(path) is not None
+def _videos(files: Iterable[Path]) -> set[Path]:
+    return {path for path in files if is_video(path)}
+
+
+def _is_image(path: Path) -> bool:
+    """Tell whether a file that is no video is an image: by its ending, else by what opens it."""
+    return has_image_ending(path) or (not is_text(path) and image_size(path) is not None)
 
 
 def _some(paths: Iterable[Path]) -> str:

@@ -1,0 +1,116 @@
+"""Prediction, whose stages work beside each other, leaves what one after another would."""
+
+import json
+import threading
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from yolov9_lit.app import predict as command
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.media import AnnotatedWriter
+from yolov9_lit.inference.predictor import Predictor
+from yolov9_lit.inference.source import open_source
+from yolov9_lit.models.create import create_model
+from yolov9_lit.reporting.draw import draw_detections
+from yolov9_lit.weights.card import ModelCard
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    """Of two classes, whose random weights find something everywhere."""
+    torch.manual_seed(0)
+    detector = create_model("gelan_t", num_classes=2)
+    for branch in detector.head.cls:
+        torch.nn.init.normal_(branch[2].weight, std=1.0)
+        torch.nn.init.constant_(branch[2].bias, -1.0)
+    return Predictor(detector, ModelCard({}, ("a", "b"), (1, 2), 64)).deploy()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of several shapes, a damaged one, and a video."""
+    source = tmp_path / "source"
+    source.mkdir()
+    rng = np.random.default_rng(0)
+    for i, shape in enumerate([(48, 64), (64, 48), (48, 64), (30, 90), (64, 64)]):
+        picture = rng.integers(0, 255, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(source / f"{i}.{'png' if i % 2 else 'jpg'}")
+    (source / "3b.jpg").write_bytes(b"damaged")
+    writer = cv2.VideoWriter(str(source / "2b.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for _ in range(9):
+        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return source
+
+
+def settings(source, run_dir, **changed):
+    values = {
+        "ckpt": "x.ckpt",
+        "source": str(source),
+        "run_dir": str(run_dir),
+        "confidence": 0.25,
+        "iou": 0.45,
+        "max_detections": 20,
+        "image_size": None,
+        "batch_size": 3,
+        "device": "cpu",
+        "save_pictures": True,
+    }
+    return OmegaConf.create(values | changed)
+
+
+@pytest.fixture
+def predict(predictor, monkeypatch):
+    monkeypatch.setattr(command, "load", lambda path: predictor)
+    monkeypatch.setattr(Predictor, "deploy", lambda self: self)
+    return lambda *given, **changed: command.predict(settings(*given, **changed))
+
+
+def test_files_and_detections_are_those_of_one_after_another(
+    predict, predictor, folder, tmp_path, caplog
+):
+    rows = json.loads((predict(folder, tmp_path / "out") / "detections.json").read_text())
+    assert "1 files could not be read" in caplog.text
+    expected = []
+    with AnnotatedWriter(tmp_path / "plain") as writer:
+        for frame in open_source(folder):
+            (found,) = predictor.predict(
+                [frame.image], confidence=0.25, iou=0.45, max_detections=20
+            )
+            expected += [(frame.path.name, frame.frame_index, label) for label in found.labels]
+            writer.write(frame, draw_detections(frame.image, found, ("a", "b")))
+    assert len(expected) > 50
+    assert [(r["file"].split("/")[-1], r.get("frame"), r["category_id"] - 1) for r in rows] == [
+        (name, index, int(label)) for name, index, label in expected
+    ]
+    plain = sorted((tmp_path / "plain").iterdir())
+    assert len(plain) == 6
+    for path in plain:
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("error", [UserError("the disk is full."), KeyboardInterrupt()])
+@pytest.mark.parametrize("stage", ["read", "detect", "write"])
+def test_what_stops_a_stage_stops_all(predict, folder, tmp_path, monkeypatch, stage, error):
+    if stage != "write" and isinstance(error, KeyboardInterrupt):
+        pytest.skip("an interrupt comes to the main thread alone")
+    owner, name = {
+        "read": (command.open_source(folder).__class__, "_video"),
+        "detect": (Predictor, "detect"),
+        "write": (AnnotatedWriter, "write"),
+    }[stage]
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(owner, name, stop)
+    with pytest.raises(type(error)) as raised:
+        predict(folder, tmp_path / "out")
+    assert raised.value is error
+    del raised
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
