@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from pycocotools.coco import COCO
 
 from yolov9_lit.research.report.matches import match
 
@@ -134,11 +133,8 @@ class RunFolders:
         ]
 
     def average_precision(self, detections):
-        truth = COCO()
-        truth.dataset = self.truth
-        truth.createIndex()
         once = np.ones((1, self.images), dtype=int)
-        return float(match(truth, detections).average_precision(once)[0])
+        return float(match(self.truth, detections).average_precision(once)[0])
 
     @staticmethod
     def write_metrics(folder, seed, final, epochs):

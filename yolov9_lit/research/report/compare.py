@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -11,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools.coco import COCO
 from rich.progress import track
 
-from yolov9_lit.data.coco.truth import read_ground_truth
+from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.errors import UserError
 from yolov9_lit.research.report.matches import Floats, match
 from yolov9_lit.research.report.rows import Row, base_of
@@ -102,7 +99,7 @@ def _compare(row: Row, base: Row, known: Mapping[Path, Resampled | str]) -> Comp
 
 
 def _resample(
-    run: Run, read_truth: Callable[[str], COCO | None], replicates: int, seed: int
+    run: Run, read_truth: Callable[[str], Truth | None], replicates: int, seed: int
 ) -> Resampled | str:
     """Resample a run's test images; the same resamples for all runs with as many test images.
 
@@ -116,7 +113,7 @@ def _resample(
         return f"{name}: its annotations {annotations} cannot be read here"
     try:
         matches = match(truth, json.loads(path.read_text()))
-    except Exception as error:  # pycocotools fails in any way on what is no detection.
+    except Exception as error:  # Of any kind, for what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
         return f"{name}: tested on {run.num_images} of {matches.num_images} images"
@@ -131,14 +128,9 @@ def _short(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _read_truth(path: str) -> COCO | None:
+def _read_truth(path: str) -> Truth | None:
     """Read the annotations; None where they cannot be read."""
     try:
-        content = read_ground_truth(Path(path))
+        return read_ground_truth(Path(path))
     except (OSError, UserError):
         return None
-    truth = COCO()
-    truth.dataset = content
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        truth.createIndex()
-    return truth

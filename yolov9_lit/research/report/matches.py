@@ -1,23 +1,25 @@
 """COCO's AP on resampled images: match once, accumulate many times.
 
-Which detection is a true positive depends on its own image only. So pycocotools matches every
-image once, and a resample of the images (each drawn w times) gives its AP by weighting them:
+Which detection is a true positive depends on its own image only. So every image is matched
+once, and a resample of the images (each drawn w times) gives its AP by weighting them:
 the same as evaluating a data set in which each image is there w times.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+
+from yolov9_lit.data.coco.file import no_garbage_collection
+from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.coco_task import Task
+from yolov9_lit.evaluation.found import Found
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Recalls at which COCO reads the precision."""
@@ -101,58 +103,66 @@ class Matches:
             return np.nansum(figures, axis=0) / present.sum(axis=0)
 
 
-def match(truth: COCO, detections: Sequence[dict[str, Any]]) -> Matches:
+@no_garbage_collection()
+def match(truth: Truth, detections: Sequence[Mapping[str, Any]]) -> Matches:
     """Match a run's detections with the ground truth.
 
     Args:
         truth: the test's annotations, each with "area" and "iscrowd".
         detections: COCO results entries.
+
+    Raises:
+        Exception: of any kind, for what is no such entry.
     """
-    evaluation = _evaluate(truth, list(detections))
-    categories, images = evaluation.params.catIds, evaluation.params.imgIds
-    count = len(images)
-    classes = tuple(
-        _class_matches(evaluation.evalImgs[k * count : (k + 1) * count], evaluation.params.iouThrs)
-        for k in range(len(categories))
-    )
-    objects = np.stack([matched.positives for matched in classes])
+    images = np.sort([entry["id"] for entry in truth["images"]])
+    categories = np.sort([entry["id"] for entry in truth["categories"]])
+    evaluation = Task.of(truth, _found(images, detections)).comparison()
+    evaluation.params.area_rng = evaluation.params.area_rng[:1]
+    evaluation.params.area_rng_lbl = evaluation.params.area_rng_lbl[:1]
+    evaluation.params.max_dets = evaluation.params.max_dets[-1:]
+    evaluation.evaluate()
+    matched: list[list[dict[str, Any]]] = [[] for _ in categories]
+    for entry in evaluation.eval_imgs:
+        if entry is not None:
+            matched[entry["category_id"] - 1].append(entry)
+    thresholds = len(evaluation.params.iou_thrs)
+    classes = tuple(_class_matches(found, len(images), thresholds) for found in matched)
+    objects = np.stack([one.positives for one in classes])
     name = hashlib.sha256(np.array([*categories, *images]).tobytes() + objects.tobytes())
-    return Matches(count, classes, name.hexdigest())
+    return Matches(len(images), classes, name.hexdigest())
 
 
-def _evaluate(truth: COCO, detections: list[dict[str, Any]]) -> COCOeval:
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        if detections:
-            found = truth.loadRes(detections)
-        else:
-            found = COCO()
-            found.dataset = {**truth.dataset, "annotations": []}
-            found.createIndex()
-        evaluation = COCOeval(truth, found, "bbox")
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]
-        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
-        evaluation.params.maxDets = evaluation.params.maxDets[-1:]
-        evaluation.evaluate()
-    return evaluation
+def _found(images: Ints, detections: Sequence[Mapping[str, Any]]) -> Found:
+    def column(key: str, kind: type) -> NDArray[Any]:
+        return np.array([entry[key] for entry in detections], dtype=kind)
+
+    ids = column("image_id", np.int64)
+    if not np.isin(ids, images).all():
+        raise ValueError("it has images that the annotations lack")
+    boxes = column("bbox", float).reshape(-1, 4)
+    return Found(images, ids, boxes, column("score", float), column("category_id", np.int64))
 
 
-def _class_matches(per_image: Sequence[dict[str, Any] | None], thresholds: Floats) -> ClassMatches:
-    """Join one category's images (None: neither objects nor detections), the best score first."""
-    found = [(i, e) for i, e in enumerate(per_image) if e is not None]
-    positives = np.zeros(len(per_image), dtype=np.int64)
-    for i, e in found:
-        positives[i] = np.count_nonzero(e["gtIgnore"] == 0)
-    nothing = np.zeros((len(thresholds), 0), dtype=bool)
-    scores = np.concatenate([np.zeros(0), *(e["dtScores"] for _, e in found)])
-    images = np.repeat([i for i, _ in found], [len(e["dtScores"]) for _, e in found])
-    matched = np.concatenate([nothing, *(e["dtMatches"] != 0 for _, e in found)], axis=1)
-    ignored = np.concatenate([nothing, *(e["dtIgnore"] != 0 for _, e in found)], axis=1)
+def _class_matches(found: Sequence[dict[str, Any]], images: int, thresholds: int) -> ClassMatches:
+    """Join one category's images with objects or detections, the best score first."""
+    positives = np.zeros(images, dtype=np.int64)
+    for entry in found:
+        positives[entry["image_id"] - 1] = entry["gtIgnore"].count(0)
+    scores = np.array([*chain.from_iterable(entry["dtScores"] for entry in found)], dtype=float)
+    counts = [len(entry["dtScores"]) for entry in found]
+    places = np.repeat([entry["image_id"] - 1 for entry in found], counts).astype(np.int64)
     order = np.argsort(-scores, kind="stable")  # as pycocotools: ties in the order of the images
-    hits, ignored = (matched & ~ignored)[:, order], ignored[:, order]
+
+    def joined(key: str) -> NDArray[np.bool_]:
+        by_threshold = zip(*(entry[key] for entry in found), strict=True)
+        rows = [[*chain.from_iterable(row)] for row in by_threshold] or [[]] * thresholds
+        return np.array(rows, dtype=bool)[:, order]
+
+    ignored = joined("dtIgnore")
     return ClassMatches(
-        images=images[order].astype(np.int64),
+        images=places[order],
         positives=positives,
-        hits=tuple(np.flatnonzero(row) for row in hits),
+        hits=tuple(np.flatnonzero(row) for row in joined("dtMatched") & ~ignored),
         ignored=tuple(np.flatnonzero(row) for row in ignored),
     )
 

@@ -1,0 +1,112 @@
+"""Detections beside the truth, as hotcoco and pycocotools take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import hotcoco
+import numpy as np
+
+from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.found import Found
+
+
+class Objects(NamedTuple):
+    """The M objects of a ground truth, in columns.
+
+    Attributes:
+        images: (M,) numbers of their images.
+        categories: (M,) numbers.
+        boxes: (M, 4), x, y, width and height in pixels.
+        areas: (M,) in square pixels.
+        crowd: (M,) bool, regions of many objects.
+    """
+
+    images: np.ndarray
+    categories: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+
+    @classmethod
+    def of(cls, entries: list[Entry], images: np.ndarray, categories: np.ndarray) -> Objects:
+        """Take entries of `annotations`, given the ids that are numbered."""
+
+        def column(key: str, kind: type) -> np.ndarray:
+            return np.array([entry[key] for entry in entries], dtype=kind)
+
+        return cls(
+            _numbers(column("image_id", np.int64), images),
+            _numbers(column("category_id", np.int64), categories),
+            column("bbox", float).reshape(-1, 4),
+            column("area", float),
+            column("iscrowd", bool),
+        )
+
+
+class Task(NamedTuple):
+    """What a backend compares; images and categories are numbered from 1 in the order of their ids.
+
+    The backends keep ids in floats, which cannot hold all of them.
+
+    Attributes:
+        images: (I,) numbers of those that are measured.
+        categories: how many there are.
+        objects: the truth, of these and perhaps more images.
+        rows: (N, 7) detections: image, x, y, width, height, score, category.
+    """
+
+    images: np.ndarray
+    categories: int
+    objects: Objects
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, truth: Truth, found: Found) -> Task:
+        """Give numbers; leave out detections of a category that the truth lacks."""
+        images, categories = _ids(truth["images"]), _ids(truth["categories"])
+        known = np.isin(found.category_ids, categories)
+        columns = (
+            _numbers(found.image_ids[known], images),
+            found.boxes[known],
+            found.scores[known],
+            _numbers(found.category_ids[known], categories),
+        )
+        return cls(
+            _numbers(found.images, images),
+            len(categories),
+            Objects.of(truth["annotations"], images, categories),
+            np.column_stack(columns),
+        )
+
+    def entries(self) -> tuple[list[Entry], list[Entry]]:
+        """Return entries of `images` and `categories`."""
+        images = np.union1d(self.images, self.objects.images)
+        categories = range(1, self.categories + 1)
+        return [{"id": i} for i in images.tolist()], [{"id": i, "name": f"{i}"} for i in categories]
+
+    def comparison(self) -> hotcoco.COCOeval:
+        """Return hotcoco's comparison, to be evaluated."""
+        objects = self.objects
+        expected = hotcoco.COCO.from_arrays(
+            *self.entries(),
+            objects.images,
+            objects.categories,
+            objects.boxes,
+            area=objects.areas,
+            iscrowd=objects.crowd,
+        )
+        evaluation = hotcoco.COCOeval(expected, expected.load_res(self.rows), "bbox")
+        evaluation.params.img_ids = self.images.tolist()
+        return evaluation
+
+
+def _ids(entries: list[Entry]) -> np.ndarray:
+    """Return the ids in their order, int64."""
+    return np.array(sorted(entry["id"] for entry in entries), dtype=np.int64)
+
+
+def _numbers(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return numbers from 1 in place of ids, all of which are there."""
+    return np.searchsorted(ids, values) + 1
