@@ -67,6 +67,16 @@ def test_backends_of_the_metric_agree(tmp_path):
     assert hotcoco["peak_mb"] > 0
 
 
+def test_suppression_is_timed(tmp_path):
+    settings = ["what=nms", "what.images=2", "what.image_size=64", "what.rounds=1"]
+    command = [sys.executable, "-m", "yolov9_lit.bench", *settings]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["ms"]["yolov9_lit"]["median"] > 0
+    assert all(share > 0.99 for share in figures["shared"].values())
+
+
 def test_without_the_benchmarks_the_command_says_where_they_are(tmp_path):
     """As in an installed wheel: the package with its configs, and nothing beside it."""
     package = Path(yolov9_lit.__file__).parent

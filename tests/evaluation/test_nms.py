@@ -65,6 +65,21 @@ def test_classes_stay_apart_where_boxes_leave_the_image():
     assert torch.equal(found.boxes, boxes[0])
 
 
+@pytest.mark.parametrize("iou", [0.02, 0.95])
+def test_the_first_candidates_decide_only_where_they_suffice(monkeypatch, iou):
+    """Ties come in the order of their anchors, however many candidates are looked at first."""
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(1, 3000, 2, generator=generator) * 60
+    boxes = torch.cat((corner, corner + 20 + torch.rand(1, 3000, 2, generator=generator)), dim=-1)
+    scores = (torch.rand(1, 3000, 2, generator=generator) * 200).round() / 200
+    found = []
+    for first in (1200, 10_000):
+        monkeypatch.setattr("yolov9_lit.evaluation.nms._FIRST", first)
+        found += non_max_suppression(boxes, scores, NMSSettings(iou=iou))
+    assert (len(found[0].scores) == 300) == (iou > 0.5)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_nothing_above_the_confidence():
     (found,) = non_max_suppression(torch.rand(1, 9, 4), torch.zeros(1, 9, 2), NMSSettings())
     assert [t.shape for t in found] == [(0, 4), (0,), (0,)]

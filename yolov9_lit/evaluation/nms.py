@@ -12,6 +12,8 @@ from yolov9_lit.checks import check_fields
 from yolov9_lit.kinds import PositiveInt, Share
 from yolov9_lit.structures import Detections
 
+_FIRST = 2_048  # Candidates of an image that are looked at first.
+
 
 @dataclass(frozen=True)
 class NMSSettings:
@@ -67,9 +69,24 @@ def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detection
     if len(kept_scores) > settings.max_candidates:
         kept_scores, order = kept_scores.topk(settings.max_candidates)
         anchors, labels = anchors[order], labels[order]
+    kept_scores, order = kept_scores.sort(descending=True, stable=True)
+    anchors, labels = anchors[order], labels[order].to(torch.int64)
     candidates = boxes[anchors].float()
+    keep = _best(candidates, kept_scores.float(), labels, settings)
+    return Detections(candidates[keep], kept_scores[keep], labels[keep])
+
+
+def _best(boxes: Tensor, scores: Tensor, labels: Tensor, settings: NMSSettings) -> Tensor:
+    """Return the indices of the detections among candidates, which come by falling score.
+
+    Only better candidates decide about one, so the first of them suffice where they hold as many
+    detections as are kept: mostly 2,000 of the 20,000 at a confidence of 0.001.
+    """
     # batched_nms parts classes by the largest coordinate, which suffices where none is negative.
-    shifted = candidates - candidates.amin() if len(candidates) else candidates
-    keep = batched_nms(shifted, kept_scores.float(), labels, settings.iou)
-    keep = keep[: settings.max_detections]
-    return Detections(candidates[keep], kept_scores[keep], labels[keep].to(torch.int64))
+    shifted = boxes - boxes.amin() if len(boxes) else boxes
+    count = _FIRST
+    while True:
+        keep: Tensor = batched_nms(shifted[:count], scores[:count], labels[:count], settings.iou)
+        if len(keep) >= settings.max_detections or count >= len(scores):
+            return keep.sort().values[: settings.max_detections]  # Equal scores too are in order.
+        count *= 4
