@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader
 
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
-from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
-from yolov9_lit.data.coco.judge import judge
-from yolov9_lit.data.coco.reader import pack
-from yolov9_lit.data.coco.truth import Truth, ground_truth, read_ground_truth
+from yolov9_lit.data.coco.file import no_garbage_collection
+from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.data.images import load_image
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
@@ -227,11 +226,11 @@ class DetectionDataModule(L.LightningDataModule):
                 f"There is no annotation file {file}: give data.{split}_annotations=FILE and "
                 f"data.{split}_images=FOLDER as they are named under data.root."
             )
-        judged = judge(load_coco(file), images)
-        judged.faults.raise_or_warn(strict=self.strict)
+        read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
+        read.faults.raise_or_warn(strict=self.strict)
         if split != "train":
-            self._truths[judged.path] = ground_truth(judged)
-        return pack(judged)
+            self._truths[file] = read.truth()
+        return read.annotations
 
     def _note_lacks(self, splits: Sequence[str]) -> None:
         """Tell what is missing of those splits."""

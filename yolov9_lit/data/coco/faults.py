@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.ranks import is_first_rank
@@ -147,6 +147,22 @@ class Faults:
         """Add an image whose height and width are not those that its annotations say."""
         where = f"{image}: {size[1]} x {size[0]}, not {said[1]} x {said[0]}"
         self.add(Fault.IMAGE_OTHER_SIZE, where, image)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it for a file, but the source."""
+        found = [(f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in self.found]
+        notes = {note.name: count for note, count in self.notes.items()}
+        return {"found": found, "notes": notes, "earlier": self.earlier}
+
+    @classmethod
+    def from_json(cls, source: str | Path, content: Mapping[str, Any]) -> Faults:
+        """Return the faults that `to_json` gave."""
+        faults = cls(source, content["earlier"])
+        for name, where, image, box, detail, split in content["found"]:
+            numbers = None if box is None else (box[0], box[1], box[2], box[3])
+            faults.found.append(FoundFault(Fault[name], where, image, numbers, split, detail))
+        faults.notes.update({Note[name]: count for name, count in content["notes"].items()})
+        return faults
 
     def by_sentence(self) -> dict[str, list[FoundFault]]:
         """Group the faults by their sentence, in the order they were found."""

@@ -1,8 +1,4 @@
-"""Where everything lies in a folder of shards: images in tar files, annotations in arrays.
-
-The arrays are mapped into memory. Only the parts that are used are in memory, and the processes of
-a machine share them: it makes no difference how many images there are.
-"""
+"""Where everything lies in a folder of shards: images in tar files, annotations in arrays."""
 
 from __future__ import annotations
 
@@ -11,15 +7,21 @@ import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.arrays import (
+    ARRAYS,
+    array_path,
+    arrays_of,
+    from_arrays,
+    map_array,
+    save_arrays,
+)
 from yolov9_lit.data.images import ImageSource
-from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.shards.manifest import Manifest
 from yolov9_lit.files import atomic_write
 
@@ -54,9 +56,8 @@ class Members(NamedTuple):
     checksums: np.ndarray
 
 
-_ANNOTATIONS = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
-_POLYGONS = tuple(field.name for field in fields(FlatPolygons))
-_FILES = {name: f"index/{name}.npy" for name in (*_ANNOTATIONS, *_POLYGONS, *Members._fields)}
+_INDEX = Path("index")
+_FILES = {name: array_path(_INDEX, name).as_posix() for name in (*ARRAYS, *Members._fields)}
 
 
 def member_key(index: int) -> str:
@@ -87,10 +88,7 @@ def read_members(path: Path) -> Members:
 
 def write_index(folder: Path, annotations: Annotations, members: Members) -> Iterable[str]:
     """Write the arrays; return their files' names from `folder` on."""
-    arrays = vars(annotations) | vars(annotations.polygons) | members._asdict()
-    for name, path in _FILES.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        np.save(folder / path, arrays[name])
+    save_arrays(folder / _INDEX, arrays_of(annotations) | members._asdict())
     return _FILES.values()
 
 
@@ -108,20 +106,14 @@ def map_index(
         manifest: of the same folder.
         source: makes the images' source of where they lie.
     """
-    arrays = {name: _map(local(file)) for name, file in _FILES.items()}
-    own: dict[str, Any] = {name: arrays[name] for name in _ANNOTATIONS}
-    return Annotations(
+    arrays = {name: map_array(local(file)) for name, file in _FILES.items()}
+    return from_arrays(
+        arrays,
         path=path,
         images=source(Members(*(arrays[name] for name in Members._fields))),
         categories=manifest.categories,
-        polygons=FlatPolygons(*(arrays[name] for name in _POLYGONS)),
         faults=manifest.faults,
-        **own,
     )
-
-
-def _map(path: Path) -> np.ndarray:
-    return np.asarray(np.load(path, mmap_mode="r"))  # A plain array: memmap's slices are slow.
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

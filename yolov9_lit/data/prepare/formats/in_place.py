@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from yolov9_lit.checks import existing_folder
-from yolov9_lit.data.coco.faults import Fault, Faults, Note
+from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.coco.writer import annotation_path, coco_content
 from yolov9_lit.data.prepare.formats.source import IDS_FILE, SPLITS, SourceFolder, read_splits
@@ -25,7 +25,7 @@ from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 7  # Part of the cache's key; grows when what is written changes.
+_VERSION = 8  # Part of the cache's key; grows when what is written changes.
 _FAULTS = "faults.json"
 
 
@@ -58,7 +58,7 @@ def annotate_in_place(
     listed = source(root, faults)
     folder = Path(cache).expanduser() / f"{root.name}-{_state(root, listed, faults)}"
     if folder.is_dir():
-        faults = _noted(root, json.loads((folder / _FAULTS).read_bytes()))
+        faults = Faults.from_json(root, json.loads((folder / _FAULTS).read_bytes()))
     else:
         log.info("Reading %s once, into %s", root, folder)
         _write(folder, listed, faults)
@@ -99,7 +99,7 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
                 content = coco_content(judged, judged.folder)
                 content["faults"] = Counter(f.sentence for f in faults.found if f.split == shown)
                 write_json(annotation_path(draft, split), content)
-            write_json(draft / _FAULTS, _noting(faults))
+            write_json(draft / _FAULTS, faults.to_json())
             write_json(draft / IDS_FILE, _ids(splits))
     except OSError as error:
         if not folder.is_dir():  # Otherwise another process was first.
@@ -107,22 +107,6 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
                 f"{folder} cannot be written ({error}): make room on its disk, or set "
                 "YOLOV9_LIT_DATA to another folder."
             ) from error
-
-
-def _noting(faults: Faults) -> dict[str, Any]:
-    """Return the content of the file of faults."""
-    found = [(f.fault.name, f.where, f.image, f.box, f.detail, f.split) for f in faults.found]
-    return {"found": found, "notes": {note.name: count for note, count in faults.notes.items()}}
-
-
-def _noted(root: Path, content: Mapping[str, Any]) -> Faults:
-    """Return the faults that `_noting` wrote, those of the listing among them."""
-    faults = Faults(root)
-    for name, *item in content["found"]:
-        faults.split = item.pop()
-        faults.add(Fault[name], *item)
-    faults.notes.update({Note[name]: count for name, count in content["notes"].items()})
-    return faults
 
 
 def _ids(splits: Mapping[str, Judged]) -> dict[str, Any]:

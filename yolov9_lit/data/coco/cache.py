@@ -1,0 +1,175 @@
+"""Judged annotation files kept as arrays: COCO's is read again in a second, by each process."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.arrays import (
+    ARRAYS,
+    array_path,
+    arrays_of,
+    from_arrays,
+    map_array,
+    save_arrays,
+)
+from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.coco.file import CocoContent, load_coco
+from yolov9_lit.data.coco.judge import Judged, judge
+from yolov9_lit.data.coco.reader import measures, pack
+from yolov9_lit.data.coco.truth import Truth, ground_truth, truth_of
+from yolov9_lit.data.images import ImageFiles
+from yolov9_lit.files import atomic_folder, write_json
+
+log = logging.getLogger(__name__)
+
+_LEAST_BYTES = 4_000_000  # Of an annotation file; a smaller one is read in a tenth of a second.
+_FACTS = "facts.json"
+_MORE = ("names", "written", "areas")
+"""Names of the arrays beside those of the annotations: of the files, and what `measures` gives."""
+
+
+class Read(NamedTuple):
+    """An annotation file as it is used.
+
+    Attributes:
+        annotations: the images and objects.
+        truth: gives what they are measured by.
+        faults: what is wrong with the rest; not told yet.
+    """
+
+    annotations: Annotations
+    truth: Callable[[], Truth]
+    faults: Faults
+
+
+class AnnotationCache:
+    """Keeps what large annotation files were read and judged to.
+
+    An entry belongs to the content of its file, to the code that judged it, and to the names,
+    sizes and times of the files in the images' folders. Where one of them has changed, or the entry
+    is broken, the file is read anew. What cannot be written is not kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Set the folder; it is made when there is something to keep."""
+        self.folder = folder
+
+    def read(self, file: Path, images: Path) -> Read:
+        """Return the annotations of a file whose names start from a folder.
+
+        Raises:
+            UserError: as `load_coco` and `judge` do.
+        """
+        try:
+            encoded = file.read_bytes() if file.stat().st_size >= _LEAST_BYTES else b""
+        except OSError:  # The reader tells it.
+            encoded = b""
+        if not encoded:
+            return _read(judge(load_coco(file), images))
+        paths = (os.fsencode(f"{path.absolute()}/") for path in (file, images))
+        series = f"{file.stem}-{_digest(*paths)}"
+        place = self.folder / f"{series}-{_digest(_code(), encoded)}"
+        del encoded
+        if kept := _open(place, file, images):
+            return kept
+        content = load_coco(file)
+        folders = _folders(content, images)
+        state = _state(folders)  # Before it is judged: what changes meanwhile is read anew.
+        judged = judge(content, images)
+        read = _read(judged)
+        facts = {"folders": folders, "state": state, "faults": judged.faults.to_json()}
+        self._keep(series, place, judged, read.annotations, facts)
+        return read
+
+    def _keep(
+        self,
+        series: str,
+        place: Path,
+        judged: Judged,
+        annotations: Annotations,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Write an entry in place of earlier ones of the same file."""
+        for old in self.folder.glob(f"{glob.escape(series)}-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        written, areas = measures(judged)
+        assert isinstance(annotations.images, ImageFiles)
+        more = {"names": annotations.images.names, "written": written, "areas": areas}
+        try:
+            with atomic_folder(place) as draft:
+                save_arrays(draft, arrays_of(annotations) | more)
+                write_json(draft / _FACTS, {**facts, "categories": annotations.categories})
+        except OSError as error:
+            if not place.is_dir():  # Otherwise another process was first.
+                log.info("%s is not kept in %s (%s)", annotations.path, self.folder, error)
+
+
+def _read(judged: Judged) -> Read:
+    return Read(pack(judged), partial(ground_truth, judged), judged.faults)
+
+
+def _open(place: Path, file: Path, images: Path) -> Read | None:
+    """Return an entry; None where there is none, it is broken, or the images have changed."""
+    try:
+        facts = json.loads((place / _FACTS).read_bytes())
+        if _state(facts["folders"]) != facts["state"]:
+            return None
+        arrays = {name: map_array(array_path(place, name)) for name in (*ARRAYS, *_MORE)}
+        faults = Faults.from_json(file, facts["faults"])
+        annotations = from_arrays(
+            arrays,
+            path=file,
+            images=ImageFiles(images, arrays["names"]),
+            categories=tuple(Category(*row) for row in facts["categories"]),
+            faults=faults.counts(),
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    return Read(
+        annotations, partial(truth_of, annotations, arrays["written"], arrays["areas"]), faults
+    )
+
+
+def _folders(content: CocoContent, images: Path) -> list[str]:
+    """Return the folders that the images of a file lie in."""
+    names = (entry.get("file_name") for entry in content.images)
+    return sorted({os.path.dirname(images / name) for name in names if isinstance(name, str)})
+
+
+def _state(folders: Sequence[str]) -> str:
+    """Tell one state of folders from another by their files' names, sizes and times."""
+    state = hashlib.sha256()
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                files = [entry for entry in entries if entry.is_file()]
+                for entry in sorted(files, key=lambda entry: entry.name):
+                    status = entry.stat()
+                    line = f"\n{entry.path} {status.st_size} {status.st_mtime_ns}"
+                    state.update(os.fsencode(line))
+        except (OSError, ValueError):  # It is not there, or cannot be.
+            state.update(b"\n-")
+    return state.hexdigest()
+
+
+@cache
+def _code() -> bytes:
+    """Return what the files of this room contain: other rules give other entries."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
