@@ -135,3 +135,13 @@ def test_convert_and_export_write_their_file_alone(tmp_path):
         assert "deployed" in done.stderr, "the log is on the terminal"
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"start.ckpt", "deployed.safetensors", "deployed.torchscript"}
+
+
+def test_prediction_does_without_lightning(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"")
+    command = [sys.executable, "-X", "importtime", "-m", "yolov9_lit.predict", "ckpt=x", "source=x"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.split("\n")}
+    assert "yolov9_lit" in loaded
+    assert "torch" in loaded
+    assert not loaded & {"lightning", "pandas", "albumentations", "scipy"}

@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from yolov9_lit.building import config_mistakes
@@ -100,29 +99,28 @@ def refusal_recorded(cfg: DictConfig) -> Iterator[None]:
         folder = Path(cfg.run_dir)
         record = RunRecord.read(folder) or _begin(cfg, {})
         if record.status != "done":
-            rank_zero_only(RunRecord.write)(record.ending("failed", error=str(error)), folder)
+            _write(record.ending("failed", error=str(error)), folder)
         raise
 
 
 def _carry_out(
     cfg: DictConfig, train: Callable[[DictConfig], Result], folder: Path, record: RunRecord
 ) -> Result:
-    write = rank_zero_only(RunRecord.write)
-    write(record, folder)
+    _write(record, folder)
     try:
         with terminable():
             result = train(cfg)
     except SystemExit:
-        write(record.ending("interrupted"), folder)
+        _write(record.ending("interrupted"), folder)
         log.warning("Interrupted; it goes on with: %s", command_to_go_on(folder))
         raise
     except DivergedError as error:
-        write(record.ending("diverged", error=str(error)), folder)
+        _write(record.ending("diverged", error=str(error)), folder)
         raise
     except Exception:
-        write(record.ending("failed", error=traceback.format_exc()), folder)
+        _write(record.ending("failed", error=traceback.format_exc()), folder)
         raise
-    write(record.ending("done", result=result), folder)
+    _write(record.ending("done", result=result), folder)
     return result
 
 
@@ -171,3 +169,8 @@ def _unlock(folder: Path) -> None:
     if is_first_rank():
         with suppress(OSError):  # where an open file cannot be removed
             (folder / LOCK).unlink()
+
+
+def _write(record: RunRecord, folder: Path) -> None:
+    if is_first_rank():
+        record.write(folder)

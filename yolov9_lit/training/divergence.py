@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning as L
 from torch import Tensor
 
 from yolov9_lit.errors import UserError
+
+if TYPE_CHECKING:  # Every command imports this module, few need Lightning.
+    import lightning as L
 
 
 class DivergedError(UserError):
