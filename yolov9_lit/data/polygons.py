@@ -38,13 +38,13 @@ class FlatPolygons:
         )
 
     @classmethod
-    def of_numbers(cls, objects: Iterable[Sequence[Sequence[float]]]) -> FlatPolygons:
+    def of_numbers(cls, objects: Iterable[Iterable[list[float]]]) -> FlatPolygons:
         """Pack the polygons of each object, lists [x1, y1, x2, y2, ...]."""
         numbers = array("f")
         point_ends, object_ends = [0], [0]
         for polygons in objects:
             for polygon in polygons:
-                numbers.extend(polygon)
+                numbers.fromlist(polygon)
                 point_ends.append(len(numbers) // 2)
             object_ends.append(len(point_ends) - 1)
         points = np.array(numbers, dtype=np.float32).reshape(-1, 2)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from yolov9_lit.data.coco.annotation_columns import NO_BOX, Columns, clip, floats, four_numbers
 from yolov9_lit.data.coco.faults import Box, Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.image_entries import NUMBERS, is_id, is_number, stated_size
+from yolov9_lit.data.coco.image_entries import is_id, is_number
+from yolov9_lit.data.coco.outline_entries import Outlines, bounds, sound_outlines
 
 ROUNDING = 1.0
 """Pixels that a box may lie beyond its image's edge without being called a fault."""
@@ -20,15 +21,10 @@ WHERE = "where"
 """Key of an annotation's place in its source, told with its faults in place of its id."""
 
 _OUTLINE_ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
-_DECIMALS = 2  # Boxes are one if they are the same to a hundredth of a pixel.
+_PLACES = 100  # Boxes are one if they are the same to a hundredth of a pixel.
 _LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large images.
 _FEWEST = 8  # Boxes from which on it shows whether they are x, y, width and height in pixels.
-_LEAST_NUMBERS = 6  # A polygon has at least three corners of two numbers.
-_FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image.
-_CROWD = {None: False, 0: False, 1: True, "0": False, "1": True}  # True is 1, 0.0 is 0.
-
-Outlines = Sequence[Sequence[float]]
-"""Polygons [x1, y1, x2, y2, ...] in pixels, each of three corners or more, all finite."""
+_FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image; 32 bits hold no more.
 
 
 class SoundObject(NamedTuple):
@@ -47,13 +43,6 @@ class SoundObject(NamedTuple):
     outlines: Outlines
     crowd: bool
     area: float
-
-
-class _Rejected(Exception):
-    """An annotation that cannot be used."""
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
 
 
 def sound_annotations(
@@ -76,176 +65,166 @@ def sound_annotations(
         names: of the sound categories by id.
         faults: what is wrong is added.
     """
-    sizes = {image_id: stated_size(entry) for image_id, entry in images.items()}
-    ids: set[int] = set()
-    objects: set[tuple[object, ...]] = set()
-    sound = []
-    for entry in entries:
-        image_id, category_id = entry.get("image_id"), entry.get("category_id")
+    with np.errstate(invalid="ignore", over="ignore"):  # Of boxes that are told for it.
+        columns = Columns.of(entries, images, names)
+        wrong, usable = _judge(entries, columns, listed, faults)
+        kept = np.flatnonzero(usable)
+        columns = columns.take(kept)
+        corners = columns.inside()
+        first = ~_repeats(np.column_stack([*columns[:3], np.rint(corners * _PLACES) + 0.0]))
+        wrong[Fault.OBJECT_REPEATED] = _among(kept[~first], len(entries))
+        kept, columns, corners = kept[first], columns.take(first), corners[first]
+        sound = [entries[i] for i in kept.tolist()]
+        crowd = columns.crowd == 1
+        outlines, broken = sound_outlines(sound, crowd, faults)
+        off = ~_span(outlines, corners, columns.size)
+        area, odd = _areas(sound, columns.given[:, 2:])
+        for fault, mask in (
+            (Fault.ANNOTATION_ID_SHARED, _shared_ids(sound)),
+            (Fault.BOX_BEYOND, columns.beyond() > ROUNDING),
+            (Fault.OUTLINE, broken),
+            (Fault.OUTLINE_ELSEWHERE, off),
+            (Fault.AREA, odd),
+        ):
+            wrong[fault] = _among(kept[mask], len(entries))
+    _tell(wrong, entries, images, faults)
+    _tell_form(columns, faults)
+    for i in np.flatnonzero(off).tolist():
+        outlines[i] = ()
+    boxes = map(tuple, corners.tolist())
+    rows = zip(sound, boxes, outlines, crowd.tolist(), area.tolist(), strict=True)
+    return [*map(SoundObject._make, rows)]
+
+
+def _judge(
+    entries: Sequence[Entry], columns: Columns, listed: set[int], faults: Faults
+) -> tuple[dict[Fault, np.ndarray], np.ndarray]:
+    """Return which entries (M,) have each fault as their first one, and which have none."""
+    of_images = np.zeros(len(entries), dtype=bool)
+    for i in np.flatnonzero(columns.row < 0).tolist():
+        image_id = entries[i].get("image_id")
+        of_images[i] = is_id(image_id) and image_id in listed
+    if count := int(of_images.sum()):
+        faults.notes[Note.BOXES_OF_IMAGES] += count
+    x, y, width, height = columns.given.T
+    corners = columns.inside()
+    checks = {
+        Fault.UNKNOWN_IMAGE: columns.row < 0,
+        Fault.UNKNOWN_CATEGORY: columns.label < 0,
+        Fault.CROWD: columns.crowd < 0,
+        Fault.BOX_NUMBERS: ~columns.four,
+        Fault.BOX_INFINITE: ~np.isfinite(x + y + width + height),
+        Fault.BOX_EMPTY: np.minimum(width, height) < _LEAST_SIDE,
+        Fault.BOX_OUTSIDE: (corners[:, 2:] - corners[:, :2]).min(axis=1) < _LEAST_SIDE,
+    }
+    left = ~of_images
+    wrong = {}
+    for fault, mask in checks.items():
+        wrong[fault] = left & mask
+        left &= ~mask
+    return wrong, left
+
+
+def _tell(
+    wrong: Mapping[Fault, np.ndarray],
+    entries: Sequence[Entry],
+    images: Mapping[int, Entry],
+    faults: Faults,
+) -> None:
+    """Add the faults of entries (M,), in the entries' order and then in that of the faults."""
+    found = [(i, fault) for fault, mask in wrong.items() for i in np.flatnonzero(mask).tolist()]
+    for i, fault in sorted(found, key=lambda pair: pair[0]):
+        entry = entries[i]
+        image_id, where = entry.get("image_id"), entry.get(WHERE)
         image = images.get(image_id) if is_id(image_id) else None
-        try:
-            if image is None:
-                if is_id(image_id) and image_id in listed:
-                    faults.notes[Note.BOXES_OF_IMAGES] += 1
-                    continue
-                raise _Rejected(Fault.UNKNOWN_IMAGE)
-            if not is_id(category_id) or category_id not in names:
-                raise _Rejected(Fault.UNKNOWN_CATEGORY)
-            crowd = _is_crowd(entry.get("iscrowd"))
-            given = _four_numbers(entry.get("bbox"))
-            box, beyond = _clip(given, sizes[image["id"]])
-            x1, y1, x2, y2 = box
-            place = round(x1, _DECIMALS), round(y1, _DECIMALS), round(x2, _DECIMALS)
-            key = (image_id, category_id, crowd, *place, round(y2, _DECIMALS))
-            if key in objects:
-                raise _Rejected(Fault.OBJECT_REPEATED)
-        except _Rejected as error:
-            _add(faults, error.fault, entry, image)
-            continue
-        objects.add(key)
-        if is_id(number := entry.get("id")):
-            if number in ids:
-                _add(faults, Fault.ANNOTATION_ID_SHARED, entry, image)
-            ids.add(number)
-        if beyond > ROUNDING:
-            _add(faults, Fault.BOX_BEYOND, entry, image)
-        outlines = () if crowd else _outlines(entry, image, faults)
-        if outlines and not _span(outlines, box, sizes[image["id"]]):
-            _add(faults, Fault.OUTLINE_ELSEWHERE, entry, image)
-            outlines = ()
-        area = _area(entry, given[2], given[3])
-        if area is None:
-            _add(faults, Fault.AREA, entry, image)
-            area = given[2] * given[3]
-        sound.append(SoundObject(entry, box, outlines, crowd, area))
-    _tell_form([(item.entry["bbox"], sizes[item.entry["image_id"]]) for item in sound], faults)
-    return sound
+        box = four_numbers(entry.get("bbox")) if fault is not Fault.OUTLINE else NO_BOX
+        x, y, width, height = floats(box).tolist()
+        faults.add(
+            fault,
+            where if isinstance(where, str) else f"annotation {entry.get('id')}",
+            str(image.get("file_name", "")) if image else "",
+            (x, y, width, height) if math.isfinite(x + y + width + height) else None,
+        )
 
 
-def _tell_form(boxes: Sequence[tuple[Box, tuple[int, int] | None]], faults: Faults) -> None:
+def _tell_form(columns: Columns, faults: Faults) -> None:
     """Add a fault if sound boxes do not look like x, y, width and height in pixels.
 
     Most may lie in their images' first pixel, as fractions do; or all fit their images as two
     corners, and many do not as they should.
 
     Args:
-        boxes: as they are given, with the heights and widths of their images.
+        columns: of the sound entries.
         faults: what is wrong is added.
     """
-    if len(boxes) < _FEWEST:
+    given, end, size, count = columns.given, columns.end, columns.size, len(columns.row)
+    if count < _FEWEST:
         return
-    given = np.array([box for box, _ in boxes], dtype=float)
-    size = np.array([size or (math.inf, math.inf) for _, size in boxes])[:, ::-1]
-    end = given[:, :2] + given[:, 2:]
     fractions = int((end <= 1 + _LEAST_SIDE).all(axis=1).sum())
-    if fractions > len(boxes) / 2:
-        faults.add(Fault.FRACTIONS, f"{fractions:,} of {len(boxes):,} are in the first pixel")
+    if fractions > count / 2:
+        faults.add(Fault.FRACTIONS, f"{fractions:,} of {count:,} are in the first pixel")
     as_corners = (given[:, :2] < given[:, 2:]) & (given[:, 2:] <= size)
     beyond = int((end > size + ROUNDING).any(axis=1).sum())
-    if as_corners.all() and beyond > len(boxes) / 3:
-        faults.add(Fault.CORNERS, f"{beyond:,} of {len(boxes):,} reach beyond their image")
+    if as_corners.all() and beyond > count / 3:
+        faults.add(Fault.CORNERS, f"{beyond:,} of {count:,} reach beyond their image")
 
 
-def _add(faults: Faults, fault: Fault, entry: Entry, image: Entry | None) -> None:
-    """Add the fault of an annotation with its box, if that can be drawn."""
-    where = entry.get(WHERE)
-    try:
-        box = _four_numbers(entry.get("bbox")) if fault is not Fault.OUTLINE else None
-    except _Rejected:
-        box = None
-    faults.add(
-        fault,
-        where if isinstance(where, str) else f"annotation {entry.get('id')}",
-        str(image.get("file_name", "")) if image else "",
-        box,
-    )
+def _repeats(columns: np.ndarray) -> np.ndarray:
+    """Return which rows (M,) of numbers (M, K) equal one before them.
 
-
-def _area(entry: Entry, width: float, height: float) -> float | None:
-    """Return the area that is stated, or else the box's; None for one that no such box can have.
-
-    An object of an area outside all of the metric's ranges would count nowhere.
+    Equal rows have an equal sum of their bits; the few that share one are compared.
     """
-    area = entry.get("area")
-    if area is None:
-        return width * height
-    most = (width + _OUTLINE_ROUNDING) * (height + _OUTLINE_ROUNDING)
-    return area if is_number(area) and 0 < area <= most else None
+    factors = np.random.default_rng(0).integers(2**63, size=columns.shape[1], dtype=np.uint64)
+    sums = (columns.view(np.uint64) * (2 * factors + 1)).sum(axis=1)
+    _, which, counts = np.unique(sums, return_inverse=True, return_counts=True)
+    repeats = np.zeros(len(columns), dtype=bool)
+    seen: set[tuple[float, ...]] = set()
+    for i in np.flatnonzero(counts[which] > 1).tolist():
+        row = tuple(columns[i].tolist())
+        repeats[i] = row in seen
+        seen.add(row)
+    return repeats
 
 
-def _is_crowd(value: Any) -> bool:
-    try:
-        return _CROWD[value]
-    except (KeyError, TypeError):
-        raise _Rejected(Fault.CROWD) from None
+def _shared_ids(entries: Sequence[Entry]) -> np.ndarray:
+    """Return which entries (M,) have the id of one before them."""
+    shared = np.zeros(len(entries), dtype=bool)
+    ids: set[int] = set()
+    for i, entry in enumerate(entries):
+        if is_id(number := entry.get("id")):
+            shared[i] = number in ids
+            ids.add(number)
+    return shared
 
 
-def _four_numbers(box: object) -> Box:
-    if not isinstance(box, list) or len(box) != 4 or not NUMBERS.issuperset(map(type, box)):
-        raise _Rejected(Fault.BOX_NUMBERS)
-    try:
-        x, y, width, height = map(float, box)
-    except OverflowError:
-        x = y = width = height = math.inf
-    if not math.isfinite(x + y + width + height):
-        raise _Rejected(Fault.BOX_INFINITE)
-    return x, y, width, height
+def _span(outlines: Sequence[Outlines], corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return which outlines (M,) span their box inside the image, to a pixel or two; none does."""
+    limits, outlined = bounds(outlines)
+    spans = ~outlined
+    off = np.abs(clip(limits, size[outlined]) - corners[outlined]).max(axis=1)
+    spans[outlined] = (off <= _OUTLINE_ROUNDING) & (np.abs(limits) < _FARTHEST).all(axis=1)
+    return spans
 
 
-def _clip(box: Box, size: tuple[int, int] | None) -> tuple[Box, float]:
-    """Return the corners inside the image, and how far the box reaches beyond it in pixels."""
-    x, y, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
-    if min(box[2:]) < _LEAST_SIDE:
-        raise _Rejected(Fault.BOX_EMPTY)
-    beyond = max(-x, -y, right - size[1], bottom - size[0]) if size else 0.0
-    clipped = _inside((x, y, right, bottom), size)
-    if min(clipped[2] - clipped[0], clipped[3] - clipped[1]) < _LEAST_SIDE:
-        raise _Rejected(Fault.BOX_OUTSIDE)
-    return clipped, beyond
+def _areas(entries: Sequence[Entry], sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the area (M,) of each object, and where the stated one (M,) is none of such a box.
+
+    The box's area is used there, and where none is stated: an object of an area outside all of the
+    metric's ranges would count nowhere.
+
+    Args:
+        entries: M of them.
+        sides: (M, 2) of their boxes.
+    """
+    given = [entry.get("area") for entry in entries]
+    stated = np.array([area is not None for area in given], dtype=bool)
+    areas = floats([area if is_number(area) else math.nan for area in given])
+    possible = (areas > 0) & (areas <= (sides + _OUTLINE_ROUNDING).prod(axis=1))
+    return np.where(possible, areas, sides.prod(axis=1)), stated & ~possible
 
 
-def _inside(corners: Box, size: tuple[int, int] | None) -> Box:
-    height, width = size or (math.inf, math.inf)
-    x1, y1, x2, y2 = corners
-    return max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
-
-
-def _outlines(entry: Entry, image: Entry, faults: Faults) -> Outlines:
-    """Return the sound polygons of an annotation; RLE masks have none."""
-    given = entry.get("segmentation")
-    if isinstance(given, dict):
-        faults.notes[Note.RLE] += 1
-        return ()
-    polygons = given if isinstance(given, list) else []
-    if sound := all(map(_is_outline, polygons)):
-        outlines = polygons  # The list itself: COCO has a million of them.
-    else:
-        outlines = [polygon for polygon in polygons if _is_outline(polygon)]
-    if not sound or not isinstance(given, list | None):
-        _add(faults, Fault.OUTLINE, entry, image)
-    return outlines
-
-
-def _is_outline(polygon: Any) -> bool:
-    """Tell whether it is a list of the coordinates of three corners or more, all finite."""
-    try:
-        return (
-            isinstance(polygon, list)
-            and len(polygon) >= _LEAST_NUMBERS
-            and len(polygon) % 2 == 0
-            and math.isfinite(sum(polygon))
-        )
-    except (TypeError, OverflowError):  # Not numbers, or too large ones.
-        return False
-
-
-def _span(outlines: Outlines, box: Box, size: tuple[int, int] | None) -> bool:
-    """Tell whether the outlines span the box inside the image, to a pixel or two."""
-    points = outlines[0] if len(outlines) == 1 else [*chain.from_iterable(outlines)]
-    xs, ys = points[::2], points[1::2]
-    bounds = min(xs), min(ys), max(xs), max(ys)
-    if max(map(abs, bounds)) >= _FARTHEST:  # 32 bits would make it infinite.
-        return False
-    x1, y1, x2, y2 = _inside(bounds, size)
-    off = max(abs(x1 - box[0]), abs(y1 - box[1]), abs(x2 - box[2]), abs(y2 - box[3]))
-    return off <= _OUTLINE_ROUNDING
+def _among(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return a mask (count,) of rows."""
+    mask = np.zeros(count, dtype=bool)
+    mask[rows] = True
+    return mask

@@ -143,7 +143,9 @@ def _open(place: Path, file: Path, images: Path) -> Read | None:
 def _folders(content: CocoContent, images: Path) -> list[str]:
     """Return the folders that the images of a file lie in."""
     names = (entry.get("file_name") for entry in content.images)
-    return sorted({os.path.dirname(images / name) for name in names if isinstance(name, str)})
+    return sorted(
+        {os.path.dirname(os.path.join(images, name)) for name in names if isinstance(name, str)}
+    )
 
 
 def _state(folders: Sequence[str]) -> str:

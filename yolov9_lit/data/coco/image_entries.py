@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeGuard
 
 from yolov9_lit.data.coco.faults import Fault, Faults
@@ -83,16 +83,21 @@ def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
 
 def _present(entries: Sequence[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:
     """Yield those with a file that is not empty; a folder is listed once for all its files."""
-    parents = {os.path.dirname(folder / entry["file_name"]) for entry in entries}
-    bytes_by_folder = {parent: _file_sizes(parent) for parent in parents}
-    for entry in entries:
-        name = entry["file_name"]
-        parent, base = os.path.split(folder / name)
-        size = bytes_by_folder[parent].get(base)
+    places = [_place(entry["file_name"]) for entry in entries]
+    heads = {head for head, _ in places}
+    bytes_by_folder = {head: _file_sizes(os.path.join(folder, head)) for head in heads}
+    for entry, (head, base) in zip(entries, places, strict=True):
+        size = bytes_by_folder[head].get(base)
         if size:
             yield entry
         else:
-            faults.add(Fault.IMAGE_MISSING if size is None else Fault.IMAGE_EMPTY, name)
+            missing = Fault.IMAGE_MISSING if size is None else Fault.IMAGE_EMPTY
+            faults.add(missing, entry["file_name"])
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Return the folder and the file of a name; many are looked at, so seldom by `pathlib`."""
+    return os.path.split(str(PurePath(name)) if name.endswith(("/", "/.")) else name)
 
 
 def _file_sizes(folder: str) -> dict[str, int]:
