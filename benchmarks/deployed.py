@@ -1,0 +1,90 @@
+"""Deployed models of this package and of others, with the same weights where both can have them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
+from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.weights.card import ModelCard
+from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
+
+Forward = Callable[[Tensor], Any]
+"""Images (B, 3, H, W) float32 in 0..1 -> boxes and scores of all anchors."""
+
+SPREAD = 40.0
+"""Factor of the last class convolution's random weights: scores differ from anchor to anchor."""
+
+
+def ultralytics_is_there() -> bool:
+    """Tell whether Ultralytics is installed."""
+    return importlib.util.find_spec("ultralytics") is not None
+
+
+def ultralytics(path: str) -> Any:
+    """Open a model of Ultralytics: a checkpoint, an exported folder, or a name to be built."""
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    return importlib.import_module("ultralytics").YOLO(path, task="detect")
+
+
+def write_weights(model: str, folder: Path) -> Path:
+    """Write random weights as Ultralytics saves them, which this package reads too.
+
+    Args:
+        model: name of a GELAN model of this package.
+        folder: gets the file.
+    """
+    torch.manual_seed(0)
+    theirs = ultralytics(f"{model.replace('gelan_', 'yolov9')}.yaml")
+    for branch in theirs.model.model[-1].cv3:
+        branch[-1].weight.data *= SPREAD
+    path = folder / f"{model}.pt"
+    theirs.save(path)
+    return path
+
+
+def our_forward(model: str) -> Forward:
+    """Build this package's deployed forward of a model's name, with its published structure."""
+    detector = build(compose("summary", [f"model={model}"]).model, num_classes=len(COCO_NAMES))
+    return _forward(Predictor(detector, ModelCard({}, COCO_NAMES, COCO_IDS, 640)))
+
+
+def loaded_forward(path: str) -> Forward:
+    """Build this package's deployed forward of a checkpoint."""
+    predictor = load(path)
+    assert isinstance(predictor, Predictor)
+    return _forward(predictor)
+
+
+def _forward(predictor: Predictor) -> Forward:
+    deployed = predictor.deploy()
+    return lambda images: deployed.decode(deployed(images).main)
+
+
+def ultralytics_forward(path: str) -> Forward:
+    """Build Ultralytics' fused forward of a checkpoint."""
+    return ultralytics(path).model.eval().fuse(verbose=False)
+
+
+def published_forward(model: str, published: str) -> Forward:
+    """Build the published repository's fused forward of its GELAN model."""
+    sys.path.insert(0, published)
+    package = importlib.import_module("models.yolo")
+    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    config = Path(published) / f"models/detect/{model.replace('_', '-')}.yaml"
+    return package.Model(str(config)).eval().fuse()

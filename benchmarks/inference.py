@@ -1,0 +1,135 @@
+"""Milliseconds of a deployed forward, boxes and scores of all anchors included, by package."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from benchmarks.deployed import (
+    Forward,
+    loaded_forward,
+    our_forward,
+    published_forward,
+    ultralytics_forward,
+    ultralytics_is_there,
+    write_weights,
+)
+from benchmarks.turns import Measure, in_turns, ratio
+from yolov9_lit.errors import UserError
+
+OURS = "yolov9_lit"
+SAME = "yolov9_lit, weights of ultralytics"
+THEIRS = "ultralytics"
+BESIDE = {THEIRS: SAME}
+"""What another package is compared with: where it is not `OURS`, what has its very weights."""
+
+
+@dataclass(frozen=True)
+class InferenceBenchmark:
+    """Measures this package's deployed forward beside those of the others that are there.
+
+    Attributes:
+        published: folder of a clone of the published repository; None to leave it out.
+        models: options of the `model` group, GELAN ones.
+        image_size: pixels of a side.
+        batches: numbers of images in a batch.
+        threads: of each process; None for torch's own choice.
+        least_seconds: that a round of a package takes at least.
+        rounds: in which they take turns.
+    """
+
+    published: str | None
+    models: Sequence[str]
+    image_size: int
+    batches: Sequence[int]
+    threads: int | None
+    least_seconds: float
+    rounds: int
+
+    def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
+        """Measure; return a table and the same figures for JSON."""
+        found: dict[str, dict[str, dict[str, list[float]]]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for model in self.models:
+                forwards = self._forwards(model, Path(folder))
+                found[model] = {
+                    str(batch): in_turns(
+                        {
+                            name: partial(self._start, make, batch, name in (OURS, SAME))
+                            for name, make in forwards.items()
+                        },
+                        self.rounds,
+                    )
+                    for batch in self.batches
+                }
+        return [self._table(found)], {
+            "image_size": self.image_size,
+            "threads": self.threads,
+            "rounds": self.rounds,
+            "ms_per_image": found,
+            "ratio": {
+                model: {
+                    batch: {
+                        name: ratio(times[BESIDE.get(name, OURS)], times[name])._asdict()
+                        for name in times
+                        if name not in (OURS, SAME)
+                    }
+                    for batch, times in batches.items()
+                }
+                for model, batches in found.items()
+            },
+        }
+
+    def _forwards(self, model: str, folder: Path) -> dict[str, Callable[[], Forward]]:
+        forwards: dict[str, Callable[[], Forward]] = {OURS: partial(our_forward, model)}
+        if ultralytics_is_there():
+            path = str(write_weights(model, folder))
+            forwards[SAME] = partial(loaded_forward, path)
+            forwards[THEIRS] = partial(ultralytics_forward, path)
+        if self.published is not None:
+            if not (Path(self.published) / "models/detect").is_dir():
+                raise UserError(f"published={self.published} is no clone of it: give one.")
+            forwards["published"] = partial(published_forward, model, self.published)
+        return forwards
+
+    def _start(self, make: Callable[[], Forward], batch: int, channels_last: bool) -> Measure:
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        forward = make()
+        images = torch.rand(batch, self.image_size, self.image_size, 3).permute(0, 3, 1, 2)
+        if not channels_last:  # As each package's own prediction gives it the images.
+            images = images.contiguous()
+        measure = partial(self._time, forward, images)
+        measure()
+        return measure
+
+    @torch.inference_mode()
+    def _time(self, forward: Forward, images: torch.Tensor) -> float:
+        """Return the milliseconds of an image."""
+        done, start = 0, time.perf_counter()
+        while (spent := time.perf_counter() - start) < self.least_seconds or not done:
+            forward(images)
+            done += len(images)
+        return 1000 * spent / done
+
+    def _table(self, found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Table:
+        table = Table("model", "batch", "package", title="A deployed forward", title_justify="left")
+        for name in ("ms an image", "ours / it"):
+            table.add_column(name, justify="right")
+        for model, batches in found.items():
+            for batch, times in batches.items():
+                for name, measured in times.items():
+                    beside = times[BESIDE.get(name, OURS)]
+                    compared = "" if name in (OURS, SAME) else str(ratio(beside, measured))
+                    median = f"{statistics.median(measured):.1f}"
+                    table.add_row(model, batch, name, median, compared)
+        return table
