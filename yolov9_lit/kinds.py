@@ -5,8 +5,8 @@ The types are Python's own; a range, or words of its own, stand beside one in `A
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -92,7 +92,8 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is Any or isinstance(kind, TypeVar):
         return True
     if kind is float:
-        return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+        number = isinstance(value, int | float) and type(value) is not bool
+        return number and abs(value) <= sys.float_info.max  # Integers may be larger than any float.
     if kind in _NAMES:
         return type(value) is kind
     if isinstance(value, Mapping) and "_target_" in value:

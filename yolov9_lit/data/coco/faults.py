@@ -87,6 +87,7 @@ class Note(Enum):
     BOXES_OF_IMAGES = "boxes are left out with their images"
     NAME_SHARED = "categories have the name of another: by name, as in VOC, they are one"
     UNLABELLED = "images have no label file: they are taken as images without objects"
+    LISTED_ABSENT = "lines of a list end in -1, as if without a class: their images are used, too"
     RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
     IMAGES_TURNED = "images are turned as their EXIF data say: their labels are taken as upright"
     CATEGORIES_EMPTY = "categories have no box"

@@ -228,6 +228,7 @@ def test_yolo_numbers(yolo, tmp_path):
     [
         "train: [images/train, images/val]\nnames: {0: x, 1: y}",
         "train: images\nnames: {1: y, 0: x}",
+        "train: [images/train/a.png, images/train/b.png, images/val]\nnames: [x, y]",
         "path: images\ntrain: ../lists/all.txt\nnames: [x, y]",
         "train: ../images\nnames: [x, y]",
     ],
@@ -235,13 +236,18 @@ def test_yolo_numbers(yolo, tmp_path):
 def test_yolo_entries_may_be_folders_or_lists(yolo, tmp_path, config):
     (yolo / "data.yaml").write_text(config)
     (yolo / "lists").mkdir()
-    lines = ["../images/train/a.png", "train/b.png", str(yolo / "images/val/c.png")]
+    lines = ["../images/train/a.png", "train\\b.png", str(yolo / "images/val/c.png")]
     (yolo / "lists" / "all.txt").write_text("\n".join(lines) + "\n")
     rows, faults = to_coco("yolo", yolo, tmp_path / "out")
     assert rows == [("train", 3, 2)]
     assert [where for _, where in faults] == ["labels/val/c.txt:1"]
     names = {path.name for path in (tmp_path / "out/train").rglob("*.png")}
     assert names == {"a.png", "b.png", "c.png"}
+
+
+def test_yolo_entry_may_be_a_single_image(yolo, tmp_path):
+    (yolo / "data.yaml").write_text("train: images/train/a.png\nnames: [x, y]")
+    assert to_coco("yolo", yolo, tmp_path / "out") == ([("train", 1, 2)], [])
 
 
 def test_yolo_labels_may_lie_beside_the_images(yolo, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from training_split import read_train
 
+from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.errors import UserError
 
@@ -128,6 +129,16 @@ def test_a_name_that_is_listed_twice_is_told(tmp_path):
     write(tmp_path, "a.jpg", "a.jpg")
     sentence = "listed images are listed before and are taken once"
     assert read(tmp_path) == (["a.jpg"], 1, [("a.jpg", sentence)])
+
+
+def test_marks_of_a_list_of_one_class_are_noted(tmp_path):
+    """VOC2007's `cat_train.txt` taken for train.txt: -1 says that an image has no cat."""
+    for name, mark in (("a", " 1"), ("b", " -1"), ("c", " 0"), ("d -1", "")):
+        write(tmp_path, f"{name}.jpg", f"{name}{mark}")
+    faults = Faults(tmp_path)
+    VocFolder(tmp_path, faults)
+    assert faults.notes == {Note.LISTED_ABSENT: 1}
+    assert read(tmp_path) == (["a.jpg", "b.jpg", "c.jpg", "d -1.jpg"], 4, [])
 
 
 def test_objects_in_a_list_of_their_own_are_read(tmp_path):

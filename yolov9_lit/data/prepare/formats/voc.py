@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
-from yolov9_lit.data.coco.faults import Fault, Faults
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.formats.source import (
@@ -104,6 +104,8 @@ class VocFolder:
             entry = self._entry(line)
             if entry in entries:
                 self.faults.add(Fault.LISTED_REPEATED, line)
+            elif line.split()[1:] == ["-1"] and entry[0].stem == line.split()[0]:
+                self.faults.notes[Note.LISTED_ABSENT] += 1
             entries[entry] = None
         return [*entries]
 

@@ -34,9 +34,10 @@ _NO_IMAGES = (
 class YoloFolder:
     """The data set that `src/data.yaml`, or its only YAML file, describes; a `SourceFolder`.
 
-    The entries train, val and test are a folder, a list file of images or a list of these. An image
-    without a label file has no objects; for where these lie and what they say, see `Labels` and
-    `parse_line`. Category ids are the class indices plus 1, unless `ids.json` says otherwise.
+    The entries train, val and test are a folder, an image, a list file of images or a list of
+    these. An image without a label file has no objects; for where these lie and what they say, see
+    `Labels` and `parse_line`. Category ids are the class indices plus 1, unless `ids.json` says
+    otherwise.
     """
 
     def __init__(self, src: Path, faults: Faults) -> None:
@@ -98,7 +99,7 @@ class YoloFolder:
             if place.is_dir():
                 paths.update(self._folder(place))
                 continue
-            for path in self._list_file(place):
+            for path in (place,) if has_image_ending(place) else self._list_file(place):
                 if path in paths:
                     self.faults.add(Fault.LISTED_REPEATED, self._short(path))
                 paths.add(path)
@@ -112,7 +113,9 @@ class YoloFolder:
     def _list_file(self, place: Path) -> Iterator[Path]:
         self._lists.append(place)
         for line in filter(None, map(str.strip, read_text(place).splitlines())):
-            options = (place.parent / line, self._config.root / line, self.src / line)
+            folders = (place.parent, self._config.root, self.src)
+            names = dict.fromkeys((line, line.replace("\\", "/")))  # Windows writes the former.
+            options = (folder / name for name in names for folder in folders)
             image = next((path for path in options if os.path.isfile(path)), None)
             if image is None:
                 self.faults.add(Fault.LISTED_MISSING, line)
