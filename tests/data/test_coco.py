@@ -1,6 +1,7 @@
 """Reading annotations against pycocotools, and images against what was written."""
 
 import contextlib
+import gzip
 import io
 import json
 import logging
@@ -238,6 +239,26 @@ def test_a_list_that_is_there_twice_is_no_silent_loss(tmp_path):
     file.write_text(file.read_text()[:-1] + ', "annotations": []}')
     with pytest.raises(UserError, match="has the list 'annotations' 2 times: join them"):
         read_coco(file, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json.gz", gzip.compress(b"{}"), "is packed .gzip."),
+        ("a.jsonl", b'{"id": 1}\n{"id": 2}\n', "is JSON lines"),
+        ("a.csv", b"ImageID,LabelName\n", "is a table of text"),
+        ("a.xml", b"<annotations/>", "is XML or HTML"),
+        ("a.json", b'{"id": 1', "is not JSON"),
+        ("a.json", b'[{"image_id": 1, "bbox": [], "score": 1}]', "holds detections"),
+        ("a.json", b'{"shapes": [], "imagePath": "a.jpg"}', "holds LabelMe's"),
+        ("a.json", b"[]", "has no list of objects 'images'"),
+        ("a.json", b"[[]]", "has no list of objects 'images'"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} {words}.*: give a COCO annotation file"):
+        load_coco(tmp_path / name)
 
 
 def as_corners(x, y, width, height):

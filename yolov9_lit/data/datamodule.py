@@ -18,6 +18,7 @@ from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.file import no_garbage_collection
+from yolov9_lit.data.coco.layout import settings_of
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.data.images import load_image
 from yolov9_lit.data.loader import Batches
@@ -222,9 +223,10 @@ class DetectionDataModule(L.LightningDataModule):
         existing_folder("data.root", self.root, self.how_to_get)
         images, file = self.folder / self.paths[split][1], self.annotation_file(split)
         if not file.is_file():
+            annotations, folder = settings_of(self.folder, split)
             raise UserError(
-                f"There is no annotation file {file}: give data.{split}_annotations=FILE and "
-                f"data.{split}_images=FOLDER as they are named under data.root."
+                f"There is no annotation file {file}: give data.{split}_annotations={annotations} "
+                f"and data.{split}_images={folder} as they are named under data.root."
             )
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)

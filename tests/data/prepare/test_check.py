@@ -12,7 +12,7 @@ from PIL import Image
 
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.coco.faults import Note
-from yolov9_lit.data.coco.layout import find_splits
+from yolov9_lit.data.coco.layout import find_splits, settings_of
 from yolov9_lit.data.prepare.check import check_splits
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
@@ -145,6 +145,25 @@ def test_folders_are_found_by_convention_or_as_told(tmp_path, place, capsys):
     assert main(["check", f"root={root}", *told]) == 0
     assert main(["check", f"root={root}", told[0]]) == 2
     assert "belong together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "split", "found"),
+    [
+        ("train/_annotations.coco.json", "train", "train", True),
+        ("valid/_annotations.coco.json", "valid", "val", True),
+        ("annotations/instances_default.json", "images", "train", True),
+        ("result.json", "images", "val", True),
+        ("labels.json", "data", "train", True),
+        ("test/labels.json", "test/data", "test", True),
+        ("else.json", "images", "train", False),
+    ],
+)
+def test_layouts_of_tools_exports_are_found(tmp_path, file, folder, split, found):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    assert settings_of(tmp_path, split) == ((file, folder) if found else ("FILE", "FOLDER"))
 
 
 def test_annotations_without_images_are_passed_over_and_told(root, caplog):

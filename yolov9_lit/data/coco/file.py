@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.coco.other_files import other_json, packed_or_text
 from yolov9_lit.errors import UserError
 
 _LISTS = ("images", "annotations", "categories")
@@ -67,9 +68,13 @@ def load_coco(path: Path) -> CocoContent:
         encoded = path.read_bytes()
         content = json.loads(encoded)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}): give a COCO annotation file.") from error
+        kind = packed_or_text(path, encoded)
+        told = f"is {kind}" if kind else f"is not JSON ({error})"
+        raise UserError(f"{path} {told}: give a COCO annotation file.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the file.") from error
+    if kind := other_json(content):
+        raise UserError(f"{path} holds {kind}: give a COCO annotation file.")
     for key in _LISTS:
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -85,7 +85,7 @@ def data_page(title: str, reports: Sequence[SplitReport]) -> str:
 def split_table(reports: Sequence[SplitReport]) -> Table:
     """Show what each split holds, a row a split."""
     by_area = ("small", "medium", "large")
-    columns = ("split", "pictures", "without objects", "boxes", "crowds", *by_area, "sizes")
+    columns = ("split", "images", "without objects", "boxes", "crowds", *by_area, "sizes")
     rows = []
     for report in reports:
         data, areas = report.annotations, report.areas()
