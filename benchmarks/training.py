@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from benchmarks.steppers import PEERS, Stepper
 from benchmarks.turns import Measure, in_turns, ratio
 from yolov9_lit.app.configs import compose
+from yolov9_lit.app.train import make_acceleration
 from yolov9_lit.building import build
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 from yolov9_lit.training.module import DetectionModule
@@ -151,6 +152,7 @@ def ours(model: str, overrides: Sequence[str], work: Work) -> Stepper:
     gate = _Gate()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     trainer = build_trainer(cfg.trainer, [build(cfg.callbacks.ema), gate], logger=False)
+    make_acceleration(cfg).apply(module, trainer.strategy.root_device)
     batches: Any = DataLoader([work.batch()] * 10_000, batch_size=None)  # type: ignore[arg-type]
     gate.start(partial(trainer.fit, module, batches))
     return gate.step

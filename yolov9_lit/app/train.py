@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
@@ -27,6 +27,7 @@ from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
+from yolov9_lit.training.acceleration import Acceleration
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
@@ -53,6 +54,9 @@ KINDS: Mapping[str, Any] = {
     "freeze": str | list[str] | None,
     "test": bool,
     "objectives": list[str] | None,
+    "channels_last": bool | None,
+    "compile": Literal["off", "blocks", "whole"],
+    "checkpointing": bool,
     "data": DetectionDataModule,
     "model": Detector,
     "model.num_classes": PositiveInt | None,
@@ -129,6 +133,7 @@ def train(cfg: DictConfig) -> Result:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     if cfg.ckpt and cfg.ckpt_path:
         log.warning("ckpt=%s is not used: the training goes on from ckpt_path", cfg.ckpt)
+    make_acceleration(cfg).apply(module, trainer.strategy.root_device)
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
     if not epoch_log.begun:
         log.warning(
@@ -180,6 +185,7 @@ def _rehearse(cfg: DictConfig) -> None:
     """
     if cfg.ckpt and not cfg.ckpt_path:
         read_trainable(cfg.ckpt)
+    make_acceleration(cfg)
     for part in (cfg.loss, cfg.schedule, cfg.evaluation.nms, cfg.evaluation.metric):
         build(part)
     with torch.device("meta"):
@@ -189,6 +195,18 @@ def _rehearse(cfg: DictConfig) -> None:
         build(cfg.optimizer).build(detector)
     except (ValueError, TypeError) as error:
         raise UserError(f"{refusal(cfg.optimizer.factory, error)}.") from error
+
+
+def make_acceleration(cfg: DictConfig) -> Acceleration:
+    """Return how the steps of a training are to be computed.
+
+    Raises:
+        UserError: two of its settings exclude each other.
+    """
+    try:
+        return Acceleration(cfg.channels_last, cfg.compile, cfg.checkpointing)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:

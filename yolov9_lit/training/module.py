@@ -24,7 +24,7 @@ from yolov9_lit.inference.images import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.cost import DetectorCost, detector_cost
 from yolov9_lit.models.detector import Detector
-from yolov9_lit.structures import Batch, Detections, Prediction
+from yolov9_lit.structures import Batch, Detections, Prediction, Targets
 from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
 from yolov9_lit.training.divergence import Divergence, require_finite
 from yolov9_lit.training.evaluation import EvaluationModule
@@ -83,13 +83,18 @@ class DetectionModule(EvaluationModule):
         """Return the main branch's detections, one entry an image, in input pixels."""
         return self._suppressed(self(images))
 
+    def compared(self, images: Tensor, targets: Targets) -> tuple[Prediction, DetectionLossOutput]:
+        """Return the raw outputs for images as `forward` takes them, and their losses."""
+        prediction = self(images)
+        return prediction, self.loss(prediction, targets)
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Accumulate the gradient of all branches' losses, and update the weights when it is due.
 
         Returns:
             For callbacks: "loss", the total, and "losses", each branch's terms by logged name.
         """
-        output = self.loss(self(batch.images), batch.targets)
+        _, output = self.compared(batch.images, batch.targets)
         self.divergence.note(output.total.detach(), batch_idx)
         self.log_dict(output.main._asdict(), prog_bar=True, logger=False)
         # The recipe sums over the images of an update, DDP averages over the devices.
@@ -108,8 +113,7 @@ class DetectionModule(EvaluationModule):
         """Log the losses of all branches and measure the main branch's detections."""
         if not batch.infos:  # None of its images could be read.
             return
-        prediction = self(batch.images)
-        output = self.loss(prediction, batch.targets)
+        prediction, output = self.compared(batch.images, batch.targets)
         self._val_total = self._val_total + output.total.detach()
         losses = self._named("val", output)
         self.log_dict(losses, batch_size=len(batch.images), sync_dist=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
@@ -26,7 +27,11 @@ OURS: Mapping[str, str] = {
 }
 """What this project has in place of some of Lightning's settings."""
 
+MIXED = "mixed"
+"""A precision of this project's own: the mixed one that suits the device."""
+
 KINDS: Mapping[str, Any] = {
+    "precision": Literal["mixed"] | get_type_hints(L.Trainer.__init__)["precision"],
     "max_epochs": Annotated[
         int,
         Limits(0),
@@ -76,6 +81,8 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
     check_trainer(cfg)
     checkpoints = any(isinstance(callback, Checkpoint) for callback in callbacks)
     arguments |= {"callbacks": [*callbacks], "enable_checkpointing": checkpoints}
+    if cfg.precision == MIXED:
+        arguments["precision"] = mixed_precision()
     if cfg.overfit_batches:
         arguments["callbacks"].append(SameBatches())
         arguments |= {"limit_train_batches": cfg.overfit_batches, "overfit_batches": 0.0}
@@ -86,6 +93,13 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
             raise
         told = refusal(cfg, error.__cause__, keys=("accelerator", "devices"))
         raise UserError(f"{told}: choose another trainer, for example trainer=auto.") from error
+
+
+def mixed_precision() -> Literal["bf16-mixed", "16-mixed"]:
+    """Return bfloat16 where the device computes it natively, float16 else."""
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "16-mixed"
+    return "bf16-mixed"
 
 
 class SameBatches(L.Callback):
