@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
+from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.prepare.formats.coco import CocoFolder
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 
 NAMES = st.text("abc XYZ019äß語<&'\":#-", min_size=1, max_size=6).filter(lambda s: s == s.strip())
@@ -254,6 +256,17 @@ def test_faulty_annotations_are_told(image_files, tmp_path, change, fault):
     (found,) = done.faults.found
     assert fault in found.sentence
     assert found.where == "annotation 7"
+
+
+def test_a_split_of_another_name_is_passed_over_and_told(tmp_path, caplog):
+    (tmp_path / "annotations").mkdir()
+    for name in ("train", "extra"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"annotations/instances_{name}.json").touch()
+    assert [path.stem for path in CocoFolder(tmp_path, Faults(tmp_path)).files()] == [
+        "instances_train"
+    ]
+    assert "instances_extra.json is passed over" in caplog.text
 
 
 def test_images_of_another_size_are_not_converted(image_files, tmp_path):

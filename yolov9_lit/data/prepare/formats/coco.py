@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,8 @@ from yolov9_lit.data.prepare.formats.placing import place
 from yolov9_lit.data.prepare.formats.source import SPLITS
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(rf"({'|'.join(SPLITS)})\d*")
 
@@ -44,6 +47,8 @@ class CocoFolder:
                 if found[1] in self._splits:
                     raise UserError(f"{src} has two annotation files of {found[1]}: move one away.")
                 self._splits[found[1]] = split
+            else:
+                log.warning("%s is passed over: it is not of train, val or test", split.annotations)
         if not self._splits:
             raise UserError(
                 f"{src / 'annotations'} has no instances_train.json or the like: give the root of "
