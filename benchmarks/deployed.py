@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
@@ -23,9 +24,6 @@ from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
 
 Forward = Callable[[Tensor], Any]
 """Images (B, 3, H, W) float32 in 0..1 -> boxes and scores of all anchors."""
-
-SPREAD = 40.0
-"""Factor of the last class convolution's random weights: scores differ from anchor to anchor."""
 
 
 def ultralytics_is_there() -> bool:
@@ -45,14 +43,22 @@ def ultralytics(path: str) -> Any:
 def write_weights(model: str, folder: Path) -> Path:
     """Write random weights as Ultralytics saves them, which this package reads too.
 
+    Batch normalisation has seen images, so that what the network says differs from place to place.
+
     Args:
         model: name of a GELAN model of this package.
         folder: gets the file.
     """
     torch.manual_seed(0)
     theirs = ultralytics(f"{model.replace('gelan_', 'yolov9')}.yaml")
-    for branch in theirs.model.model[-1].cv3:
-        branch[-1].weight.data *= SPREAD
+    norms = [part for part in theirs.model.modules() if isinstance(part, nn.BatchNorm2d)]
+    momentum = norms[0].momentum
+    for norm in norms:
+        norm.momentum = None  # The plain average.
+    with torch.no_grad():
+        theirs.model.train()(F.interpolate(torch.rand(8, 3, 20, 20), scale_factor=16))
+    for norm in norms:
+        norm.momentum = momentum
     path = folder / f"{model}.pt"
     theirs.save(path)
     return path
