@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from yolov9_lit.app.cli import command
 
 
-@command("predict")
+@command("predict", loads="yolov9_lit.app.predict")
 def main(cfg: DictConfig) -> None:
     """Detect objects and write annotated copies and detections.json."""
     from yolov9_lit.app.predict import predict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import importlib
 import logging
 import re
 import sys
@@ -54,13 +55,17 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of the system when nothing more can be written."""
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def command(
+    config_name: str, *, loads: str = ""
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Turn a function of a config into a command.
 
     A `UserError` ends it with code 2 and one sentence, what Hydra does not take with code 2 too.
 
     Args:
         config_name: the command's YAML in the config folder, without its ending.
+        loads: a module that it imports. It is imported without garbage collection, which takes a
+            quarter of the time: torch and Lightning make a million objects, and none is garbage.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -74,6 +79,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
             try:
+                if loads:
+                    from yolov9_lit.data.coco.file import no_garbage_collection
+
+                    with no_garbage_collection():
+                        importlib.import_module(loads)
                 with config_mistakes():
                     return task(cfg)
             except UserError as error:

@@ -70,16 +70,12 @@ class AnnotationCache:
         Raises:
             UserError: as `load_coco` and `judge` do.
         """
-        try:
-            encoded = file.read_bytes() if file.stat().st_size >= _LEAST_BYTES else b""
-        except OSError:  # The reader tells it.
-            encoded = b""
-        if not encoded:
+        digest = _digest_of(file)
+        if digest is None:
             return _read(judge(load_coco(file), images))
         paths = (os.fsencode(f"{path.absolute()}/") for path in (file, images))
         series = f"{file.stem}-{_digest(*paths)}"
-        place = self.folder / f"{series}-{_digest(_code(), encoded)}"
-        del encoded
+        place = self.folder / f"{series}-{_digest(_code(), digest)}"
         if kept := _open(place, file, images):
             return kept
         content = load_coco(file)
@@ -162,6 +158,17 @@ def _state(folders: Sequence[str]) -> str:
         except (OSError, ValueError):  # It is not there, or cannot be.
             state.update(b"\n-")
     return state.hexdigest()
+
+
+def _digest_of(file: Path) -> bytes | None:
+    """Return the digest of a large file's content; None of a small one, or of none."""
+    try:
+        if file.stat().st_size < _LEAST_BYTES:
+            return None
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:  # The reader tells it.
+        return None
 
 
 @cache
