@@ -126,7 +126,7 @@ MISTAKES = {
         ["train", "data=coco", "data.root=nowhere"],
         "error: There is no data folder nowhere: get it with `python -m yolov9_lit.data download",
     ),
-    "no root": (["train", "data=coco"], "error: Missing mandatory value: data.root"),
+    "no root": (["train", "data=coco"], "error: data.root is not given: add data.root="),
     "no checkpoint": (
         ["eval", "ckpt=none.ckpt"],
         "error: There is no checkpoint none.ckpt: give the path of a .ckpt file.",
@@ -162,15 +162,14 @@ def test_nothing_at_the_source(trained, folder):
     assert "error: Nothing is at source=none/*.jpg" in done.stderr
 
 
-def test_hydra_lists_what_there_is(folder):
+def test_what_there_is_not_is_told_with_what_there_is(folder):
     wrong_group = run(folder, "train", "model=yolov8_n")
     assert wrong_group.returncode == 2
-    assert "Could not find 'model/yolov8_n'" in wrong_group.stderr
-    assert "gelan_s" in wrong_group.stderr
+    assert "There is no model=yolov8_n: give one of yolov9_t" in wrong_group.stderr
     unknown = run(folder, "train", "trainer.epochs=3")
     assert unknown.returncode == 2
-    assert "Could not override 'trainer.epochs'" in unknown.stderr
-    assert "Traceback" not in wrong_group.stderr + unknown.stderr
+    assert "such as trainer.max_epochs" in unknown.stderr
+    assert wrong_group.stderr.count("\n") == unknown.stderr.count("\n") == 1
     overview = run(folder, "train", "--help").stdout
     for group in ("block", "pgi", "model", "data", "augment", "trainer", "logger"):
         assert f"{group}: " in overview

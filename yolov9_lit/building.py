@@ -33,6 +33,8 @@ _PACKAGE = Path(__file__).resolve().parent
 CONFIG_DIR = next(d for d in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if d.is_dir())
 """The configs: inside the package when installed, beside it in a checkout."""
 
+_MISSING = re.compile(r"[Mm]issing (?:mandatory )?value: '?([\w.]+)")
+
 _HYDRAS: Mapping[str, Any] = {
     "_target_": str,
     "_partial_": bool,
@@ -200,7 +202,9 @@ def config_mistakes() -> Iterator[None]:
     try:
         yield
     except (MissingMandatoryValue, InterpolationToMissingValueError) as error:
-        raise UserError(f"{_first_line(error)}: give it a value.") from error
+        missing = _MISSING.search(str(error))
+        key = missing[1] if missing else str(getattr(error, "full_key", None) or "A setting")
+        raise UserError(f"{key} is not given: add {key}=VALUE to the command.") from error
     except OverrideParseException as error:
         raise UserError(
             f"{error.override} cannot be read ({_first_line(error)}): correct the override; a "

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from itertools import dropwhile
 from textwrap import shorten
 
+MISTAKE = 2
+"""Exit code of a command where the user can mend what is wrong."""
+
 LONGEST = 500
 """Characters of an error in a table."""
 

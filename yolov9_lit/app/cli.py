@@ -21,10 +21,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from yolov9_lit.app.arguments import readable
+from yolov9_lit.app.composing import composition_mistakes, let_hydra_tell, raised_by_hydra
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.folders import remove_traces, sweeping
 from yolov9_lit.building import config_mistakes
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import MISTAKE, UserError
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,6 @@ _TOLD: set[str] = set()
 
 _OVERRIDE = re.compile(r"[+~]*[\w.@]+=")
 """How an override begins that gives a value; Hydra's own options and their paths do not."""
-
-MISTAKE = 2
-"""Exit code where the user can mend what is wrong."""
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Error numbers of the system when nothing more can be written."""
@@ -75,6 +73,7 @@ def command(
         def guarded(cfg: DictConfig) -> Any:
             nonlocal begun
             begun = True
+            let_hydra_tell()
             logging.raiseExceptions = False  # A full disk is told once, not by every log line.
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
@@ -97,19 +96,31 @@ def command(
 
         @functools.wraps(task)
         def start() -> None:
+            nonlocal begun
+            begun = False
             sys.argv[1:] = map(readable, sys.argv[1:])
+            sweeping.clear()
             try:
-                with config_mistakes():  # Hydra would not say which override it could not read.
-                    _require_overrides(sys.argv[1:])
+                with composition_mistakes(config_name), raised_by_hydra():
+                    _require_overrides(sys.argv[1:])  # Hydra would not say which it cannot read.
+                    main(guarded)()
             except UserError as error:
                 sys.stderr.write(f"error: {error}\n")
                 raise SystemExit(MISTAKE) from error
-            try:
-                main(guarded)()
+            except CompactHydraException as error:  # of a sweep, some of whose jobs ended badly
+                sys.stderr.write(f"{error}\n")
+                raise SystemExit(1) from error
+            except OSError as error:
+                if begun or sweeping or not error.filename:
+                    raise
+                sys.stderr.write(
+                    f"error: {error.filename} cannot be made ({error.strerror}): give another "
+                    "folder with hydra.run.dir=DIR.\n"
+                )
+                raise SystemExit(MISTAKE) from error
             except SystemExit as end:
-                if (
-                    end.code == 1 and not begun and not sweeping
-                ):  # Hydra does not take the command line.
+                # Hydra's own parser of the command line ends with 1.
+                if end.code == 1 and not begun and not sweeping:
                     raise SystemExit(MISTAKE) from end
                 raise
 

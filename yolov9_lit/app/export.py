@@ -93,14 +93,14 @@ def _read(folder: Path) -> list[np.ndarray]:
 
 def _tell(out: Path, agreement: Agreement) -> None:
     log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
-    log.info(
-        "compared with PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g, "
-        "%.1f%% of %d detections agree",
-        agreement.images,
-        agreement.boxes,
-        agreement.scores,
-        100 * agreement.matched,
-        agreement.detections,
-    )
+    told = "compared with PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g"
+    numbers = (agreement.images, agreement.boxes, agreement.scores)
+    if agreement.detections:
+        told += ", %.1f%% of %d detections agree"
+        numbers += (100 * agreement.matched, agreement.detections)
+    log.info(told, *numbers)
     if not agreement.detections:
-        log.warning("nothing was detected on these images: compare on others with pictures=FOLDER")
+        log.warning(
+            "No detection could be compared, as there is none on these images: "
+            "compare on others with pictures=FOLDER"
+        )

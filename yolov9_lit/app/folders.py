@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from yolov9_lit.building import config_mistakes
+from yolov9_lit.checks import existing_folder
+from yolov9_lit.errors import MISTAKE, UserError
 
 TRACES = (".hydra", "*.log", "run.lock")
 """What a command that is refused has left in its folder."""
@@ -17,20 +23,29 @@ sweeping: list[str] = []
 """Folder of the sweep that this process has begun; its jobs may run in other processes."""
 
 _made: set[Path] = set()  # By this process: what lies in any other folder is not its own.
+_found: dict[Path, set[Path]] = {}  # What lay in a folder that was there before.
 
 
 class OwnFolder(Callback):
     """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note that Hydra has accepted the command line."""
+        """Note that Hydra has accepted the command line, unless no job could find its data."""
+        try:
+            with config_mistakes():
+                tasks = config.hydra.overrides.task
+                require_data(config.get("data"), {o.partition("=")[0].lstrip("+") for o in tasks})
+        except UserError as error:
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(MISTAKE) from error
         sweeping.append(config.hydra.sweep.dir)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Make the run's folder, and set it in Hydra's config."""
-        if any(o.lstrip("+").startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra):
-            return
         wanted = Path(config.hydra.run.dir)
+        if any(o.lstrip("+").startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra):
+            _note(wanted.resolve())
+            return
         for number in count(1):
             folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
             try:
@@ -43,16 +58,47 @@ class OwnFolder(Callback):
             config.hydra.run.dir = str(folder)
 
 
-def remove_traces(folder: Path) -> None:
-    """Remove the folder that was made for a command which left nothing but traces of its start.
+def require_data(data: DictConfig | None, given: Collection[str] = ()) -> None:
+    """Refuse a data folder that is not given or not there, before anything is written or begun.
 
-    A folder that was there before is the user's, perhaps the one they work in: it stays.
+    Args:
+        data: the config's group; None where a command has none.
+        given: keys that each job of a sweep has a value of its own for.
+
+    Raises:
+        UserError: so it is.
     """
-    if folder.resolve() not in _made:
+    if not data or "place" in (data.get("prepare") or {}):  # Drawn where they are not there.
         return
-    found = [path for name in TRACES for path in folder.glob(name)]
-    if set(found) != set(folder.iterdir()):
+    if not OmegaConf.is_missing(data, "root"):
+        existing_folder("data.root", Path(data.root).expanduser(), data.get("how_to_get") or "")
+    elif "data.root" not in given:
+        raise UserError("data.root is not given: add data.root=DIR to the command.")
+
+
+def _note(folder: Path) -> None:
+    """Note what is there of a folder that the user names: the rest is made by this process."""
+    if folder.is_dir():
+        _found[folder] = set(folder.iterdir())
+    _made.update(f for f in (folder, *folder.parents) if not f.exists())
+
+
+def remove_traces(folder: Path) -> None:
+    """Remove what this process has made for a command which left nothing but traces of its start.
+
+    What was there before is the user's, perhaps the folder they work in, and so is a run in it:
+    it stays.
+    """
+    folder = folder.resolve()
+    if folder not in _made and folder not in _found:
         return
-    for path in found:
+    traces = {path for name in TRACES for path in folder.glob(name)}
+    before = _found.get(folder, set())
+    if set(folder.iterdir()) - traces - before or folder / "run.json" in before:
+        return
+    for path in traces - before:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    folder.rmdir()
+    for made in (folder, *folder.parents):
+        if made not in _made or any(made.iterdir()):
+            break
+        made.rmdir()

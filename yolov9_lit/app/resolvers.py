@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from yolov9_lit.runs.identity import is_experiment
@@ -43,12 +45,28 @@ def size(model: str, field: str) -> Any:
     return value["_target_"] if isinstance(value, dict) else value
 
 
+def group_overview(choices: Mapping[str, Any]) -> str:
+    """Return the groups that a command's config is composed of with their options, for its help.
+
+    Private ones, which others are made of, and Hydra's own groups are left out.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    groups = {str(c).partition("@")[0] for c in choices if not str(c).startswith("hydra")}
+    options = {g: loader.get_group_options(g, ObjectType.CONFIG) for g in sorted(groups)}
+    lines = (
+        f"{group}: {', '.join(o for o in names if not o.startswith('_'))}"
+        for group, names in options.items()
+    )
+    return "\n".join(["Groups, group=option:", *lines, "\n"]) if groups else ""
+
+
 def register() -> None:
-    """Make `${job_slug:...}`, `${sweep_name:...}` and `${size:...}` known to the configs.
+    """Make `${job_slug:...}` and the other functions known to the configs.
 
     A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
     time is the same for all of them.
     """
+    OmegaConf.register_new_resolver("group_overview", group_overview, replace=True)
     OmegaConf.register_new_resolver("size", size, replace=True)
     OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)

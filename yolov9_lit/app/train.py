@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.app.folders import require_data
 from yolov9_lit.building import build, check, refusal
 from yolov9_lit.data.datamodule import DetectionDataModule, TruthOf
 from yolov9_lit.errors import UserError
@@ -90,7 +91,8 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     else:
         adopt_structure(cfg)
         check_training(cfg)
-        figures = recorded(cfg, train).figures
+        require_data(cfg.data)
+        figures = recorded(cfg, _train).figures
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
@@ -120,6 +122,10 @@ def train(cfg: DictConfig) -> Result:
         UserError: settings, data, model or checkpoint do not fit.
     """
     check_training(cfg)
+    return _train(cfg)
+
+
+def _train(cfg: DictConfig) -> Result:
     datamodule = build(cfg.data)
     epoch_log = EpochLog()
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
@@ -138,6 +144,12 @@ def train(cfg: DictConfig) -> Result:
     if not epoch_log.begun:
         log.warning(
             "No epoch was left to train of trainer.max_epochs=%d: a higher number trains on",
+            trainer.max_epochs,
+        )
+    elif not trainer.interrupted and trainer.current_epoch < (trainer.max_epochs or 0):
+        log.info(
+            "The training ended in epoch %d of the %d that its learning rate and mosaic follow",
+            trainer.current_epoch,
             trainer.max_epochs,
         )
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.

@@ -126,10 +126,11 @@ def _parse(arguments: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
 
 def _build_data(overrides: Sequence[str]) -> Any:
     """Build the data module of a training with these overrides, with no loader processes."""
+    from yolov9_lit.app.composing import composition_mistakes
     from yolov9_lit.app.configs import compose
-    from yolov9_lit.building import build, config_mistakes
+    from yolov9_lit.building import build
 
-    with config_mistakes():
+    with composition_mistakes("train"):
         return build(compose("train", overrides).data, num_workers=0)
 
 

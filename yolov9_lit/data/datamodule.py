@@ -223,10 +223,11 @@ class DetectionDataModule(L.LightningDataModule):
         existing_folder("data.root", self.root, self.how_to_get)
         images, file = self.folder / self.paths[split][1], self.annotation_file(split)
         if not file.is_file():
-            annotations, folder = settings_of(self.folder, split)
+            key = "val" if self.paths[split] == self.paths["val"] else split
+            annotations, folder = settings_of(self.folder, key)
             raise UserError(
-                f"There is no annotation file {file}: give data.{split}_annotations={annotations} "
-                f"and data.{split}_images={folder} as they are named under data.root."
+                f"There is no annotation file {file}: give data.{key}_annotations={annotations} "
+                f"and data.{key}_images={folder} as they are named under data.root."
             )
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)

@@ -1,0 +1,106 @@
+"""A command line that fits no config is one sentence; the help lists what a command has."""
+
+import importlib
+
+import pytest
+
+from yolov9_lit.building import CONFIG_DIR
+
+COMMANDS = (
+    "bench",
+    "convert",
+    "eval",
+    "export",
+    "figures",
+    "predict",
+    "report",
+    "summary",
+    "train",
+)
+
+MISTAKES = {
+    ("predict", "trainer=cpu"): ("predict has no setting trainer", "confidence"),
+    ("predict", "ckp=3"): ("predict has no setting ckp", "such as ckpt"),
+    ("predict", "~confidnce"): ("predict has no setting confidnce", "such as confidence"),
+    ("predict", "~trainer"): ("predict has no setting trainer", "ckpt"),
+    ("predict", "ckpt=x"): ("source is not given", "source=VALUE"),
+    ("report", "out=x"): ("runs is not given", "runs=VALUE"),
+    ("train", "model=yolov8_n"): ("There is no model=yolov8_n", "yolov9_t"),
+    ("train", "data=cocco"): ("There is no data=cocco", "coco"),
+    ("train", "trainer.epochs=3"): ("no setting trainer.epochs", "trainer.max_epochs"),
+    ("train", "lr=3"): ("no setting lr", "optimizer.lr"),
+    ("train", "seed=1,2"): ("seed=1,2 gives several values", "add -m"),
+    ("train", "data=coco"): ("data.root is not given", "data.root="),
+    ("train", "hydra.run.dir=/dev/null/x"): ("/dev/null/x cannot be made", "hydra.run.dir=DIR"),
+}
+
+
+def answer(monkeypatch, capsys, name, *arguments):
+    """Exit code, and what a command writes to the terminal."""
+    monkeypatch.setattr("sys.argv", [name, *arguments])
+    code = None
+    try:
+        importlib.import_module(f"yolov9_lit.{name}").main()
+    except SystemExit as end:
+        code = end.code
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize(("name", "argument"), MISTAKES)
+def test_what_a_command_has_not_is_told_with_what_it_has(
+    tmp_path, monkeypatch, capsys, name, argument
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, told = answer(monkeypatch, capsys, name, argument)
+    assert code == 2
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert all(words in told for words in MISTAKES[name, argument]), told
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("arguments", [["data.root=nowhere"], [], ["model=gelan_s,gelan_z"]])
+def test_a_mistake_that_all_jobs_of_a_sweep_share_is_told_once_before_any(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    root = [] if "model" not in str(arguments) else [f"data.root={tmp_path}"]
+    code, _, told = answer(
+        monkeypatch, capsys, "train", "-m", "seed=1,2", "data=coco", *root, *arguments
+    )
+    assert code == 2
+    assert told.count("error: ") == 1
+    assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_the_groups_of_the_command_alone(monkeypatch, capsys, name):
+    _, told, _ = answer(monkeypatch, capsys, name, "--help")
+    first = told.partition("Settings, key=value:")[0]
+    listed = {line.partition(": ")[0]: line for line in first.splitlines() if ": " in line}
+    wanted = (CONFIG_DIR / f"{name}.yaml").read_text().partition("\ndefaults:\n")[2]
+    wanted = wanted.partition("\n\n")[0]
+    composed = {line.strip("- ").partition(":")[0] for line in wanted.splitlines() if ": " in line}
+    composed = {group for group in composed if " " not in group} - {"hydra"}
+    assert composed <= set(listed)
+    assert set(listed) - composed <= ({"experiment"} if name == "train" else set())
+    assert " _" not in "".join(listed.values())
+
+
+@pytest.mark.parametrize("before", [None, "empty", "notes", "run"])
+def test_a_refused_command_leaves_a_named_folder_as_it_was(tmp_path, monkeypatch, capsys, before):
+    folder = tmp_path / "mine" / "run"
+    if before:
+        folder.mkdir(parents=True)
+    if before in ("notes", "run"):
+        (folder / "of mine.log").touch()
+    if before == "run":
+        (folder / ".hydra").mkdir()
+        (folder / ".hydra" / "mine.yaml").touch()
+    found = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    code, *_ = answer(monkeypatch, capsys, "train", "optimizer.lr=abc", f"hydra.run.dir={folder}")
+    assert code == 2
+    left = [path for path in tmp_path.rglob("*") if path.parent.name != ".hydra"]
+    assert sorted(left) == [path for path in found if path.parent.name != ".hydra"]
+    assert all(path.exists() for path in found)

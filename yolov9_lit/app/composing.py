@@ -1,0 +1,102 @@
+"""What is wrong with a command line that Hydra cannot compose, in a sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf import DictConfig
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import config_mistakes
+from yolov9_lit.errors import UserError, first_few
+
+_NO_KEY = re.compile(r"Could not (?:override|append to config|delete(?: from config\.)?) '([^'=]+)")
+_NO_OPTION = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
+_SEVERAL = re.compile(r"Ambiguous value for argument '(([^=]+)=(.*))'")
+
+
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_set_here: list[str] = []
+
+
+@contextmanager
+def raised_by_hydra() -> Iterator[None]:
+    """Have Hydra raise what it cannot compose, in place of telling it in several lines of its own.
+
+    A user who asks for Hydra's own account by the same variable gets it.
+    """
+    if _FULL_ERROR not in os.environ:
+        os.environ[_FULL_ERROR] = "1"
+        _set_here.append(_FULL_ERROR)
+    try:
+        yield
+    finally:
+        let_hydra_tell()
+
+
+def let_hydra_tell() -> None:
+    """Leave errors to Hydra from here on: the command line is composed, jobs begin."""
+    while _set_here:
+        os.environ.pop(_set_here.pop(), None)
+
+
+@contextmanager
+def composition_mistakes(name: str) -> Iterator[None]:
+    """Raise a `UserError` for overrides that a command's config cannot be composed with.
+
+    Args:
+        name: of the command's config.
+    """
+    try:
+        with config_mistakes():
+            yield
+    except UserError as error:
+        cause = error.__cause__
+        if not isinstance(cause, ConfigCompositionException | MissingConfigException):
+            raise
+        raise UserError(_sentence(name, str(cause)) or str(error)) from cause
+
+
+def _sentence(name: str, told: str) -> str:
+    """Write what the library told in several lines, with what there is; "" of anything else."""
+    if found := _SEVERAL.match(told):
+        return (
+            f"{found[1]} gives several values: add -m to train with each, or write a list, "
+            f"{found[2]}=[{found[3]}]."
+        )
+    if found := _NO_OPTION.search(told):
+        listed = re.findall(r"^\t(\w\S*)$", told, re.MULTILINE)
+        known = [option for option in listed if not option.startswith("_")]
+        near = get_close_matches(found[2], known, n=5, cutoff=0.4) or known
+        return f"There is no {found[1]}={found[2]}: give one of {', '.join(near)}."
+    if found := _NO_KEY.match(told):
+        return _unknown(name, found[1].strip())
+    return ""
+
+
+def _unknown(name: str, key: str) -> str:
+    """Say that a command has no such setting or group, and what it has."""
+    cfg = compose(name)
+    known = list(_keys(cfg))
+    last = {k.rpartition(".")[2]: k for k in reversed(known)}
+    near = get_close_matches(key, known, n=3, cutoff=0.7)
+    near += [last[k] for k in get_close_matches(key.rpartition(".")[2], last, n=3, cutoff=0.7)]
+    several = [k for k in known if k.startswith(f"{key.rpartition('.')[0]}.")] if "." in key else []
+    shown = list(dict.fromkeys(near)) or several or [k for k in known if "." not in k]
+    return (
+        f"{name} has no setting {key}: give one that it has, such as {first_few(shown, 8)}; "
+        "--help lists all."
+    )
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, node):
+        yield f"{prefix}{key}"
+        inner = node._get_node(key)
+        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_missing():
+            yield from _keys(inner, f"{prefix}{key}.")
