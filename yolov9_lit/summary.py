@@ -15,6 +15,7 @@ from yolov9_lit.kinds import PathText, PositiveInt
 
 KINDS: Mapping[str, Any] = {
     "num_classes": PositiveInt,
+    "model.num_classes": PositiveInt | None,
     "ckpt": PathText | None,
     "rows": str | None,
     "markdown": bool,

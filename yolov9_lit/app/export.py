@@ -94,7 +94,7 @@ def _read(folder: Path) -> list[np.ndarray]:
 def _tell(out: Path, agreement: Agreement) -> None:
     log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
     told = "compared with PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g"
-    numbers = (agreement.images, agreement.boxes, agreement.scores)
+    numbers: tuple[float, ...] = (agreement.images, agreement.boxes, agreement.scores)
     if agreement.detections:
         told += ", %.1f%% of %d detections agree"
         numbers += (100 * agreement.matched, agreement.detections)

@@ -39,10 +39,11 @@ def predict(cfg: DictConfig) -> Path:
     """
     batch_size = whole_number("batch_size", cfg.batch_size)
     save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
-    path_argument("source", cfg.source)
+    for name in ("ckpt", "source", "run_dir"):
+        path_argument(name, cfg[name])
     source = open_source(cfg.source)
     run_dir = folder_argument("run_dir", cfg.run_dir)
-    predictor = _on_device(load(path_argument("ckpt", cfg.ckpt)).deploy(), cfg.device)
+    predictor = _on_device(load(Path(cfg.ckpt)).deploy(), cfg.device)
     rows: list[dict[str, Any]] = []
     frames = 0
     read = ahead(source, batch_size)
