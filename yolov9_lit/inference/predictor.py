@@ -19,6 +19,10 @@ CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
 """Usual endings of checkpoints, which are never exported files; others may be either."""
 
 
+MOST_ON_CPU = 4
+"""Images at a time: the maps of more do not stay in a CPU's caches (T, 16 at 640 px: +17 %)."""
+
+
 class Predictor(ImagePredictor):
     """A trained detector in evaluation mode.
 
@@ -42,8 +46,15 @@ class Predictor(ImagePredictor):
     @torch.inference_mode()
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs, see `ImagePredictor.detect`."""
-        images = unit_range(images.to(next(self.parameters()).device))
-        return non_max_suppression(*self.decode(self(images).main), settings)
+        device = next(self.parameters()).device
+        pieces = images.split(MOST_ON_CPU) if device.type == "cpu" else (images,)
+        return [
+            detections
+            for piece in pieces
+            for detections in non_max_suppression(
+                *self.decode(self(unit_range(piece.to(device))).main), settings
+            )
+        ]
 
     def deploy(self) -> Predictor:
         """Return a copy with the main branch alone, fused, channels last; it detects the same."""
