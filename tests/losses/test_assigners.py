@@ -119,7 +119,7 @@ def test_a_crowd_is_assigned_in_parts_as_it_is_at_once(objects_at_once, monkeypa
         return overlaps
 
     limit = objects_at_once * 2 * 64  # objects times images times anchors
-    monkeypatch.setattr(assigners, "MOST_PAIRS", limit)
+    monkeypatch.setattr(assigners, "MOST_PAIRS_ON_CPU", limit)
     monkeypatch.setattr(assigners, "complete_iou", counted)
     parts = TaskAlignedAssigner()(*inputs)
     assert max(pairs) <= limit

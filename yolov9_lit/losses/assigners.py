@@ -48,6 +48,9 @@ class Assigner(Protocol):
 MOST_PAIRS = 2**23
 """Pairs of an object and an anchor that are looked at together; a crowd is looked at in parts."""
 
+MOST_PAIRS_ON_CPU = 2**20
+"""The same on a CPU, in whose caches more do not stay."""
+
 
 @dataclass(frozen=True)
 class TaskAlignedAssigner:
@@ -94,7 +97,8 @@ class TaskAlignedAssigner:
         wanting = boxes.new_zeros(shape, dtype=torch.int64)  # how many objects want an anchor
         wanted_by, overlapped = torch.zeros_like(wanting), torch.zeros_like(wanting)
         most = boxes.new_full(shape, -1)
-        together = max(MOST_PAIRS // wanting.numel(), 1)
+        most_pairs = MOST_PAIRS_ON_CPU if boxes.device.type == "cpu" else MOST_PAIRS
+        together = max(most_pairs // wanting.numel(), 1)
         for start in range(0, targets.boxes.shape[1], together):
             part = Targets(*(t[:, start : start + together] for t in targets))
             inside = _points_inside(anchor_points, part.boxes)
