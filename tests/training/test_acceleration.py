@@ -179,3 +179,10 @@ def test_mixed_precision_is_what_the_device_computes(monkeypatch, there, native,
     cfg = compose("train", ["run_dir=.", "trainer=gpu", "trainer.accelerator=cpu"]).trainer
     monkeypatch.setattr("yolov9_lit.training.trainer.build", lambda cfg, **given: given)
     assert build_trainer(cfg, [])["precision"] == expected
+
+
+def test_deterministic_training_does_not_fill_memory_that_is_written_anyway(monkeypatch):
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    monkeypatch.setattr("yolov9_lit.training.trainer.build", lambda cfg, **given: given)
+    build_trainer(compose("train", ["run_dir=.", "+trainer.deterministic=true"]).trainer, [])
+    assert not torch.utils.deterministic.fill_uninitialized_memory

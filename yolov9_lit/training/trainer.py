@@ -81,6 +81,8 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
     check_trainer(cfg)
     checkpoints = any(isinstance(callback, Checkpoint) for callback in callbacks)
     arguments |= {"callbacks": [*callbacks], "enable_checkpointing": checkpoints}
+    if cfg.get("deterministic"):  # Nothing here reads memory before it is written.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if cfg.precision == MIXED:
         arguments["precision"] = mixed_precision()
     if cfg.overfit_batches:
