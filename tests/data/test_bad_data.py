@@ -146,7 +146,7 @@ IN_THE_FILE = {
     "repeat the class and box": 2,
     "do not span their box": 1,
     "share an id with another annotation": 1,
-    "lack height or width": 1,
+    "lack a whole height or width": 1,
     "images repeat another": 1,
     "share their id with another image": 2,
     "images without a whole-number id": 1,

@@ -143,6 +143,22 @@ def test_faults_are_named(tmp_path, changes, words):
         read_coco(*write_set(tmp_path, **changes))
 
 
+@pytest.mark.parametrize("height", [0, 2.5, None, "20", 10**400])
+def test_a_height_that_is_none_is_the_images_own_and_without_one_it_is_left_out(tmp_path, height):
+    images = [
+        {"id": i, "file_name": name, "height": height, "width": 30}
+        for i, name in enumerate(["b.png", "broken.png"], start=4)
+    ]
+    file, folder = write_set(tmp_path, images=images)
+    (folder / "broken.png").write_bytes(b"no image")
+    found = read_coco(file, folder)
+    assert found.sizes.tolist() == [[20, 30]]
+    assert found.faults == {
+        "entries of images lack a whole height or width: taken from the image": 1,
+        "images have no height and width, not even in their header, and are left out": 1,
+    }
+
+
 def test_missing_and_broken_files_are_named(tmp_path):
     file, folder = write_set(tmp_path)
     with pytest.raises(UserError, match="absent"):

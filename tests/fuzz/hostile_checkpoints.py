@@ -132,7 +132,7 @@ def change_pickle(files: Files, file, share, content):
     try:
         with zipfile.ZipFile(io.BytesIO(files[file])) as archive:
             records = {name: archive.read(name) for name in archive.namelist()}
-    except (TypeError, zipfile.BadZipFile, KeyError):
+    except (TypeError, ValueError, zipfile.BadZipFile, KeyError):  # No zip, or damaged names.
         return
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

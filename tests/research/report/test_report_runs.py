@@ -100,7 +100,8 @@ def test_runs_from_before_the_record_count_and_other_commands_do_not(folders):
 def test_the_curve_of_a_resumed_and_cut_file(folders):
     folder = folders.make("one")
     (folder / "metrics.csv").write_text(
-        "epoch,step,val/AP\n0,1,\n0,1,0.1\n1,2,0.2\n1,2,0.3\n2,3,-1\n3,4,0.4\ninf,5,0.5\n5,6,nan\n4"
+        "epoch,step,val/AP\n0,1,\n0,1,0.1\n1,2,0.2\n1,2,0.3\n2,3,-1\n3,4,0.4\ninf,5,0.5\n5,6,nan\n"
+        f"{10**400},7,0.5\n6,8,{10**400}\nx,9,0.5\n4"
     )
     (run,) = read_runs(folders.root)
     assert run.curve.to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}

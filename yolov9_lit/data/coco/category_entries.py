@@ -12,7 +12,10 @@ from yolov9_lit.errors import UserError, first_few
 
 
 def sound_categories(entries: Sequence[Entry], faults: Faults) -> dict[int, str]:
-    """Return the names by id, in the order of the ids; of an id given twice the first counts."""
+    """Return the names by id, in the order of the ids; of an id given twice the first counts.
+
+    No format holds an empty name: such a category is called by its id.
+    """
     names: dict[int, str] = {}
     for entry in entries:
         value = entry.get("id")
@@ -21,7 +24,11 @@ def sound_categories(entries: Sequence[Entry], faults: Faults) -> dict[int, str]
         elif value in names:
             faults.add(Fault.CATEGORY_REPEATED, f"category {value}")
         else:
-            name = str(value if entry.get("name") is None else entry["name"])
+            given = entry.get("name")
+            name = "" if given is None else str(given)
+            if not name.strip():
+                faults.notes[Note.NAMELESS] += 1
+                name = str(value)
             names[value] = name.encode(errors="replace").decode()  # JSON can hold half characters.
     if shared := len(names) - len({*names.values()}):
         faults.notes[Note.NAME_SHARED] = shared

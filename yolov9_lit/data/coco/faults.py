@@ -35,8 +35,8 @@ class Fault(Enum):
     IMAGE_OUTSIDE = "images lie outside their folder and are left out"
     IMAGE_MISSING = "images are missing and left out"
     IMAGE_EMPTY = "images are empty files and left out"
-    IMAGE_SIZELESS = "images have no height and width, not even in their header"
-    IMAGE_SIZE_TAKEN = "entries of images lack height or width: taken from the image"
+    IMAGE_SIZELESS = "images have no height and width, not even in their header, and are left out"
+    IMAGE_SIZE_TAKEN = "entries of images lack a whole height or width: taken from the image"
     IMAGE_UNREADABLE = "images cannot be read and are left out"
     IMAGE_UNUSABLE = "images cannot be used, each of which {}"
     IMAGE_SKIPPED = "images are skipped, each of which {}"
@@ -85,6 +85,7 @@ class Note(Enum):
     """What is no fault, but worth knowing."""
 
     BOXES_OF_IMAGES = "boxes are left out with their images"
+    NAMELESS = "categories have no name: they are called by their id"
     NAME_SHARED = "categories have the name of another: by name, as in VOC, they are one"
     UNLABELLED = "images have no label file: they are taken as images without objects"
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their images are used, too"

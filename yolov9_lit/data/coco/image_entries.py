@@ -40,11 +40,14 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def stated_size(entry: Entry) -> tuple[int, int] | None:
-    """Return the height and width in pixels that an entry states; None if it states none."""
+    """Return the height and width in pixels that an entry states; None if it states none.
+
+    Fractions of a pixel are none: no image has them.
+    """
     height, width = entry.get("height"), entry.get("width")
     if not is_number(height) or not is_number(width):
         return None
-    sides_fit = 1 <= height < _LARGEST_SIDE and 1 <= width < _LARGEST_SIDE
+    sides_fit = all(1 <= s < _LARGEST_SIDE and s == int(s) for s in (height, width))
     return (int(height), int(width)) if sides_fit else None
 
 

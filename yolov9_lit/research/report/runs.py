@@ -226,8 +226,8 @@ def _read_results(path: Path) -> tuple[dict[str, Any], str]:
 def _read_curve(path: Path) -> pd.Series[float]:
     """Return validation AP by epoch; of an epoch told twice (a resume) the later figure holds."""
     try:
-        metrics = pd.read_csv(path, on_bad_lines="skip")
-        rows = metrics[["epoch", "val/AP"]].astype(float)
+        metrics = pd.read_csv(path, on_bad_lines="skip", dtype=str)
+        rows = metrics[["epoch", "val/AP"]].apply(pd.to_numeric, errors="coerce")
     except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
         return pd.Series(dtype=float)
     rows = rows[rows["epoch"].between(0, MOST_EPOCHS) & rows["val/AP"].between(-1, 1)]

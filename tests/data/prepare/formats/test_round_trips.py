@@ -12,6 +12,7 @@ from PIL import Image
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.prepare.formats.coco import CocoFolder
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
+from yolov9_lit.data.prepare.formats.source import read_splits
 
 NAMES = st.text("abc XYZ019äß語<&'\":#-", min_size=1, max_size=6).filter(lambda s: s == s.strip())
 SIZES = [(40, 60), (33, 21), (7, 500)]
@@ -256,6 +257,22 @@ def test_faulty_annotations_are_told(image_files, tmp_path, change, fault):
     (found,) = done.faults.found
     assert fault in found.sentence
     assert found.where == "annotation 7"
+
+
+@pytest.mark.parametrize("given", ["", " ", "\u00a0\n", None])
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
+def test_objects_of_a_class_without_a_name_are_kept(image_files, tmp_path, kind, given):
+    image = {"id": 0, "file_name": "a.png", "height": 40, "width": 60}
+    entry = {"id": 1, "image_id": 0, "category_id": 5, "bbox": [1, 2, 3, 4]}
+    content = {"images": [image], "annotations": [entry], "categories": [{"id": 5, "name": given}]}
+    write(tmp_path / "start", {"train": content}, image_files)
+    source, target = FORMATS["coco"], FORMATS[kind]
+    done = convert(tmp_path / "start", tmp_path / "out", source=source, target=target)
+    assert done.faults.counts() == {"categories have no name: they are called by their id": 1}
+    faults = Faults(tmp_path)
+    again = read_splits(target.read(tmp_path / "out", faults))["train"]
+    assert ({*again.names.values()}, len(again.objects)) == ({"5"}, 1)
+    assert not faults.counts()
 
 
 def test_a_split_of_another_name_is_passed_over_and_told(tmp_path, caplog):

@@ -226,6 +226,7 @@ def test_the_file_in_place_of_its_folder_is_one_sentence(tmp_path):
         ("{0: yes, 1: b}", ["yes", "b"]),
         ("{'0': a, '1': '[/b] x'}", ["a", "[/b] x"]),
         ("{1: b, 0: a}", ["a", "b"]),
+        ("['', b]", ["1", "b"]),
     ],
 )
 def test_class_names_are_the_text_that_was_written(tmp_path, names, expected):
