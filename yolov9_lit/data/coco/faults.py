@@ -88,6 +88,10 @@ class Note(Enum):
     NAMELESS = "categories have no name: they are called by their id"
     NAME_SHARED = "categories have the name of another: by name, as in VOC, they are one"
     UNLABELLED = "images have no label file: they are taken as images without objects"
+    POSES = "lines are read as a box and its keypoints: say so by kpt_shape in the YAML file"
+    POSES_OR_OUTLINES = (
+        "lines are read as outlines: if they are poses, set kpt_shape in the YAML file"
+    )
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their images are used, too"
     RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
     IMAGES_TURNED = "images are turned as their EXIF data say: their labels are taken as upright"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,13 @@ from yolov9_lit.data.prepare.formats.source import (
     read_text,
 )
 from yolov9_lit.data.prepare.formats.yolo_config import read_config
-from yolov9_lit.data.prepare.formats.yolo_labels import Labels, is_label_file, parse_line
+from yolov9_lit.data.prepare.formats.yolo_labels import (
+    Labels,
+    is_label_file,
+    parse_line,
+    read_lines,
+)
+from yolov9_lit.data.prepare.formats.yolo_poses import pose_note
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import visible_files
 
@@ -81,11 +88,12 @@ class YoloFolder:
         if len(names) == len(ids) and names <= set(known.categories):
             ids = {index: known.categories[name] for index, name in classes.items()}
         categories = {ids[index]: name for index, name in classes.items()}
+        told = None if "kpt_shape" in self._config.content else pose_note(self._lines())
         for split, images in self._images.items():
             self.faults.split = split
             numbers = image_ids(images, known.images.get(split, {}))
             base = self._bases[split]
-            objects = partial(self._objects, base, ids)
+            objects = partial(self._objects, base, ids, told)
             path = self._config.path.with_name(f"{self._config.path.name}:{split}")
             content = as_coco(path, categories, numbers, base, objects, self.faults)
             yield split, content, base
@@ -163,19 +171,33 @@ class YoloFolder:
                 "name, or mend train in the YAML file."
             )
 
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines of all label files that can be read."""
+        for split, names in self._images.items():
+            for name in names:
+                with suppress(OSError, UnicodeError):
+                    yield from read_lines(self._labels.path(self._bases[split] / name))
+
     def _objects(
-        self, base: Path, ids: Mapping[int, int], name: str, size: tuple[int, int]
+        self,
+        base: Path,
+        ids: Mapping[int, int],
+        told: Note | None,
+        name: str,
+        size: tuple[int, int],
     ) -> Iterator[Entry]:
         labels = self._labels.path(base / name)
         try:
-            lines = labels.read_text(encoding="utf-8-sig").splitlines() if labels.is_file() else []
+            lines = read_lines(labels)
         except (OSError, UnicodeError):
             self.faults.add(Fault.LABELS_UNREADABLE, self._short(labels))
             return
-        keypoints = "kpt_shape" in self._config.content  # They follow the box.
+        keypoints = told == Note.POSES or "kpt_shape" in self._config.content
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
+            if told:
+                self.faults.notes[told] += 1
             where = f"{self._short(labels)}:{number}"
             entry = parse_line(line, size, ids, keypoints=keypoints)
             if isinstance(entry, Fault):

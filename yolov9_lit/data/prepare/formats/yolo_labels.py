@@ -58,6 +58,16 @@ def is_label_file(path: Path) -> bool:
     return len(numbers) >= _FEWEST_NUMBERS
 
 
+def read_lines(labels: Path) -> list[str]:
+    """Return the lines of a label file; none where there is no such file.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeError: it is no text.
+    """
+    return labels.read_text(encoding="utf-8-sig").splitlines() if labels.is_file() else []
+
+
 def parse_line(
     line: str, size: tuple[int, int], ids: Mapping[int, int], *, keypoints: bool
 ) -> Entry | Fault:
