@@ -67,8 +67,24 @@ USABLE = {
         FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], lossless=True
     ),
     "palette.png": image_bytes("PNG", mode="P"),
+    "clear.png": image_bytes("PNG", mode="P", transparency=0),
+    "clear.gif": image_bytes("GIF", mode="P", transparency=0),
     "sub/folder.bmp": image_bytes("BMP"),
 }
+
+
+def tiff(channels, bits):
+    """A TIFF of 40 x 30 pixels in one strip, as writers of many bands make it."""
+    sides = {256: 40, 257: 30, 259: 1, 262: 1, 277: channels, 278: 30}
+    pixels = bytes(40 * 30 * channels * bits // 8)
+    start = 8 + 2 + 12 * (len(sides) + 3) + 4
+    rows = [(tag, 3, 1, value) for tag, value in sides.items()]
+    rows += [(258, 3, channels, start), (273, 4, 1, start + 2 * channels), (279, 4, 1, len(pixels))]
+    directory = b"".join(struct.pack("<HHII", *row) for row in sorted(rows))
+    head = b"II*\0" + struct.pack("<IH", 8, len(rows)) + directory + bytes(4)
+    return head + struct.pack(f"<{channels}H", *[bits] * channels) + pixels
+
+
 UNUSABLE = {
     "cut.jpg": (image_bytes(size=(400, 300))[:3000], "is damaged"),
     "cut.png": (image_bytes("PNG", size=(400, 300))[:3000], "is damaged"),
@@ -76,6 +92,8 @@ UNUSABLE = {
     "enormous.png": (enormous_png(), "has too many pixels"),
     "float.pfm": (b"PF\n40 30\n-1.0\n" + bytes(4 * 40 * 30 * 3), "is no image"),
     "float.tif": (encoded(Image.fromarray(np.zeros((30, 40), np.float32)), "TIFF"), "16 bits"),
+    "bands.tif": (tiff(7, 8), "is a TIFF of 7 channels of 8 bits"),
+    "deep.tif": (tiff(3, 32), "is a TIFF of 3 channels of 32 bits"),
     "turned.jpg": (image_bytes(size=(30, 40)), "another height and width"),
 }
 ABSENT = {"empty.jpg": b"", "missing.jpg": None}
@@ -274,7 +292,7 @@ def test_odd_but_whole_images_are_read(name):
     if name.startswith("sixteen"):
         assert pixels[0, 0, 0] == 0
         assert pixels[-1, -1, 0] == 255
-    if name.startswith("cmyk"):
+    if name.startswith(("cmyk", "clear")):
         with Image.open(io.BytesIO(USABLE[name])) as opened:
             theirs = np.asarray(opened.convert("RGB"), dtype=int)
         assert np.abs(pixels - theirs).max() <= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple, Protocol
@@ -10,8 +11,13 @@ from typing import BinaryIO, NamedTuple, Protocol
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLESPERPIXEL, ImageFileDirectory_v2
 
 from yolov9_lit.errors import UserError
+
+# OpenCV prints each complaint from its own code; what is wrong with an image is told by us.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 
 _EXIF_ORIENTATION = 0x0112
 _TURNED = range(2, 9)  # Orientations other than upright; the later ones swap the sides.
@@ -161,9 +167,22 @@ def _fault(encoded: bytes, error: Exception) -> str:
         return "is empty"
     if isinstance(error, Image.DecompressionBombError):
         return "has too many pixels"
-    return (
-        "is no image of a known kind" if isinstance(error, UnidentifiedImageError) else "is damaged"
-    )
+    if not isinstance(error, UnidentifiedImageError):
+        return "is damaged"
+    return _tiff_fault(encoded) or "is no image of a known kind"
+
+
+def _tiff_fault(encoded: bytes) -> str:
+    """Say what a TIFF's samples are, as of several bands or of a measurement; "" of others."""
+    try:
+        tags = ImageFileDirectory_v2(encoded[:8])
+        file = io.BytesIO(encoded)
+        file.seek(tags.next)
+        tags.load(file)
+        channels, bits = int(tags.get(SAMPLESPERPIXEL, 1)), int(tags[BITSPERSAMPLE][0])
+    except (*_BROKEN, KeyError, TypeError, IndexError, struct.error):
+        return ""
+    return f"is a TIFF of {channels} channels of {bits} bits, not of 1, 3 or 4 of 8 or 16"
 
 
 class ImageSource(Protocol):

@@ -13,7 +13,7 @@ from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.data.coco.judge import Judged, judge
-from yolov9_lit.data.images import read_header
+from yolov9_lit.data.images import UnreadableImage, read_header, read_image
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -92,7 +92,7 @@ def as_coco(
     for name, image_id in images.items():
         header = read_header(folder / name)
         if header is None:
-            faults.add(Fault.IMAGE_UNREADABLE, name)
+            faults.add(Fault.IMAGE_UNREADABLE, f"{name} {_why_unreadable(folder / name)}", name)
             continue
         size = (header.height, header.width)
         if header.turned:
@@ -105,6 +105,14 @@ def as_coco(
             annotations.append({"id": len(annotations) + 1, "image_id": image_id} | entry)
     named = [{"id": i, "name": name} for i, name in categories.items()]
     return CocoContent(path, listed, annotations, named, faults)
+
+
+def _why_unreadable(path: Path) -> str:
+    try:
+        read_image(path)
+    except UnreadableImage as error:
+        return error.fault
+    return "has no header that tells its size"
 
 
 def read_text(path: Path) -> str:
