@@ -11,6 +11,8 @@ from yolov9_lit.data.letterbox import (
     evaluation_shape,
     pad_centred,
     place_boxes,
+    prediction_shape,
+    resize_longest,
     restore_boxes,
 )
 from yolov9_lit.structures import ImageInfo
@@ -52,6 +54,29 @@ def test_image_lies_where_the_placement_says():
 )
 def test_shapes_of_batches(sizes, shape):
     assert evaluation_shape(sizes, 640) == shape
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        ((480, 640), (480, 640)),
+        ((640, 640), (640, 640)),
+        ((427, 640), (448, 640)),
+        ((1920, 1080), (640, 384)),  # Scaled: 640 x 360.
+        ((60, 80), (480, 640)),
+        ((1, 4000), (32, 640)),
+    ],
+)
+def test_prediction_pads_to_the_next_multiples_alone(size, shape):
+    assert prediction_shape(size, 640) == shape
+
+
+@given(height=SIDES, width=SIDES, size=st.integers(20, 900))
+def test_prediction_shape_holds_the_image_and_not_a_stride_more(height, width, size):
+    shape = prediction_shape((height, width), size)
+    image = np.zeros((height, width, 1), dtype=np.uint8)
+    scaled = resize_longest(image, size, smooth=True).shape[:2]
+    assert all(0 <= space - side < 32 for space, side in zip(shape, scaled, strict=True))
 
 
 def test_padding_is_centred_and_never_cuts():

@@ -1,4 +1,4 @@
-"""Centred letterbox with grey 114, as the published evaluation pads."""
+"""Centred letterbox with grey 114, as the published evaluation and prediction pad."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ def resize_longest(image: np.ndarray, image_size: int, *, smooth: bool) -> np.nd
     Returns:
         (h, w, 3) uint8; the same array where it has that size already.
     """
-    height, width = image.shape[:2]
-    ratio = image_size / max(height, width)
-    if ratio == 1:
+    longest = max(image.shape[:2])
+    if longest == image_size:
         return image
-    size = (max(int(width * ratio), 1), max(int(height * ratio), 1))
-    interpolation = cv2.INTER_AREA if smooth and ratio < 1 else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=interpolation)
+    height, width = _scaled(image.shape[:2], image_size)
+    shrinks = image_size < longest
+    interpolation = cv2.INTER_AREA if smooth and shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def _scaled(size: tuple[int, int], image_size: int) -> tuple[int, int]:
+    """Return the (height, width) of an image whose longest side becomes `image_size` pixels."""
+    ratio = image_size / max(size)
+    height, width = (max(int(side * ratio), 1) for side in size)
+    return height, width
 
 
 def pad_centred(image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, int, int]:
@@ -71,7 +78,7 @@ def evaluation_letterbox(
 
     Args:
         image: (H, W, 3) uint8.
-        shape: (height, width) from `evaluation_shape`.
+        shape: (height, width) from `evaluation_shape` or `prediction_shape`.
         image_size: in pixels.
     """
     resized = resize_longest(image, image_size, smooth=True)
@@ -100,6 +107,22 @@ def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[i
     elif min(ratios) > 1:
         relative = (1.0, 1 / min(ratios))
     height, width = (math.ceil(r * image_size / STRIDE + 0.5) * STRIDE for r in relative)
+    return height, width
+
+
+def prediction_shape(size: tuple[int, int], image_size: int) -> tuple[int, int]:
+    """Return the smallest input shape that holds an image scaled to `image_size`.
+
+    Evaluation adds half a stride to both sides (`evaluation_shape`).
+
+    Args:
+        size: (height, width) of the image in pixels.
+        image_size: longest side of the scaled image.
+
+    Returns:
+        (height, width) in pixels, multiples of 32.
+    """
+    height, width = (math.ceil(side / STRIDE) * STRIDE for side in _scaled(size, image_size))
     return height, width
 
 

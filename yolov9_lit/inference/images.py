@@ -17,8 +17,8 @@ from yolov9_lit.checks import whole_number
 from yolov9_lit.data.images import read_image, rgb_pixels
 from yolov9_lit.data.letterbox import (
     evaluation_letterbox,
-    evaluation_shape,
     fitted_size,
+    prediction_shape,
     restore_boxes,
 )
 from yolov9_lit.errors import UserError
@@ -89,8 +89,8 @@ class ImagePredictor(nn.Module, ABC):
     ) -> list[Detections]:
         """Detect objects in images.
 
-        Images are letterboxed as in evaluation, each to its own aspect ratio, so that an image's
-        detections do not depend on the other images.
+        Each image is letterboxed to the smallest rectangle of multiples of 32 that holds it, so
+        that its detections do not depend on the other images. Evaluation pads half a stride more.
 
         Args:
             images: one image or several.
@@ -115,7 +115,7 @@ class ImagePredictor(nn.Module, ABC):
         arrays = [_as_array(one) for one in given]
         by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
         for i, array in enumerate(arrays):
-            shape = self.input_shape or evaluation_shape([array.shape[:2]], size)
+            shape = self.input_shape or prediction_shape(array.shape[:2], size)
             by_shape[shape].append(i)
 
         results: dict[int, Detections] = {}

@@ -20,7 +20,7 @@ CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
 
 
 MOST_ON_CPU = 4
-"""Images at a time: the maps of more do not stay in a CPU's caches (T, 16 at 640 px: +17 %)."""
+"""Images at a time: the maps of more do not stay in a CPU's caches."""
 
 
 class Predictor(ImagePredictor):
