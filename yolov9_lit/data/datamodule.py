@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import lightning as L
@@ -20,12 +19,12 @@ from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.file import no_garbage_collection
 from yolov9_lit.data.coco.layout import settings_of
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
-from yolov9_lit.data.images import load_image
+from yolov9_lit.data.images import ImageFiles, load_image
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
 
 log = logging.getLogger(__name__)
@@ -246,17 +245,17 @@ class DetectionDataModule(L.LightningDataModule):
         tell_lacks(str(self.root), found, strict=self.strict)
 
     def _seen_in_training(self, split: str) -> list[str]:
-        """Say if images are measured on that are trained on; other formats tell it as a fault."""
-        if split == "train" or "train" not in self._splits or self.prepare:
+        """Say if images are measured on that are trained on."""
+        if split == "train" or "train" not in self._splits:
             return []
-        train, other = (
-            {os.path.normpath(s.images.name(i)) for i in range(len(s))}
-            for s in (self._splits["train"], self._splits[split])
-        )
-        if not (shared := len(train & other)):
+        train, other = (self._splits[name].images for name in ("train", split))
+        assert isinstance(train, ImageFiles)
+        assert isinstance(other, ImageFiles)
+        if not (shared := other.also_in(train)):
             return []
-        images = f"{shared:,} of the {len(other):,} images of {split}"
-        return [f"{images} are trained on, so its figures say little of others"]
+        images = f"{len(shared):,} of the {len(other.names):,} images of {split}"
+        names = first_few([PurePath(name).name for name in shared])
+        return [f"{images} are trained on ({names}), so its figures say little of others"]
 
     def _require_usable(self, splits: Sequence[str]) -> None:
         found = [self._splits[split] for split in splits]

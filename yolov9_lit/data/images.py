@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -216,6 +217,18 @@ class ImageFiles:
     def name(self, index: int) -> str:
         """Return the file's path."""
         return str(self.folder / str(self.names[index]))
+
+    def also_in(self, other: ImageFiles) -> list[str]:
+        """Return the names of those that are files of another's, too, however they are written."""
+        own = {str(name): str(name).rpartition("/")[2] for name in self.names}
+        ends = {*own.values()}  # Few of COCO's paths have to be made plain.
+        theirs = {
+            os.path.normpath(os.path.join(other.folder, name))
+            for name in map(str, other.names)
+            if name.rpartition("/")[2] in ends
+        }
+        paths = {name: os.path.join(self.folder, name) for name in own} if theirs else {}
+        return [name for name, path in paths.items() if os.path.normpath(path) in theirs]
 
     def encoded(self, index: int) -> bytes:
         """Return the file's content; see `ImageSource`."""

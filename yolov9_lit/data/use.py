@@ -136,9 +136,8 @@ def tell_lacks(source: str, found: Sequence[str], *, strict: bool = False) -> No
     """
     if not found:
         return
-    line = (
-        f"{source}: {'; '.join(found)}: look at it with `python -m yolov9_lit.data check root=DIR`"
-    )
+    # The preview takes every format, and the settings of the command that tells this.
+    line = f"{source}: {'; '.join(found)}: look at it with `python -m yolov9_lit.data preview`"
     if strict:
         raise UserError(f"{line}, or leave strict=true out.")
     if is_first_rank():

@@ -10,8 +10,9 @@ from training_split import read_train
 
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.coco.faults import Faults, Note
+from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
-from yolov9_lit.data.prepare.formats.source import read_splits
+from yolov9_lit.data.prepare.formats.source import note_leaks, read_splits
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
 from yolov9_lit.errors import UserError
 
@@ -148,10 +149,16 @@ def test_images_of_train_in_another_split_are_a_leak(tmp_path):
     config = "train: images\nval: images/val\ntest: images/val\nnames: [x]\n"
     root = write(tmp_path, ["images/a.jpg", "images/val/b.jpg"], ["labels/a.txt"], config)
     faults = Faults(root)
-    read_splits(YoloFolder(root, faults))
+    note_leaks(read_splits(YoloFolder(root, faults)))
     leaks = [(item.where, item.split, item.sentence) for item in faults.found]
     sentence = "images equal another one of train: a leak between the splits"
     assert leaks == [("b.jpg", "val", sentence), ("b.jpg", "test", sentence)]
+    paths = (t for s in ("train", "val") for t in (".", f"annotations/instances_{s}.json"))
+    prepare = partial(annotate_in_place, source=YoloFolder, cache=tmp_path / "cache")
+    module = DetectionDataModule(root, *paths, prepare=prepare, image_size=64)
+    module.setup("fit")
+    told = "1 of the 1 images of val are trained on (b.jpg), so its figures say little of others"
+    assert told in module.lacks
 
 
 def test_faults_of_the_listing_are_told_as_they_are_when_read_again(tmp_path, caplog):

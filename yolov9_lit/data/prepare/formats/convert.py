@@ -12,7 +12,7 @@ from yolov9_lit.checks import existing_folder, yes_or_no_text
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
-from yolov9_lit.data.prepare.formats.source import SourceFolder, read_splits
+from yolov9_lit.data.prepare.formats.source import SourceFolder, note_leaks, read_splits
 from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.data.prepare.formats.voc_writer import write_voc
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
@@ -71,6 +71,7 @@ def convert(
         raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
     faults = Faults(src)
     splits = read_splits(source.read(src, faults))
+    note_leaks(splits)
     faults.raise_or_warn(strict=strict)
     try:
         with atomic_folder(out) as draft:

@@ -8,12 +8,14 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.data.coco.judge import Judged, judge
-from yolov9_lit.data.images import UnreadableImage, read_header, read_image
+from yolov9_lit.data.images import ImageFiles, UnreadableImage, read_header, read_image
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -48,20 +50,23 @@ def read_splits(source: SourceFolder) -> dict[str, Judged]:
     """
     splits = {name: judge(content, folder) for name, content, folder in source.read()}
     first = next(iter(splits.values()))
-    for name, judged in splits.items():
+    for judged in splits.values():
         require_same(first.path, first.names, judged.path, judged.names)
-        if name != "train" and "train" in splits:
-            _note_leaks(splits["train"], name, judged)
     return splits
 
 
-def _note_leaks(train: Judged, name: str, judged: Judged) -> None:
-    """Add a split's images that are files of train, too."""
-    trained = {train.folder / entry["file_name"] for entry in train.images.values()}
-    judged.faults.split = name
-    for entry in judged.images.values():
-        if judged.folder / entry["file_name"] in trained:
-            judged.faults.add(Fault.IMAGE_LEAK, entry["file_name"], detail="train")
+def note_leaks(splits: Mapping[str, Judged]) -> None:
+    """Add the images of other splits that are files of train, too."""
+    files = {
+        name: ImageFiles(judged.folder, np.array([e["file_name"] for e in judged.images.values()]))
+        for name, judged in splits.items()
+    }
+    if (train := files.pop("train", None)) is None:
+        return
+    for name, images in files.items():
+        splits[name].faults.split = name
+        for image in images.also_in(train):
+            splits[name].faults.add(Fault.IMAGE_LEAK, image, detail="train")
 
 
 def as_coco(
