@@ -15,7 +15,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.export.format import Exported, find_format, reason
 from yolov9_lit.inference.export.graph import Candidates, PaddedDetections
-from yolov9_lit.inference.images import ImagePredictor, unit_range
+from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor, unit_range
 from yolov9_lit.structures import Detections
 
 log = logging.getLogger(__name__)
@@ -56,18 +56,22 @@ class ExportedPredictor(ImagePredictor):
                 f"The exported file has {len(parts[0])} outputs, not {', '.join(outputs._fields)}: "
                 "export it again."
             )
-        joined = (torch.cat(tensors)[: len(images)] for tensors in zip(*parts, strict=True))
-        return outputs(*joined)
+        joined = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
+        return outputs(*(tensor[: len(images)] for tensor in joined))
 
     def _chunks(self, images: Tensor) -> Iterator[Tensor]:
         """Give batches of the size that the file takes, the last one filled up with black."""
         size = self.file.record.shape.batch or len(images)
         for chunk in images.split(size):
-            yield F.pad(chunk, (0, 0) * 3 + (0, size - len(chunk)))
+            yield _padded(chunk, (0, 0) * 3 + (0, size - len(chunk)), 0).contiguous()
 
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs; what NMS inside the file has dropped stays dropped."""
-        outputs = self(self._large_enough(unit_range(images)))
+        pieces = images.split(self.file.record.shape.batch or MOST_ON_CPU)
+        return [found for piece in pieces for found in self._detect_piece(piece, settings)]
+
+    def _detect_piece(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
+        outputs = self(self._large_enough(unit_range(images.contiguous())))
         if isinstance(outputs, Candidates):
             return non_max_suppression(*outputs, settings)
         wanted = (outputs.scores > settings.confidence).sum(dim=1).minimum(outputs.counts)
@@ -79,7 +83,12 @@ class ExportedPredictor(ImagePredictor):
     def _large_enough(self, images: Tensor) -> Tensor:
         """Pad with grey on the right and below, which moves no box, to the file's smallest side."""
         rows, columns = (max(self.file.least_side - side, 0) for side in images.shape[2:])
-        return F.pad(images, (0, columns, 0, rows), value=GREY / 255)
+        return _padded(images, (0, columns, 0, rows), GREY / 255)
+
+
+def _padded(images: Tensor, widths: tuple[int, ...], value: float) -> Tensor:
+    """Pad as `F.pad`, which would copy where there is nothing to pad."""
+    return F.pad(images, widths, value=value) if any(widths) else images
 
 
 def open_exported(path: str | Path) -> ExportedPredictor | None:

@@ -29,6 +29,9 @@ from yolov9_lit.weights.card import ModelCard
 ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
 """A path, an array (H, W, 3) or (H, W) uint8 RGB, or a PIL image."""
 
+MOST_ON_CPU = 4
+"""Images at a time: the maps of more do not stay in a CPU's caches."""
+
 
 class ImagePredictor(nn.Module, ABC):
     """A detector with its classes and preprocessing; a subclass computes the detections.
@@ -146,7 +149,7 @@ class ImagePredictor(nn.Module, ABC):
 
 def unit_range(images: Tensor) -> Tensor:
     """Return images as floats in 0..1, from uint8 in 0..255 or from floats in 0..1."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def _as_array(image: ImageLike) -> np.ndarray:

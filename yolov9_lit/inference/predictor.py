@@ -9,7 +9,7 @@ from torch import Tensor
 
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.exported import ExportedPredictor, open_exported
-from yolov9_lit.inference.images import ImagePredictor, unit_range
+from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor, unit_range
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Detections, HeadOutput, Prediction
 from yolov9_lit.weights.card import ModelCard
@@ -17,10 +17,6 @@ from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 
 CHECKPOINT_SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
 """Usual endings of checkpoints, which are never exported files; others may be either."""
-
-
-MOST_ON_CPU = 4
-"""Images at a time: the maps of more do not stay in a CPU's caches."""
 
 
 class Predictor(ImagePredictor):

@@ -57,7 +57,7 @@ class OpenVinoFormat(ExportFormat):
         record = ExportRecord.from_json(text, path)
 
         def run(images: Tensor) -> list[Tensor]:
-            found = compiled(images.numpy())
-            return [torch.from_numpy(found[output].copy()) for output in compiled.outputs]
+            found = compiled(images.numpy(), share_inputs=True)  # The outputs are copies.
+            return [torch.from_numpy(found[output]) for output in compiled.outputs]
 
         return Exported(record, run)
