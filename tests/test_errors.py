@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from yolov9_lit.errors import UserError, error_line
+from yolov9_lit.errors import UserError, counted, error_line
 
 
 def raising(error):
@@ -43,3 +43,9 @@ def test_errors_are_one_line(text, line):
 
 def test_endless_errors_are_cut():
     assert len(error_line(raising(ValueError("word " * 10_000)))) <= 500
+
+
+def test_a_count_has_its_noun_in_the_form_that_fits():
+    counts = [(0, "image"), (1, "box"), (2, "box"), (1, "class"), (2, "class"), (1500, "image")]
+    words = ["0 images", "1 box", "2 boxes", "1 class", "2 classes", "1,500 images"]
+    assert [counted(*count) for count in counts] == words

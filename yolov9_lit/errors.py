@@ -35,6 +35,12 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
     return one_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 box", "2,000 boxes"."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    return f"{count:,} {noun}{ending}"
+
+
 def error_line(text: str | None) -> str:
     """Return in one line what a traceback says went wrong, a mistake's sentence alone; "" of none.
 

@@ -24,7 +24,7 @@ from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
-from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
 
 log = logging.getLogger(__name__)
@@ -208,11 +208,11 @@ class DetectionDataModule(L.LightningDataModule):
             return self._splits["val"]
         annotations = self._open(split)
         log.info(
-            "%s: %d images with %d boxes of %d classes in %s",
+            "%s: %s with %s of %s in %s",
             split,
-            len(annotations),
-            int((~annotations.crowd).sum()),
-            annotations.num_classes,
+            counted(len(annotations), "image"),
+            counted(int((~annotations.crowd).sum()), "box"),
+            counted(annotations.num_classes, "class"),
             annotations.path,
         )
         return annotations

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.ranks import is_first_rank
 
 log = logging.getLogger(__name__)
@@ -200,8 +200,8 @@ class Faults:
         """
         if strict and self.found:
             raise UserError(
-                f"{self.source} has {len(self.found):,} faults and strict=true was given: mend "
-                "them or leave strict out.",
+                f"{self.source} has {counted(len(self.found), 'fault')} and strict=true was "
+                "given: mend them or leave strict out.",
                 *(f"{item.where}: {item.sentence}" for item in self.found),
             )
         if is_first_rank():

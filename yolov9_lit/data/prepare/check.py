@@ -20,6 +20,7 @@ from yolov9_lit.data.coco.layout import Split
 from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
+from yolov9_lit.errors import counted
 from yolov9_lit.files import visible_files
 
 _DARK = 16  # Of 256; the upper 8 of 16 bits are this dark where cameras fill 12.
@@ -78,7 +79,7 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
             faults.add(Fault.CATEGORIES_DIFFER, f"{split.name}: {differing}")
         single = annotations.labels[~annotations.crowd]
         if not len(single):
-            detail = f"{len(annotations.crowd):,} regions of crowds"
+            detail = counted(len(annotations.crowd), "region") + " of crowds"
             faults.add(Fault.SPLIT_BOXLESS, split.name, detail=detail)
         if empty := annotations.num_classes - len(set(single.tolist())):
             faults.notes[Note.CATEGORIES_EMPTY] = empty

@@ -15,7 +15,7 @@ from yolov9_lit.data.coco.faults import first_places
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, counted
 from yolov9_lit.reporting.console import console
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
@@ -75,7 +75,7 @@ def data_page(title: str, reports: Sequence[SplitReport]) -> str:
         plots = draw_data_plots(reports, Path(folder))
         return make_page(
             f"Data check: {title}",
-            f"{images:,} images, {faults:,} faults.",
+            f"{counted(images, 'image')}, {counted(faults, 'fault')}.",
             [split_table(reports), fault_table(reports)],
             plots,
             [class_table(reports)],

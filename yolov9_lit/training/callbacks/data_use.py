@@ -16,6 +16,7 @@ from torch import Tensor
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.use import Use, tell_lacks
+from yolov9_lit.errors import counted
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.structures import Batch, SkippedImage
 
@@ -159,7 +160,7 @@ def log_used(
 
 def _sentence(split: str, used: Mapping[str, Any]) -> str:
     words = {"train": "Trained on", "val": "Validated on", "test": "Tested on"}[split]
-    boxes = f"{used['boxes']:,} boxes"
+    boxes = counted(used["boxes"], "box")
     if "boxes_drawn" in used:
         boxes += (
             f" (first epoch: {used['boxes_drawn']:,} before augmentation, "
@@ -167,4 +168,4 @@ def _sentence(split: str, used: Mapping[str, Any]) -> str:
         )
     faults = "; ".join(f"{count:,} {kind}" for kind, count in used["faults"].items())
     end = f"faults: {faults}" if faults else "no faults"
-    return f"{words} {used['pictures']:,} images with {boxes}; {end}"
+    return f"{words} {counted(used['pictures'], 'image')} with {boxes}; {end}"

@@ -185,7 +185,7 @@ def test_voc_faults_are_told_and_left_out(voc, tmp_path, file, content, fault, b
     assert rows == [("train", 2 if "object" in (content or "") and "</a>" in content else 1, boxes)]
     assert fault in faults[0][0]
     assert faults[0][1].split()[0] in ("b.xml", "b.jpg")
-    with pytest.raises(UserError, match=rf"{len(faults)} faults"):
+    with pytest.raises(UserError, match=rf"{len(faults)} fault"):
         to_coco("voc", voc, tmp_path / "strict", strict=True)
     assert not (tmp_path / "strict").exists()
 
@@ -315,7 +315,7 @@ def test_yolo_faults_are_told_and_left_out(yolo, tmp_path, file, content, fault,
     assert rows[0][1] == (1 if file.startswith("images") else 2)
     assert rows[0][2] == (2 if file in ("labels/train/orphan.txt", "images/train/b.png") else 0)
     assert rows[1] == ("val", 1, 1)
-    with pytest.raises(UserError, match=r"has 1 faults"):
+    with pytest.raises(UserError, match=r"has 1 fault and"):
         to_coco("yolo", yolo, tmp_path / "strict", strict=True)
     assert not (tmp_path / "strict").exists()
 
