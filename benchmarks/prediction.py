@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import shutil
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,8 @@ def ours(weights: str, source: Path, out: Path, confidence: float, size: int) ->
 
 def theirs(weights: str, source: Path, out: Path, confidence: float, size: int) -> int:
     """Predict with Ultralytics, annotated copies saved; return the number of boxes."""
+    if Path(weights).is_dir():
+        _hold_openvino_to_float32()
     results = ultralytics(weights).predict(
         source=str(source),
         stream=True,
@@ -185,6 +188,20 @@ def theirs(weights: str, source: Path, out: Path, confidence: float, size: int) 
         verbose=False,
     )
     return sum(len(result.boxes) for result in results)
+
+
+@cache
+def _hold_openvino_to_float32() -> None:
+    """Let this process compile as this package does: OpenVINO's own choice may be bfloat16."""
+    core = importlib.import_module("openvino").Core
+    compile_model = core.compile_model
+
+    def in_float32(self: Any, model: Any, device_name: str, config: Mapping[str, Any]) -> Any:
+        return compile_model(
+            self, model, device_name, {**config, "INFERENCE_PRECISION_HINT": "f32"}
+        )
+
+    core.compile_model = in_float32
 
 
 def _in_runtime(package: str, weights: Path, runtime: str, size: int) -> str:
