@@ -22,6 +22,7 @@ from yolov9_lit.building import build
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.layout import find_splits
+from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.dataset import TrainKey
 from yolov9_lit.data.prepare.check import check_splits
@@ -29,6 +30,9 @@ from yolov9_lit.data.prepare.check_report import class_table, data_page, fault_t
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
 from yolov9_lit.data.prepare.formats.source import read_splits
+from yolov9_lit.data.shards.files import ShardCache
+from yolov9_lit.data.shards.reader import open_shards
+from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.evaluation import CocoMetric
 from yolov9_lit.reporting.render import terminal
@@ -186,6 +190,20 @@ def check(root: Path, *, page: bool = False) -> None:
         terminal(table)
     if page:
         data_page(str(root), reports)
+
+
+def shard(root: Path) -> None:
+    """Write shards, and read them: they hold the images and boxes that can be used."""
+    for split in find_splits(root):
+        out = root.parent / f"shards_{split.name}"
+        write_shards(split.annotations, split.images, out, shard_bytes=2000, seed=0)
+        shards = open_shards(str(out), ShardCache(root.parent / "shard_cache", 10**6))
+        plain = read_coco(split.annotations, split.images)
+        again = shards.annotations
+        assert sorted(again.image_ids) == sorted(plain.image_ids)
+        assert len(again.boxes) == len(plain.boxes)
+        for index in range(len(again)):
+            assert again.images.encoded(index)
 
 
 def convert_to(source: str, target: str, root: Path) -> None:

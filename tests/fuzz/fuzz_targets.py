@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from counts import count_coco, count_voc, count_yolo
-from data_properties import check, convert_to, in_folder, train_on
+from data_properties import check, convert_to, in_folder, shard, train_on
 from hostile_checkpoints import checkpoint_targets
 from hostile_coco import coco_mutations, sound_coco
 from hostile_runs import run_records
@@ -28,6 +28,10 @@ class Target(NamedTuple):
     examples: int = 100
 
 
+_FEWER = {"page": 5, "shards": 30}
+"""Examples of the slower runs on data sets."""
+
+
 def _data_targets() -> dict[str, Target]:
     sets = {
         "coco": (sound_coco, coco_mutations(), None, count_coco),
@@ -40,10 +44,12 @@ def _data_targets() -> dict[str, Target]:
         for target in sets.keys() - {name}:
             runs[f"to-{target}"] = partial(convert_to, name, target)
         if name == "coco":
-            runs["check"] = check
+            runs |= {"check": check, "page": partial(check, page=True), "shards": shard}
         for run_name, run in runs.items():
             holds = partial(in_folder, sound, run=run)
-            targets[f"{name}-{run_name}"] = Target(some(mutations), holds)
+            targets[f"{name}-{run_name}"] = Target(
+                some(mutations), holds, _FEWER.get(run_name, 100)
+            )
     return targets
 
 
