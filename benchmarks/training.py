@@ -7,7 +7,6 @@ same random images and objects, on the device that `trainer` chooses for this on
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -73,7 +72,7 @@ class TrainingBenchmark:
         batch_size: images of a step.
         objects: of an image.
         threads: of each process on the CPU; None for torch's own choice.
-        warm_up: steps before the first round.
+        warm_up: steps of a round that are not counted, >= 1.
         steps: of a round.
         rounds: in which the packages take turns.
     """
@@ -110,15 +109,13 @@ class TrainingBenchmark:
 
     def _contenders(self, model: str) -> dict[str, Callable[[], Measure]]:
         work = Work(self.image_size, self.batch_size, self.objects)
-        overrides = tuple(self.overrides)
-        steppers: dict[str, Callable[[], Stepper]] = {OURS: partial(ours, model, overrides, work)}
-        for peer in PEERS:
-            if stepper := peer.stepper(model, {**asdict(self)}, work.batch(), CLASSES):
-                steppers[peer.name] = stepper
-        return {
-            name: partial(_start, stepper, self.threads, self.warm_up, self.steps)
-            for name, stepper in steppers.items()
+        starts: dict[str, Callable[[], Measure]] = {
+            OURS: partial(ours, model, tuple(self.overrides), work, self.warm_up, self.steps)
         }
+        for peer in PEERS:
+            if stepper := peer.stepper(model, asdict(self), work.batch(), CLASSES):
+                starts[peer.name] = partial(_stepping, stepper, self.warm_up, self.steps)
+        return {name: partial(_start, start, self.threads) for name, start in starts.items()}
 
     def _table(self, found: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
         table = Table("model", "package", title="A training step", title_justify="left")
@@ -133,8 +130,8 @@ class TrainingBenchmark:
         return table
 
 
-def ours(model: str, overrides: Sequence[str], work: Work) -> Stepper:
-    """Start this package's training, as the command builds it, and return what does its steps."""
+def ours(model: str, overrides: Sequence[str], work: Work, warm_up: int, steps: int) -> Measure:
+    """Start this package's training, as the command builds it, and return what measures it."""
     cfg = compose("train", [f"model={model}", "run_dir=.", "logger=null", *overrides])
     cfg.schedule.nominal_batch = work.batch_size
     cfg.trainer.enable_progress_bar = False
@@ -149,64 +146,64 @@ def ours(model: str, overrides: Sequence[str], work: Work) -> Stepper:
         val_metric=metric,
         test_metric=metric,
     )
-    gate = _Gate()
+    clock = _Clock(warm_up)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    trainer = build_trainer(cfg.trainer, [build(cfg.callbacks.ema), gate], logger=False)
+    trainer = build_trainer(cfg.trainer, [build(cfg.callbacks.ema), clock], logger=False)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
-    batches: Any = DataLoader([work.batch()] * 10_000, batch_size=None)  # type: ignore[arg-type]
-    gate.start(partial(trainer.fit, module, batches))
-    return gate.step
+    batches: Any = DataLoader([work.batch()] * (warm_up + steps), batch_size=None)  # type: ignore[arg-type]
+    trainer.fit_loop.max_epochs = 0
+
+    def measure() -> float:
+        assert trainer.fit_loop.max_epochs is not None
+        trainer.fit_loop.max_epochs += 1
+        trainer.fit(module, batches)
+        return clock.seconds / steps
+
+    return measure
 
 
-class _Gate(L.Callback):
-    """Holds a training in a thread of its own before each step until that is asked for."""
+class _Clock(L.Callback):
+    """Times an epoch from the end of its first steps to its own.
 
-    def __init__(self) -> None:
-        self._due, self._done = threading.Semaphore(0), threading.Semaphore(0)
-        self._error: BaseException = RuntimeError("the training came to its end")
-        self._over = False
+    Attributes:
+        seconds: of the latest epoch.
+    """
 
-    def start(self, fit: Callable[[], None]) -> None:
-        """Begin the training and wait until its first step is due."""
-        threading.Thread(target=self._fit, args=(fit,), daemon=True).start()
-        self._wait()
+    def __init__(self, warm_up: int) -> None:
+        self.warm_up = warm_up
+        self.seconds = 0.0
+        self._began = 0.0
 
-    def step(self) -> None:
-        """Let one step be done, and wait for it."""
-        self._due.release()
-        self._wait()
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        self._done.release()
-        self._due.acquire()
-
-    def _fit(self, fit: Callable[[], None]) -> None:
-        try:
-            fit()
-        except BaseException as error:  # Raised where the step is waited for.
-            self._error = error
-        self._over = True
-        self._done.release()
-
-    def _wait(self) -> None:
-        self._done.acquire()
-        if self._over:
-            raise self._error
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if index + 1 == self.warm_up:
+            self._began = _now()
+        self.seconds = _now() - self._began
 
 
-def _start(start: Callable[[], Stepper], threads: int | None, warm_up: int, steps: int) -> Measure:
+def _stepping(start: Callable[[], Stepper], warm_up: int, steps: int) -> Measure:
+    """Start another package's steps, and return what measures them."""
+    step = start()
+
+    def measure() -> float:
+        for index in range(warm_up + steps):
+            if index == warm_up:
+                began = _now()
+            step()
+        return (_now() - began) / steps
+
+    return measure
+
+
+def _start(start: Callable[[], Measure], threads: int | None) -> Measure:
     if threads:
         torch.set_num_threads(threads)
-    step = start()
-    _run(step, warm_up)
-    return partial(_run, step, steps)
+    return start()
 
 
-def _run(step: Stepper, count: int) -> float:
-    """Return the seconds of a step."""
-    start = time.perf_counter()
-    for _ in range(count):
-        step()
+def _now() -> float:
+    """Return seconds, when the device has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / count
+    return time.perf_counter()
