@@ -12,6 +12,7 @@ from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.runs.results import ResultsWriter
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.images import PredictionImages
@@ -54,6 +55,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
         PredictionImages(run_dir / "predictions", count=images),
     ]
+    keep_freed_memory()
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)
     trainer.test(module, datamodule, verbose=False)
     log_used(datamodule, use.by_split)

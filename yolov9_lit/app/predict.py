@@ -22,6 +22,7 @@ from yolov9_lit.inference.media import AnnotatedWriter, Frame
 from yolov9_lit.inference.pipeline import ahead
 from yolov9_lit.inference.predictor import load
 from yolov9_lit.inference.source import open_source
+from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
 
@@ -41,6 +42,7 @@ def predict(cfg: DictConfig) -> Path:
     save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
     for name in ("ckpt", "source", "run_dir"):
         path_argument(name, cfg[name])
+    keep_freed_memory()
     source = open_source(cfg.source)
     run_dir = folder_argument("run_dir", cfg.run_dir)
     predictor = _on_device(load(Path(cfg.ckpt)).deploy(), cfg.device)

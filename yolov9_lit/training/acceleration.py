@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from yolov9_lit.errors import UserError, one_line
+from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.models.gelan import GELANStage
 from yolov9_lit.models.plain import DeepBackbone
 from yolov9_lit.models.yolov7 import ELAN
@@ -52,6 +53,8 @@ class Acceleration:
         Raises:
             UserError: the device's compiler is not there.
         """
+        if device.type == "cpu":
+            keep_freed_memory()
         wanted = self.channels_last
         if _is_faster_channels_last(device) if wanted is None else wanted:
             module.detector.to(memory_format=torch.channels_last)
