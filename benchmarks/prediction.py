@@ -143,15 +143,15 @@ class PredictionBenchmark:
     ) -> Table:
         title = f"Prediction of {self.images} images and {self.frames} frames"
         table = Table("model", "runtime", "package", title=title, title_justify="left")
-        for name in ("images/s", "boxes", "their time / ours"):
+        for name in ("images/s", "boxes", "ours / it"):
             table.add_column(name, justify="right")
         for model, runtimes in seconds.items():
             for runtime, packages in runtimes.items():
                 for package, measured in packages.items():
                     rate = (self.images + self.frames) / statistics.median(measured)
-                    faster = str(ratio(measured, packages[OURS])) if package == THEIRS else ""
+                    compared = str(ratio(packages[OURS], measured)) if package == THEIRS else ""
                     count = str(boxes[model][runtime][package])
-                    table.add_row(model, runtime, package, f"{rate:.1f}", count, faster)
+                    table.add_row(model, runtime, package, f"{rate:.1f}", count, compared)
         return table
 
 

@@ -17,7 +17,7 @@ from rich.progress import track
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.exported import ExportedPredictor
-from yolov9_lit.inference.images import ImagePredictor
+from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame
 from yolov9_lit.inference.pipeline import ahead
 from yolov9_lit.inference.predictor import load
@@ -48,8 +48,10 @@ def predict(cfg: DictConfig) -> Path:
     predictor = _on_device(load(Path(cfg.ckpt)).deploy(), cfg.device)
     rows: list[dict[str, Any]] = []
     frames = 0
-    read = ahead(source, batch_size)
-    detected = ahead(_detect(predictor, _chunks(read, batch_size), cfg), batch_size)
+    # A predictor takes no more at a time on a CPU: longer chunks would keep the writer waiting.
+    chunk = min(batch_size, MOST_ON_CPU) if _is_on_cpu(predictor) else batch_size
+    read = ahead(source, chunk)
+    detected = ahead(_detect(predictor, _chunks(read, chunk), cfg), chunk)
     with closing(read), closing(detected), AnnotatedWriter(run_dir) as writer:
         for frame, detections in track(detected, "Detecting", transient=True):
             frames += 1
@@ -59,7 +61,8 @@ def predict(cfg: DictConfig) -> Path:
                 writer.write(frame, image)
     if not frames:
         raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
-    (run_dir / "detections.json").write_text(json.dumps(rows, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, rows))
+    (run_dir / "detections.json").write_text(f"[\n{lines}\n]\n")
     log.info("%d objects in %d images; everything is in %s", len(rows), frames, run_dir)
     if source.unreadable:
         log.warning("%d files could not be read and were passed over", len(source.unreadable))
@@ -111,6 +114,10 @@ def _on_device(predictor: ImagePredictor, name: str) -> ImagePredictor:
     if name not in ("auto", "cpu"):
         raise UserError(f"device={name}: exported files run on the CPU: choose auto or cpu.")
     return predictor
+
+
+def _is_on_cpu(predictor: ImagePredictor) -> bool:
+    return all(weight.device.type == "cpu" for weight in predictor.parameters())
 
 
 def _device(name: str) -> torch.device:
