@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig
 
-from yolov9_lit.app.configs import compose
+from yolov9_lit.app.configs import CONFIG_DIR, compose
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError, first_few
 
@@ -70,10 +70,13 @@ def _sentence(name: str, told: str) -> str:
             f"{found[2]}=[{found[3]}]."
         )
     if found := _NO_OPTION.search(told):
-        listed = re.findall(r"^\t(\w\S*)$", told, re.MULTILINE)
+        group = CONFIG_DIR / found[1]
+        listed = sorted(path.stem for path in group.glob("*.yaml"))
+        listed = listed or re.findall(r"^\t(\w\S*)$", told, re.MULTILINE)  # a group of Hydra's own
         known = [option for option in listed if not option.startswith("_")]
-        near = get_close_matches(found[2], known, n=5, cutoff=0.4) or known
-        return f"There is no {found[1]}={found[2]}: give one of {', '.join(near)}."
+        near = get_close_matches(found[2], known, n=5, cutoff=0.4)
+        shown = list(dict.fromkeys([*near, *known]))
+        return f"There is no {found[1]}={found[2]}: give one of {first_few(shown, 8)}."
     if found := _NO_KEY.match(told):
         return _unknown(name, found[1].strip())
     return ""

@@ -57,8 +57,8 @@ def test_the_command_takes_the_trainings_config(shapes, tmp_path, capsys):
         (["out=a.png", "count=0"], "count=0 is not valid: give a whole number, 1 or more"),
         (["count=3"], "preview takes out, optionally count once each"),
         (["out=a.png", "out"], "takes out"),
-        (["out=a.png", "augment=nothing"], "Could not find 'augment/nothing': correct"),
-        (["out=a.png", "data.rot=x"], "Could not override 'data.rot': correct"),
+        (["out=a.png", "augment=nothing"], "There is no augment=nothing: give one of none, "),
+        (["out=a.png", "data.rot=x"], "no setting data.rot: give one that it has, such as"),
         (["out=a.png", "data.root=nowhere"], "There is no data folder nowhere"),
         (["out=a.png", "augment.transforms=["], "correct the override"),
     ],
@@ -70,7 +70,7 @@ def test_mistakes_are_told(shapes, capsys, arguments, sentence):
 
 def test_no_root_is_told(capsys):
     assert main(["preview", "out=a.png", "data=coco"]) == 2
-    assert "Missing mandatory value: data.root: give it a value" in capsys.readouterr().err
+    assert "data.root is not given: add data.root=VALUE" in capsys.readouterr().err
 
 
 def test_objects_are_drawn_where_they_are():
