@@ -32,9 +32,9 @@ def job_slug(overrides: Sequence[str], execution: Mapping[str, Any] | None) -> s
     return f"{readable}-{digest}" if readable else digest
 
 
-def sweep_name(name: str | None) -> str:
-    """Return the name given, or the time."""
-    return name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+def sweep_name(name: str | None, default: str = "") -> str:
+    """Return the name given, or the default, or the time."""
+    return name or default or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
 def size(model: str, field: str) -> Any:

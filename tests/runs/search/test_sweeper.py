@@ -119,6 +119,14 @@ def test_failed_trials_are_reported_and_the_search_goes_on(command, tmp_path):
     assert (tmp_path / FOLDER_OF_SEARCH / "pareto.png").is_file()
 
 
+def test_a_name_given_for_the_sweep_is_its_folders(command, tmp_path):
+    space = ["block=csp", "pgi=none", "model.csp_depth=1", "model.elan_depth=1"]
+    done = subprocess.run(**command(*space, "sweep=mine"), timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert [folder.name for folder in (tmp_path / "multirun").iterdir()] == ["mine"]
+    assert (tmp_path / "multirun" / "mine" / "pareto.csv").is_file()
+
+
 MISTAKES = {
     "objectives": (["objectives=[speed]"], "objectives names speed: choose from val/AP"),
     "all fail": (["model.elan_depth=2"], "The first 3 trials all failed, the last with Runtime"),
