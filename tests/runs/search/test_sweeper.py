@@ -20,6 +20,9 @@ TASK = f"""
 import time
 from pathlib import Path
 import hydra
+from yolov9_lit.app import resolvers
+
+resolvers.register()  # as every command does
 
 @hydra.main(version_base="1.3", config_path="{CONFIG_DIR}", config_name="train")
 def main(cfg):
