@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.kinds import fits, shown, words
+from yolov9_lit.kinds import Limits, fits, shown, words
 
 
 def check_fields(settings: Any, group: str = "") -> None:
@@ -25,14 +25,15 @@ def check_fields(settings: Any, group: str = "") -> None:
             raise UserError(f"{group}{name}={shown(value)} is not valid: give {words(kind)}.")
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return a value that is a whole number of at least `least`.
+def whole_number(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return a value that is a whole number of at least `least` and at most `most`.
 
     Raises:
         UserError: it is anything else.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{name}={value} is not valid: give a whole number, {least} or more.")
+    limits = Limits(least, most)
+    if not isinstance(value, int) or isinstance(value, bool) or not limits.hold(value):
+        raise UserError(f"{name}={value} is not valid: give a whole number{limits}.")
     return value
 
 

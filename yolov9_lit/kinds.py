@@ -55,8 +55,12 @@ Count = Annotated[int, Limits(0)]
 PositiveFloat = Annotated[float, Limits(0, above=True)]
 Amount = Annotated[float, Limits(0)]
 Share = Annotated[float, Limits(0, 1)]
+LARGEST_SIDE = 65536
+"""Pixels of an input's side: above it libraries fail, each in its own way."""
 InputSide = Annotated[
-    int, Limits(32, step=32), Words("one multiple of 32, such as 640, for both sides")
+    int,
+    Limits(32, LARGEST_SIDE, step=32),
+    Words(f"one multiple of 32 up to {LARGEST_SIDE}, such as 640, for both sides"),
 ]
 PathText = Annotated[str, Words("a path, in quotes if it is a number")]
 AnyPath = Annotated[str | Path, Words("a path, in quotes if it is a number")]

@@ -17,6 +17,7 @@ from yolov9_lit.errors import UserError, first_few
 
 _NO_KEY = re.compile(r"Could not (?:override|append to config|delete(?: from config\.)?) '([^'=]+)")
 _NO_OPTION = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
+_NOT_CHOSEN = re.compile(r"Could not delete '([^'=]+)=(.*)'")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(([^=]+)=(.*))'")
 
 
@@ -77,6 +78,8 @@ def _sentence(name: str, told: str) -> str:
         near = get_close_matches(found[2], known, n=5, cutoff=0.4)
         shown = list(dict.fromkeys([*near, *known]))
         return f"There is no {found[1]}={found[2]}: give one of {first_few(shown, 8)}."
+    if found := _NOT_CHOSEN.match(told):
+        return f"~{found[1]}={found[2]} leaves nothing out, as it is not chosen: give ~{found[1]}."
     if found := _NO_KEY.match(told):
         return _unknown(name, found[1].strip())
     return ""

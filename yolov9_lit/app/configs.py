@@ -25,7 +25,7 @@ _NO_NAME = re.compile(r"[-+]?[\d_.]+(e[-+]?\d+)?|[-+]?(nan|inf)|true|false", re.
 def for_hydra(override: str) -> str:
     """Return an override as Hydra takes it: `~group` for `group=null`, a group's option as text."""
     group, _, value = override.partition("=")
-    name = group.lstrip("+")
+    name = group.lstrip("+~")
     if not name or not os.path.isdir(CONFIG_DIR / name):  # Of a path that cannot be, too.
         return override
     if value == "null":

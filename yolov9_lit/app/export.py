@@ -20,6 +20,7 @@ from yolov9_lit.inference.export.check import Agreement
 from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
 from yolov9_lit.inference.export.write import export as write
 from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.kinds import LARGEST_SIDE
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def _shape(cfg: DictConfig) -> InputShape:
     shape = InputShape(cfg.batch, cfg.height, cfg.width)
     given = {"image_size": cfg.image_size, **shape._asdict()}  # two of which default to the first
     for name, number in given.items():
-        if number is not None and whole_number(name, number) % STRIDE and name != "batch":
+        most = None if name == "batch" else LARGEST_SIDE
+        if number is not None and whole_number(name, number, most=most) % STRIDE and most:
             raise UserError(f"{name}={number} is not valid: give a multiple of {STRIDE}, or null.")
     if (shape.height is None) != (shape.width is None):
         raise UserError("Only one of height and width is given: give both, or neither.")

@@ -23,6 +23,7 @@ from yolov9_lit.data.letterbox import (
 )
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.kinds import LARGEST_SIDE
 from yolov9_lit.structures import Detections, ImageInfo
 from yolov9_lit.weights.card import ModelCard
 
@@ -65,7 +66,7 @@ class ImagePredictor(nn.Module, ABC):
                 f"image_size={wanted} does not fit: this file takes {height}x{width} only, leave "
                 "image_size out."
             )
-        return whole_number("image_size", wanted)
+        return whole_number("image_size", wanted, most=LARGEST_SIDE)
 
     @abstractmethod
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:

@@ -18,6 +18,7 @@ from rich.table import Table
 from yolov9_lit.building import build
 from yolov9_lit.checks import path_argument, whole_number
 from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.kinds import LARGEST_SIDE
 from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
 from yolov9_lit.reporting.console import console
 from yolov9_lit.research.paper import paper_figures
@@ -55,7 +56,7 @@ def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
     Raises:
         UserError: no row matches, the file cannot be read, or two of the three were asked for.
     """
-    if whole_number("image_size", cfg.image_size) % 32:
+    if whole_number("image_size", cfg.image_size, most=LARGEST_SIDE) % 32:
         raise UserError(f"image_size={cfg.image_size} is not valid: give a multiple of 32.")
     figures: dict[str, Any] = {"image_size": cfg.image_size}
     if cfg.ckpt and not OmegaConf.is_missing(cfg.model, "_target_"):
