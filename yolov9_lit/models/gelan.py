@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from yolov9_lit.kinds import Limits, PositiveInt
 from yolov9_lit.models.blocks import BlockFactory
 from yolov9_lit.models.layers import SPPELAN, CBLinear, Conv, cb_fuse
 
@@ -40,8 +41,8 @@ class GelanSpec:
         bottom_up_downs: channels of the neck's two down-samplings.
         block: factory of the computational block.
         down: factory of the down-sampling layer, called with (in_channels, out_channels).
-        elan_depth: branches of a stage, >= 1.
-        csp_depth: depth of each computational block, >= 1.
+        elan_depth: branches of a stage, 1 to 100.
+        csp_depth: depth of each computational block, 1 to 100.
         in_channels: channels of the image.
     """
 
@@ -56,9 +57,9 @@ class GelanSpec:
     bottom_up_downs: Sequence[int]
     block: BlockFactory
     down: Callable[[int, int], nn.Module]
-    elan_depth: int
-    csp_depth: int
-    in_channels: int = 3
+    elan_depth: Annotated[int, Limits(1, 100)]
+    csp_depth: Annotated[int, Limits(1, 100)]
+    in_channels: PositiveInt = 3
 
     def __post_init__(self) -> None:
         """Raise ValueError for depths below 1."""
