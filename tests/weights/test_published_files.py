@@ -117,9 +117,9 @@ def test_a_real_ultralytics_file_finds_the_ball(shared):
     """Its score is low, as the image has a ring and a trajectory drawn over the ball."""
     folder = shared / "data" / "checkpoints"
     predictor = yolov9_lit.load(folder / "ultralytics-yolov9t-volleyball.pt")
-    (found,) = predictor.predict(folder / "volleyball.jpg", confidence=0.05)
+    (found,) = predictor.predict(folder / "volleyball.jpg", confidence=0.05, image_size=1280)
     centres = found.boxes.view(-1, 2, 2).mean(1)
-    assert len(centres) <= 3
+    assert len(centres) <= 4
     assert (centres - torch.tensor([1228.0, 433.0])).norm(dim=1).min() < 10  # the ring's middle
 
 
