@@ -137,7 +137,7 @@ def test_pgi_of_table_5_is_the_best_row_of_table_4(tables, model):
 
 def sweep(hydra, folder, *overrides):
     """What Hydra's sweeper and launcher make of a command: (choices, config) of each job."""
-    arguments = [*overrides, "data.root=x", f"hydra.sweep.dir={folder}"]
+    arguments = [*overrides, f"data.root={folder}", f"hydra.sweep.dir={folder}"]
     assert hydra.get_mode("train", arguments) == RunMode.MULTIRUN, "a table needs no -m"
     jobs = []
 

@@ -113,7 +113,8 @@ def evaluation_shape(sizes: Sequence[Sequence[int]], image_size: int) -> tuple[i
 def prediction_shape(size: tuple[int, int], image_size: int) -> tuple[int, int]:
     """Return the smallest input shape that holds an image scaled to `image_size`.
 
-    Evaluation adds half a stride to both sides (`evaluation_shape`).
+    Evaluation adds half a stride to both sides (`evaluation_shape`). No side is shorter than two
+    strides: an exported file that takes any shape may take no less.
 
     Args:
         size: (height, width) of the image in pixels.
@@ -122,7 +123,8 @@ def prediction_shape(size: tuple[int, int], image_size: int) -> tuple[int, int]:
     Returns:
         (height, width) in pixels, multiples of 32.
     """
-    height, width = (math.ceil(side / STRIDE) * STRIDE for side in _scaled(size, image_size))
+    scaled = _scaled(size, image_size)
+    height, width = (max(math.ceil(side / STRIDE), 2) * STRIDE for side in scaled)
     return height, width
 
 
