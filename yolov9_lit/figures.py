@@ -16,7 +16,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import PathText, Words
 
 KINDS: Mapping[str, Any] = {
-    "figure": str,
+    "figure": str | int,
     "out": PathText,
     "figures": Mapping[str, Any],
     "figures.*": Annotated[Callable[..., Path], Words("how to draw it, with a _target_")],
