@@ -135,7 +135,10 @@ MISTAKES = {
         ["predict", "ckpt=shapes/annotations/instances_val2017.json", "source=shapes/val2017"],
         "cannot be read as a checkpoint",
     ),
-    "depth": (["train", *TINY, "data.root=shapes", "model.elan_depth=0"], "it must be at least 1"),
+    "depth": (
+        ["train", *TINY, "data.root=shapes", "model.elan_depth=0"],
+        "elan_depth=0 is not valid",
+    ),
     "classes": (
         ["train", *TINY, "data.root=shapes", "model.num_classes=7"],
         "error: model.num_classes is 7 but the data in shapes has 4 classes",
