@@ -90,10 +90,7 @@ def published(name: str, folder: str | None, batch: Batch, classes: int) -> Step
 
     def step() -> None:
         total, _ = loss(model(images.float() / 255), targets)
-        total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
+        _update(total, model, optimizer)
         average.update(model)
 
     return step
@@ -127,10 +124,7 @@ def ultralytics(name: str, folder: str | None, batch: Batch, classes: int) -> St
                 "bboxes": rows[:, 2:],
             }
         )
-        loss.sum().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
+        _update(loss.sum(), model, optimizer)
         average.update(model)
 
     return step
@@ -176,13 +170,17 @@ def multimedia(name: str, folder: str | None, batch: Batch, classes: int) -> Ste
         optimizer.next_batch()
         output = model(images.float() / 255)
         total, _ = loss(converter(output["AUX"]), converter(output["Main"]), targets)
-        (total * len(images)).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
+        _update(total * len(images), model, optimizer)
         average.on_train_batch_end(progress, solver)
 
     return step
+
+
+def _update(loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm=CLIP_NORM)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def _rows(batch: Batch) -> Tensor:
