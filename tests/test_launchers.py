@@ -74,7 +74,7 @@ def test_jobs_leave_whole_run_folders_and_a_failed_one_stops_no_other(name, tmp_
         timeout=600,
     )
     assert done.returncode == 1
-    assert "elan_depth is 0, it must be at least 1" in done.stderr
+    assert "model.elan_depth=0 is not valid" in done.stderr
     for depth in depths[1:]:
         folder = tmp_path / "sweep" / f"depth{depth}"
         assert json.loads((folder / "results.json").read_text())["num_images"] == 4

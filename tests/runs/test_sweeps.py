@@ -126,11 +126,11 @@ def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
     assert code == 1
     bad, good = (jobs(tmp_path)[f"model.elan_depth={depth}"] for depth in (0, 1))
     assert bad[0]["status"] == "failed"
-    assert "elan_depth is 0, it must be at least 1" in bad[0]["error"]
+    assert "model.elan_depth=0 is not valid" in bad[0]["error"]
     assert good[0]["status"] == "done"
     table = output[output.index("Sweep ") :]
     assert "1 done, 1 failed, 0 not finished" in table
-    assert "elan_depth is 0" in table
+    assert "elan_depth=0 is not valid" in table
 
     written = (good[1] / "results.json").stat().st_mtime_ns
     code, output = sweep(tmp_path, data, *common)

@@ -96,7 +96,7 @@ def test_resuming_continues_exactly(config, tmp_path):
 def test_mistakes_are_told(config, tmp_path):
     with pytest.raises(UserError, match=r"num_classes is 9 but the data .* has 4 classes"):
         train(config(tmp_path, "model.num_classes=9"))
-    with pytest.raises(UserError, match="elan_depth is 0, it must be at least 1"):
+    with pytest.raises(UserError, match="elan_depth=0 is not valid"):
         train(config(tmp_path, "model.elan_depth=0"))
     with pytest.raises(UserError, match=r"no checkpoint ckpt_path=.*none.ckpt"):
         train(config(tmp_path, f"ckpt_path={tmp_path / 'none.ckpt'}"))
