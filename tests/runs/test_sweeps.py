@@ -121,21 +121,21 @@ def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data):
 
 
 def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
-    common = ["sweep=failing", "trainer.max_epochs=1", "model.elan_depth=0,1"]
+    common = ["sweep=failing", "trainer.max_epochs=1", "model.num_classes=9,4"]
     code, output = sweep(tmp_path, data, *common)
     assert code == 1
-    bad, good = (jobs(tmp_path)[f"model.elan_depth={depth}"] for depth in (0, 1))
+    bad, good = (jobs(tmp_path)[f"model.num_classes={count}"] for count in (9, 4))
     assert bad[0]["status"] == "failed"
-    assert "model.elan_depth=0 is not valid" in bad[0]["error"]
+    assert "model.num_classes is 9 but the data" in bad[0]["error"]
     assert good[0]["status"] == "done"
     table = output[output.index("Sweep ") :]
     assert "1 done, 1 failed, 0 not finished" in table
-    assert "elan_depth=0 is not valid" in table
+    assert "num_classes is 9" in table
 
     written = (good[1] / "results.json").stat().st_mtime_ns
     code, output = sweep(tmp_path, data, *common)
     assert code == 1
-    assert jobs(tmp_path)["model.elan_depth=0"][0]["resumed"] == 1
+    assert jobs(tmp_path)["model.num_classes=9"][0]["resumed"] == 1
     assert (good[1] / "results.json").stat().st_mtime_ns == written
 
 
