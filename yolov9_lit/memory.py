@@ -1,10 +1,12 @@
-"""How this process gets memory from the system."""
+"""How this process gets memory and gives it back."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8  # as in glibc's malloc.h
@@ -35,3 +37,20 @@ def _give_back(mallopt: Callable[[int, int], int]) -> None:
     mallopt(_MMAP_MAX, 65_536)
     mallopt(_MMAP_THRESHOLD, 32 * _MB)
     mallopt(_TRIM_THRESHOLD, 64 * _MB)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Save the search for garbage where millions of objects are made and none is garbage.
+
+    It takes a third of the time of reading COCO's file, a quarter of importing torch and Lightning.
+
+    Hold it until they are used up: the first collection after it looks at all that is left.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

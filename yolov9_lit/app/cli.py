@@ -26,6 +26,7 @@ from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.folders import remove_traces, sweeping
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import MISTAKE, UserError
+from yolov9_lit.memory import no_garbage_collection
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,7 @@ def command(
 
     Args:
         config_name: the command's YAML in the config folder, without its ending.
-        loads: a module that it imports. It is imported without garbage collection, which takes a
-            quarter of the time: torch and Lightning make a million objects, and none is garbage.
+        loads: a module that it imports, without garbage collection.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -79,8 +79,6 @@ def command(
                 warnings.filterwarnings("ignore", message=message)
             try:
                 if loads:
-                    from yolov9_lit.data.coco.file import no_garbage_collection
-
                     with no_garbage_collection():
                         importlib.import_module(loads)
                 with config_mistakes():

@@ -16,7 +16,6 @@ from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
-from yolov9_lit.data.coco.file import no_garbage_collection
 from yolov9_lit.data.coco.layout import settings_of
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.data.images import ImageFiles, load_image
@@ -26,6 +25,7 @@ from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
+from yolov9_lit.memory import no_garbage_collection
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,8 @@ The format: https://cocodataset.org/#format-data.
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.other_files import other_json, packed_or_text
 from yolov9_lit.errors import UserError
+from yolov9_lit.memory import no_garbage_collection
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -38,21 +37,6 @@ class CocoContent(NamedTuple):
     annotations: list[Entry]
     categories: list[Entry]
     faults: Faults
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Save a third of the time with COCO's file: it makes millions of lists, none is garbage.
-
-    Hold it until they are gone: the first collection after it looks at all that is left.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @no_garbage_collection()

@@ -9,11 +9,12 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco.annotation_entries import SoundObject
-from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
+from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.image_entries import stated_size
 from yolov9_lit.data.coco.judge import Judged, judge
 from yolov9_lit.data.images import ImageFiles
 from yolov9_lit.data.polygons import FlatPolygons
+from yolov9_lit.memory import no_garbage_collection
 
 
 @no_garbage_collection()

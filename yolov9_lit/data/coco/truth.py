@@ -8,8 +8,9 @@ import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.annotation_entries import SoundObject
-from yolov9_lit.data.coco.file import Entry, load_coco, no_garbage_collection
+from yolov9_lit.data.coco.file import Entry, load_coco
 from yolov9_lit.data.coco.judge import Judged, judge_annotations
+from yolov9_lit.memory import no_garbage_collection
 
 Truth = dict[str, list[Entry]]
 """The lists "images", "annotations" and "categories"."""

@@ -14,7 +14,7 @@ import pandas as pd
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.category_entries import difference
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
-from yolov9_lit.data.coco.file import load_coco, no_garbage_collection
+from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.layout import Split
 from yolov9_lit.data.coco.reader import pack
@@ -22,6 +22,7 @@ from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.scan import ImageFacts, note_faults, scan
 from yolov9_lit.errors import counted
 from yolov9_lit.files import visible_files
+from yolov9_lit.memory import no_garbage_collection
 
 _DARK = 16  # Of 256; the upper 8 of 16 bits are this dark where cameras fill 12.
 

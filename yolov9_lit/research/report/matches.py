@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolov9_lit.data.coco.file import no_garbage_collection
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.memory import no_garbage_collection
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Recalls at which COCO reads the precision."""
