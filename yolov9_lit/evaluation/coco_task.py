@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import hotcoco
 import numpy as np
@@ -32,16 +33,12 @@ class Objects(NamedTuple):
     @classmethod
     def of(cls, entries: list[Entry], images: np.ndarray, categories: np.ndarray) -> Objects:
         """Take entries of `annotations`, given the ids that are numbered."""
-
-        def column(key: str, kind: type) -> np.ndarray:
-            return np.array([entry[key] for entry in entries], dtype=kind)
-
         return cls(
-            _numbers(column("image_id", np.int64), images),
-            _numbers(column("category_id", np.int64), categories),
-            column("bbox", float).reshape(-1, 4),
-            column("area", float),
-            column("iscrowd", bool),
+            _numbers(column(entries, "image_id", np.int64), images),
+            _numbers(column(entries, "category_id", np.int64), categories),
+            column(entries, "bbox", float).reshape(-1, 4),
+            column(entries, "area", float),
+            column(entries, "iscrowd", bool),
         )
 
 
@@ -65,7 +62,7 @@ class Task(NamedTuple):
     @classmethod
     def of(cls, truth: Truth, found: Found) -> Task:
         """Give numbers; leave out detections of a category that the truth lacks."""
-        images, categories = _ids(truth["images"]), _ids(truth["categories"])
+        images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
         known = np.isin(found.category_ids, categories)
         columns = (
             _numbers(found.image_ids[known], images),
@@ -102,9 +99,14 @@ class Task(NamedTuple):
         return evaluation
 
 
-def _ids(entries: list[Entry]) -> np.ndarray:
-    """Return the ids in their order, int64."""
-    return np.array(sorted(entry["id"] for entry in entries), dtype=np.int64)
+def sorted_ids(entries: Sequence[Entry]) -> np.ndarray:
+    """Return the entries' ids in their order, int64."""
+    return np.sort(column(entries, "id", np.int64))
+
+
+def column(entries: Sequence[Mapping[str, Any]], key: str, kind: type) -> np.ndarray:
+    """Return what entries have under a key."""
+    return np.array([entry[key] for entry in entries], dtype=kind)
 
 
 def _numbers(values: np.ndarray, ids: np.ndarray) -> np.ndarray:

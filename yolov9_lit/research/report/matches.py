@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_task import Task
+from yolov9_lit.evaluation.coco_task import Task, column, sorted_ids
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.memory import no_garbage_collection
 
@@ -114,8 +114,7 @@ def match(truth: Truth, detections: Sequence[Mapping[str, Any]]) -> Matches:
     Raises:
         Exception: of any kind, for what is no such entry.
     """
-    images = np.sort([entry["id"] for entry in truth["images"]])
-    categories = np.sort([entry["id"] for entry in truth["categories"]])
+    images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
     evaluation = Task.of(truth, _found(images, detections)).comparison()
     evaluation.params.area_rng = evaluation.params.area_rng[:1]
     evaluation.params.area_rng_lbl = evaluation.params.area_rng_lbl[:1]
@@ -133,14 +132,16 @@ def match(truth: Truth, detections: Sequence[Mapping[str, Any]]) -> Matches:
 
 
 def _found(images: Ints, detections: Sequence[Mapping[str, Any]]) -> Found:
-    def column(key: str, kind: type) -> NDArray[Any]:
-        return np.array([entry[key] for entry in detections], dtype=kind)
-
-    ids = column("image_id", np.int64)
+    ids = column(detections, "image_id", np.int64)
     if not np.isin(ids, images).all():
         raise ValueError("it has images that the annotations lack")
-    boxes = column("bbox", float).reshape(-1, 4)
-    return Found(images, ids, boxes, column("score", float), column("category_id", np.int64))
+    return Found(
+        images,
+        ids,
+        column(detections, "bbox", float).reshape(-1, 4),
+        column(detections, "score", float),
+        column(detections, "category_id", np.int64),
+    )
 
 
 def _class_matches(found: Sequence[dict[str, Any]], images: int, thresholds: int) -> ClassMatches:
