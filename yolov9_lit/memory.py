@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ def keep_freed_memory() -> None:
     that are forked from this one, such as data workers, give freed memory back as usual. To be
     called before other threads begin.
     """
+    import ctypes  # Every command imports this module, few need this.
+
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # Another C library than glibc.
