@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import logging
-import os
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.peers import published_module, ultralytics_module
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
 from yolov9_lit.inference.predictor import Predictor, load
@@ -26,18 +21,9 @@ Forward = Callable[[Tensor], Any]
 """Images (B, 3, H, W) float32 in 0..1 -> boxes and scores of all anchors."""
 
 
-def ultralytics_is_there() -> bool:
-    """Tell whether Ultralytics is installed."""
-    return importlib.util.find_spec("ultralytics") is not None
-
-
 def ultralytics(path: str) -> Any:
     """Open a model of Ultralytics: a checkpoint, an exported folder, or a name to be built."""
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
-    return importlib.import_module("ultralytics").YOLO(path, task="detect")
+    return ultralytics_module().YOLO(path, task="detect")
 
 
 def write_weights(model: str, folder: Path) -> Path:
@@ -89,8 +75,6 @@ def ultralytics_forward(path: str) -> Forward:
 
 def published_forward(model: str, published: str) -> Forward:
     """Build the published repository's fused forward of its GELAN model."""
-    sys.path.insert(0, published)
-    package = importlib.import_module("models.yolo")
-    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    package = published_module(published, "models.yolo")
     config = Path(published) / f"models/detect/{model.replace('_', '-')}.yaml"
     return package.Model(str(config)).eval().fuse()

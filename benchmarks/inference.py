@@ -20,11 +20,10 @@ from benchmarks.deployed import (
     our_forward,
     published_forward,
     ultralytics_forward,
-    ultralytics_is_there,
     write_weights,
 )
+from benchmarks.peers import require_clone, ultralytics_is_there
 from benchmarks.turns import Measure, in_turns, ratio
-from yolov9_lit.errors import UserError
 
 OURS = "yolov9_lit"
 SAME = "yolov9_lit, weights of ultralytics"
@@ -96,8 +95,7 @@ class InferenceBenchmark:
             forwards[SAME] = partial(loaded_forward, path)
             forwards[THEIRS] = partial(ultralytics_forward, path)
         if self.published is not None:
-            if not (Path(self.published) / "models/detect").is_dir():
-                raise UserError(f"published={self.published} is no clone of it: give one.")
+            require_clone("published", self.published, "models/detect")
             forwards["published"] = partial(published_forward, model, self.published)
         return forwards
 

@@ -6,16 +6,9 @@ with the paper's augmentation and nothing else.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import logging
-import os
 import random
-import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -25,8 +18,13 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from benchmarks.layout import Layout
+from benchmarks.peers import (
+    published_module,
+    require_clone,
+    ultralytics_is_there,
+    ultralytics_module,
+)
 from yolov9_lit.building import build
-from yolov9_lit.errors import UserError
 
 PAPER = {
     "hsv_h": 0.015,
@@ -68,16 +66,12 @@ def find_loaders(data: DictConfig, published: str | None) -> list[Loader]:
         published: folder of a clone of the published repository; None to leave it out.
     """
     loaders = [Loader("yolov9_lit", partial(ours, data))]
-    if importlib.util.find_spec("ultralytics"):
-        os.environ.setdefault("YOLO_OFFLINE", "true")
-        os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
-        version = importlib.import_module("ultralytics").__version__
+    if ultralytics_is_there():
+        version = ultralytics_module().__version__
         loaders.append(Loader(f"ultralytics {version}", partial(ultralytics, data)))
     if published is not None:
-        if not (Path(published) / "utils" / "dataloaders.py").is_file():
-            raise UserError(f"published={published} is no clone of the published repository.")
-        sys.path.insert(0, published)
-        loaders.append(Loader("published", partial(published_loader, data)))
+        require_clone("published", published, "utils/dataloaders.py")
+        loaders.append(Loader("published", partial(published_loader, data, published)))
     return loaders
 
 
@@ -109,9 +103,8 @@ def ours(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
 
 def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
     """Start that of Ultralytics."""
-    package = importlib.import_module("ultralytics.data.dataset")
-    settings = importlib.import_module("ultralytics.cfg").get_cfg(overrides=PAPER)
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    package = ultralytics_module("ultralytics.data.dataset")
+    settings = ultralytics_module("ultralytics.cfg").get_cfg(overrides=PAPER)
     dataset = package.YOLODataset(
         img_path=str(layout.root / "images"),
         imgsz=data.image_size,
@@ -126,10 +119,9 @@ def ultralytics(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
     return _batches(dataset, data.batch_size, dataset.collate_fn)
 
 
-def published_loader(data: DictConfig, layout: Layout, in_memory: bool) -> Batches:
+def published_loader(data: DictConfig, published: str, layout: Layout, in_memory: bool) -> Batches:
     """Start that of the published repository."""
-    package = importlib.import_module("utils.dataloaders")
-    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    package = published_module(published, "utils.dataloaders")
     dataset = package.LoadImagesAndLabels(
         str(layout.root / "images"),
         data.image_size,

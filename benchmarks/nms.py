@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +12,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.peers import ultralytics_is_there, ultralytics_module
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.structures import Detections
 
@@ -99,9 +98,9 @@ def _ultralytics(
     boxes: Tensor, scores: Tensor, settings: NMSSettings
 ) -> Callable[[], list[Detections]] | None:
     """Return its suppression of the same outputs; None where it is not installed."""
-    if not importlib.util.find_spec("ultralytics"):
+    if not ultralytics_is_there():
         return None
-    suppress = importlib.import_module("ultralytics.utils.nms").non_max_suppression
+    suppress = ultralytics_module("ultralytics.utils.nms").non_max_suppression
     low, high = boxes[..., :2], boxes[..., 2:]
     outputs = torch.cat(((low + high) / 2, high - low, scores), dim=-1).transpose(1, 2).contiguous()
 

@@ -19,7 +19,8 @@ import cv2
 import torch
 from rich.table import Table
 
-from benchmarks.deployed import ultralytics, ultralytics_is_there, write_weights
+from benchmarks.deployed import ultralytics, write_weights
+from benchmarks.peers import ultralytics_is_there
 from benchmarks.turns import Measure, in_turns, ratio
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.convert import convert
@@ -232,8 +233,6 @@ def _start(
     confidence: float,
     size: int,
 ) -> Measure:
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
-
     def measure() -> float:
         """Return the seconds of a prediction into a new folder."""
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import io
 import logging
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import hydra
 import torch
 import yaml
 from torch import Tensor, nn
 
-from yolov9_lit.errors import UserError
+from benchmarks.peers import (
+    cloned_module,
+    published_module,
+    require_clone,
+    ultralytics_is_there,
+    ultralytics_module,
+)
 from yolov9_lit.structures import Batch
 
 Stepper = Callable[[], None]
@@ -38,7 +40,7 @@ class Peer(NamedTuple):
         start: builds a step of a model, given its folder (None where it is installed), a batch and
             the number of classes.
         folder: the setting with its clone's folder; None where it is to be installed.
-        marker: a file that its clone has, or its module.
+        marker: a file that its clone has; "" where it has none.
     """
 
     name: str
@@ -57,12 +59,9 @@ class Peer(NamedTuple):
         """
         name = self.model_name(model)
         folder = settings[self.folder] if self.folder else None
-        if self.folder is None:
-            there = importlib.util.find_spec(self.marker) is not None
-        else:
-            there = folder is not None
-            if folder is not None and not (Path(folder) / self.marker).is_file():
-                raise UserError(f"{self.folder}={folder} is no clone of {self.name}: give one.")
+        if self.folder and folder is not None:
+            require_clone(self.folder, folder, self.marker)
+        there = folder is not None if self.folder else ultralytics_is_there()
         if name is None or not there:
             return None
         return partial(self.start, name, folder, batch, classes)
@@ -71,13 +70,10 @@ class Peer(NamedTuple):
 def published(name: str, folder: str | None, batch: Batch, classes: int) -> Stepper:
     """Start a step of the published repository, as its train.py and train_dual.py do."""
     assert folder is not None
-    sys.path.insert(0, folder)
-    os.environ.setdefault("YOLOv5_VERBOSE", "false")
     dual = name.startswith("yolov9")
-    yolo = importlib.import_module("models.yolo")
-    losses = importlib.import_module("utils.loss_tal_dual" if dual else "utils.loss_tal")
-    tools = importlib.import_module("utils.torch_utils")
-    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    yolo = published_module(folder, "models.yolo")
+    losses = published_module(folder, "utils.loss_tal_dual" if dual else "utils.loss_tal")
+    tools = published_module(folder, "utils.torch_utils")
     recipe = yaml.safe_load((Path(folder) / "data/hyps/hyp.scratch-high.yaml").read_text())
     device = _device()
     model = yolo.Model(str(Path(folder) / f"models/detect/{name}.yaml"), nc=classes).to(device)
@@ -98,13 +94,10 @@ def published(name: str, folder: str | None, batch: Batch, classes: int) -> Step
 
 def ultralytics(name: str, folder: str | None, batch: Batch, classes: int) -> Stepper:
     """Start a step of Ultralytics, as its trainer does."""
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
-    logging.getLogger("ultralytics").setLevel(logging.ERROR)
-    tasks = importlib.import_module("ultralytics.nn.tasks")
-    tools = importlib.import_module("ultralytics.utils.torch_utils")
-    trainers = importlib.import_module("ultralytics.engine.trainer")
-    settings = importlib.import_module("ultralytics.cfg").get_cfg()
+    tasks = ultralytics_module("ultralytics.nn.tasks")
+    tools = ultralytics_module("ultralytics.utils.torch_utils")
+    trainers = ultralytics_module("ultralytics.engine.trainer")
+    settings = ultralytics_module("ultralytics.cfg").get_cfg()
     device = _device()
     model = tasks.DetectionModel(f"{name}.yaml", nc=classes, verbose=False).to(device)
     model.args = settings
@@ -133,20 +126,17 @@ def ultralytics(name: str, folder: str | None, batch: Batch, classes: int) -> St
 def multimedia(name: str, folder: str | None, batch: Batch, classes: int) -> Stepper:
     """Start a step of MultimediaTechLab/YOLO, as its solver does."""
     assert folder is not None
-    sys.path.insert(0, folder)
-    hydra = importlib.import_module("hydra")
     with contextlib.redirect_stderr(io.StringIO()):
-        importlib.import_module("yolo.utils.logger").logger.setLevel(logging.ERROR)
-        with hydra.initialize_config_dir(
-            str(Path(folder).resolve() / "yolo/config"), version_base=None
-        ):
+        cloned_module(folder, "yolo.utils.logger").logger.setLevel(logging.ERROR)
+        config_dir = str(Path(folder).resolve() / "yolo/config")
+        with hydra.initialize_config_dir(config_dir, version_base=None):
             cfg = hydra.compose("config", [f"model={name}", "task=train", "dataset=coco"])
     cfg.image_size = [batch.images.shape[3], batch.images.shape[2]]
     cfg.dataset.class_num = classes
-    package = importlib.import_module("yolo.model.yolo")
-    boxes = importlib.import_module("yolo.utils.bounding_box_utils")
-    losses = importlib.import_module("yolo.tools.loss_functions")
-    tools = importlib.import_module("yolo.utils.model_utils")
+    package = cloned_module(folder, "yolo.model.yolo")
+    boxes = cloned_module(folder, "yolo.utils.bounding_box_utils")
+    losses = cloned_module(folder, "yolo.tools.loss_functions")
+    tools = cloned_module(folder, "yolo.utils.model_utils")
     device = _device()
     model = package.create_model(cfg.model, class_num=classes, weight_path=False).to(device)
     converter = boxes.create_converter(
@@ -209,7 +199,7 @@ PEERS = (
         lambda model: model.replace("gelan_", "yolov9") if model.startswith("gelan") else None,
         ultralytics,
         None,
-        "ultralytics",
+        "",
     ),
     Peer(
         "multimedia",

@@ -1,0 +1,58 @@
+"""The other packages: whether they are there, and their modules, imported as they are to be."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from yolov9_lit.errors import UserError
+
+
+def ultralytics_is_there() -> bool:
+    """Tell whether Ultralytics is installed."""
+    return importlib.util.find_spec("ultralytics") is not None
+
+
+def ultralytics_module(name: str = "ultralytics") -> Any:
+    """Import a module of Ultralytics, which then fetches, installs and tells nothing by itself."""
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+    module = importlib.import_module(name)
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    return module
+
+
+def require_clone(setting: str, folder: str, marker: str) -> None:
+    """Refuse a folder that is no clone of a package.
+
+    Args:
+        setting: that the folder was given by.
+        folder: the clone's.
+        marker: a file or folder that it has.
+
+    Raises:
+        UserError: it has not.
+    """
+    if not (Path(folder) / marker).exists():
+        raise UserError(f"{setting}={folder} is no clone of that repository: give one.")
+
+
+def published_module(folder: str, name: str) -> Any:
+    """Import a module of a clone of the published repository."""
+    module = cloned_module(folder, name)
+    logging.getLogger("yolov5").setLevel(logging.ERROR)
+    return module
+
+
+def cloned_module(folder: str, name: str) -> Any:
+    """Import a module of a clone, whose modules go before all others of their names."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)
