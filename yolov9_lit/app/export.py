@@ -66,8 +66,11 @@ def _shape(cfg: DictConfig) -> InputShape:
     shape = InputShape(cfg.batch, cfg.height, cfg.width)
     given = {"image_size": cfg.image_size, **shape._asdict()}  # two of which default to the first
     for name, number in given.items():
-        most = None if name == "batch" else LARGEST_SIDE
-        if number is not None and whole_number(name, number, most=most) % STRIDE and most:
+        if number is None:
+            continue
+        if name == "batch":
+            whole_number(name, number)
+        elif whole_number(name, number, most=LARGEST_SIDE) % STRIDE:
             raise UserError(f"{name}={number} is not valid: give a multiple of {STRIDE}, or null.")
     if (shape.height is None) != (shape.width is None):
         raise UserError("Only one of height and width is given: give both, or neither.")
