@@ -11,6 +11,7 @@ from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Targets
 from yolov9_lit.training.acceleration import Acceleration, stages
+from yolov9_lit.training.callbacks.step_times import UNTIMED, StepTimes
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_trainer
 
@@ -153,6 +154,19 @@ def test_model_and_loss_are_one_graph(pgi):
     graph = torch.compile(module.compared, backend="eager", fullgraph=True)
     expected = module.compared(*batch())[1].total
     torch.testing.assert_close(graph(*batch())[1].total, expected)
+
+
+@pytest.mark.slow
+def test_a_graph_is_timed_as_one_part():
+    module, times = make_module("model.elan_depth=1", "block=conv"), StepTimes()
+    times.on_train_start(None, module)
+    torch._dynamo.reset()
+    graph = torch.compile(module.compared, backend="eager", fullgraph=True)
+    for _ in range(UNTIMED + 1):
+        times.on_train_batch_start()
+        graph(*batch())
+        times.on_before_backward()
+    assert list(times.seconds) == ["waiting for data", "forward, loss and logging"]
 
 
 def test_without_a_compiler_one_sentence_says_so(monkeypatch):

@@ -84,7 +84,7 @@ class DetectionModule(EvaluationModule):
         return self._suppressed(self(images))
 
     def compared(self, images: Tensor, targets: Targets) -> tuple[Prediction, DetectionLossOutput]:
-        """Return the raw outputs for images as `forward` takes them, and their losses."""
+        """Return what a training step starts with: the raw outputs for images, and their losses."""
         prediction = self(images)
         return prediction, self.loss(prediction, targets)
 
@@ -113,7 +113,9 @@ class DetectionModule(EvaluationModule):
         """Log the losses of all branches and measure the main branch's detections."""
         if not batch.infos:  # None of its images could be read.
             return
-        prediction, output = self.compared(batch.images, batch.targets)
+        # Not by `compared`: where that is compiled, evaluation's other shapes would take minutes.
+        prediction = self(batch.images)
+        output = self.loss(prediction, batch.targets)
         self._val_total = self._val_total + output.total.detach()
         losses = self._named("val", output)
         self.log_dict(losses, batch_size=len(batch.images), sync_dist=True)

@@ -24,7 +24,8 @@ class StepTimes(L.Callback):
 
     The parts: waiting for data; forward; loss; logging of it; backward; update, by the optimiser
     after clipping and of the averaged weights. A CUDA device is waited for after each part: the
-    step takes longer than usual, and the shares are true. Validation is not counted.
+    step takes longer than usual, and the shares are true. Where model and loss are compiled to one
+    graph, forward, loss and logging are one part. Validation is not counted.
 
     Attributes:
         seconds: by part, of the steps that are counted.
@@ -34,6 +35,7 @@ class StepTimes(L.Callback):
         self.seconds: dict[str, float] = defaultdict(float)
         self._steps = 0
         self._hooks: list[Any] = []
+        self._within: set[str] = set()  # Parts of this step that a graph would hide.
         self._last = 0.0
         self._cuda = False
 
@@ -41,8 +43,8 @@ class StepTimes(L.Callback):
         assert isinstance(pl_module, DetectionModule)
         self._cuda = pl_module.device.type == "cuda"
         self._hooks = [
-            pl_module.loss.register_forward_pre_hook(lambda *_: self._end("forward")),
-            pl_module.loss.register_forward_hook(lambda *_: self._end("loss")),
+            pl_module.loss.register_forward_pre_hook(lambda *_: self._end_within("forward")),
+            pl_module.loss.register_forward_hook(lambda *_: self._end_within("loss")),
         ]
 
     def on_train_epoch_start(self, *_: Any) -> None:
@@ -53,7 +55,8 @@ class StepTimes(L.Callback):
         self._end("waiting for data")
 
     def on_before_backward(self, *_: Any) -> None:
-        self._end("logging")
+        self._end("logging" if "loss" in self._within else "forward, loss and logging")
+        self._within.clear()
 
     def on_after_backward(self, *_: Any) -> None:
         self._end("backward")
@@ -72,6 +75,11 @@ class StepTimes(L.Callback):
         told = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
         log.info("Of %.3f s a step: %s", total / (self._steps - UNTIMED), told)
         log.info(LIMITS[shares["waiting for data"] > MUCH_WAITING])
+
+    def _end_within(self, part: str) -> None:
+        if not torch.compiler.is_compiling():
+            self._within.add(part)
+            self._end(part)
 
     def _end(self, part: str) -> None:
         """Count the time since the part before ended."""
