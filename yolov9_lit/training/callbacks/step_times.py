@@ -35,7 +35,8 @@ class StepTimes(L.Callback):
         self.seconds: dict[str, float] = defaultdict(float)
         self._steps = 0
         self._hooks: list[Any] = []
-        self._within: set[str] = set()  # Parts of this step that a graph would hide.
+        self._comparing = False  # From the batch to the backward pass: validation has a loss, too.
+        self._parted = False  # Whether forward and loss are: not in one graph.
         self._last = 0.0
         self._cuda = False
 
@@ -53,10 +54,11 @@ class StepTimes(L.Callback):
     def on_train_batch_start(self, *_: Any) -> None:
         self._steps += 1
         self._end("waiting for data")
+        self._comparing, self._parted = True, False
 
     def on_before_backward(self, *_: Any) -> None:
-        self._end("logging" if "loss" in self._within else "forward, loss and logging")
-        self._within.clear()
+        self._end("logging" if self._parted else "forward, loss and logging")
+        self._comparing = False
 
     def on_after_backward(self, *_: Any) -> None:
         self._end("backward")
@@ -77,8 +79,8 @@ class StepTimes(L.Callback):
         log.info(LIMITS[shares["waiting for data"] > MUCH_WAITING])
 
     def _end_within(self, part: str) -> None:
-        if not torch.compiler.is_compiling():
-            self._within.add(part)
+        if self._comparing and not torch.compiler.is_compiling():
+            self._parted = True
             self._end(part)
 
     def _end(self, part: str) -> None:
