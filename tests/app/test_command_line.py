@@ -62,6 +62,12 @@ def test_a_group_is_switched_off_by_null():
     assert readable("logger=null") == "~logger"
 
 
+def test_several_files_are_a_list_where_the_command_takes_several():
+    assert readable("ckpt=a.ckpt,b (1).ckpt", {"ckpt"}) == "ckpt=['a.ckpt','b (1).ckpt']"
+    assert readable("ckpt=a.ckpt", {"ckpt"}) == "ckpt=a.ckpt"
+    assert readable("seed=1,2", {"ckpt"}) == "seed=1,2"
+
+
 def test_text_that_hydra_cannot_read_is_told_by_its_key():
     assert value_of(readable("trainer.max_epochs=3)")) == "3)"
 

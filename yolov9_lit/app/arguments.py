@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
@@ -19,8 +20,12 @@ _TEXT = re.compile(
 """Keys whose values are names or paths, even if they look like numbers."""
 
 
-def readable(argument: str) -> str:
+def readable(argument: str, lists: Collection[str] = ()) -> str:
     """Rewrite an argument so that Hydra reads it as the user means it.
+
+    Args:
+        argument: one of the command line.
+        lists: keys whose several values, `ckpt=A,B`, are a list; of others they make a sweep.
 
     Text that Hydra cannot read is quoted, and so is the number, truth value or list that it would
     make of a name or a path: `data.root=2024_01_05`, `ckpt=epoch=3.ckpt`. Options of groups are
@@ -31,6 +36,8 @@ def readable(argument: str) -> str:
         return argument
     if (read := for_hydra(argument)) != argument:
         return read
+    if key in lists and "," in value and not value.startswith(("[", "'", '"')):
+        return f"{key}=[{','.join(map(quoted, value.split(',')))}]"
     try:
         override = OverridesParser.create().parse_override(argument)
     except HydraException:

@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,7 +55,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def command(
-    config_name: str, *, loads: str = ""
+    config_name: str, *, loads: str = "", lists: Collection[str] = ()
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Turn a function of a config into a command.
 
@@ -64,6 +64,7 @@ def command(
     Args:
         config_name: the command's YAML in the config folder, without its ending.
         loads: a module that it imports, without garbage collection.
+        lists: its settings that take several values, `key=A,B`.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -96,7 +97,7 @@ def command(
         def start() -> None:
             nonlocal begun
             begun = False
-            sys.argv[1:] = map(readable, sys.argv[1:])
+            sys.argv[1:] = [readable(argument, lists) for argument in sys.argv[1:]]
             sweeping.clear()
             try:
                 with composition_mistakes(config_name), raised_by_hydra():

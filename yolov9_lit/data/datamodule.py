@@ -117,6 +117,10 @@ class DetectionDataModule(L.LightningDataModule):
         """Return what the paths start from: the root, or the folder that `prepare` gave."""
         return self._folder or self.root
 
+    def annotations(self, split: str) -> Annotations:
+        """Return the images and objects of a split that `setup` has read."""
+        return self._splits[split]
+
     def annotation_file(self, split: str) -> Path:
         """Return the annotation file of a split: "train", "val" or "test"."""
         return self.folder / self.paths[split][0]

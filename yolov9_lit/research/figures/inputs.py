@@ -1,0 +1,84 @@
+"""The images that figures are drawn of: the user's own, or a data set's with their boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import PurePath
+from typing import NamedTuple
+
+import numpy as np
+
+from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.images import UnreadableImage, load_image
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.source import open_source
+
+
+class Subject(NamedTuple):
+    """An image that a figure is drawn of.
+
+    Attributes:
+        name: its file's, without folder and ending.
+        image: (H, W, 3) uint8 RGB.
+        boxes: (G, 4) float32 xyxy in the image's pixels; none of an image that a user brings.
+        labels: (G,) int64, class indices.
+    """
+
+    name: str
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+
+
+def read_subjects(
+    image: str | Sequence[str] | None, data: DetectionDataModule, count: int
+) -> list[Subject]:
+    """Read the images of a figure.
+
+    Args:
+        image: files, folders or globs; None for the first validation images of `data`.
+        data: read where no image is given.
+        count: most images.
+
+    Raises:
+        UserError: nothing is there, or nothing can be read.
+    """
+    return _validation_images(data, count) if image is None else _own_images(image, count)
+
+
+def _own_images(image: str | Sequence[str], count: int) -> list[Subject]:
+    sources = [image] if isinstance(image, str) else image
+    frames = (frame for source in sources for frame in open_source(source))
+    found = [
+        Subject(frame.path.stem, frame.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+        for frame in islice(frames, count)
+    ]
+    if not found:
+        raise UserError(f"Nothing at image={image} can be read: give images.")
+    return found
+
+
+def _validation_images(data: DetectionDataModule, count: int) -> list[Subject]:
+    data.setup("validate")
+    annotations = data.annotations("val")
+    found: list[Subject] = []
+    for index in range(len(annotations)):
+        if len(found) == count:
+            break
+        try:
+            image = load_image(annotations.images, index)
+        except UnreadableImage:
+            continue  # The check of the data tells them.
+        objects = annotations.objects(index)
+        found.append(
+            Subject(
+                PurePath(annotations.images.name(index)).stem,
+                image,
+                objects.boxes[~objects.crowd],
+                objects.labels[~objects.crowd],
+            )
+        )
+    if not found:
+        raise UserError(f"No image of {annotations.path} can be read: give image=FILE.")
+    return found
