@@ -91,7 +91,7 @@ def test_predict_from_the_checkpoint_alone(trained, folder):
     rows = json.loads((folder / "seen" / "detections.json").read_text())
     assert rows
     assert {"file", "category", "category_id", "bbox", "score"} <= set(rows[0])
-    assert "1 files could not be read and were passed over" in done.stderr
+    assert "1 file cannot be read and is passed over" in done.stderr
     (folder / "shapes" / "val2017" / "broken.jpg").unlink()
 
 

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from yolov9_lit.errors import UserError, counted, error_line
+from yolov9_lit.errors import UserError, counted, error_line, told
 
 
 def raising(error):
@@ -49,3 +49,18 @@ def test_a_count_has_its_noun_in_the_form_that_fits():
     counts = [(0, "image"), (1, "box"), (2, "box"), (1, "class"), (2, "class"), (1500, "image")]
     words = ["0 images", "1 box", "2 boxes", "1 class", "2 classes", "1,500 images"]
     assert [counted(*count) for count in counts] == words
+
+
+def test_a_sentence_of_many_becomes_one_of_a_single_item():
+    sentences = {
+        "images are missing and left out": "image is missing and left out",
+        "label files lie outside their folder": "label file lies outside its folder",
+        "boxes have no area": "box has no area",
+        "categories repeat an id: they are left out": "category repeats an id: it is left out",
+        "image entries share an id, as others": "image entry shares an id, as others",
+        "images are skipped: each has too many pixels": "image is skipped: it has too many pixels",
+    }
+    for many, single in sentences.items():
+        assert told(1, many) == f"1 {single}"
+        assert told(0, many) == f"0 {many}"
+        assert told(2000, many) == f"2,000 {many}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import dropwhile
 from textwrap import shorten
@@ -39,6 +40,37 @@ def counted(count: int, noun: str) -> str:
     """Return a count with its noun: "1 box", "2,000 boxes"."""
     ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
     return f"{count:,} {noun}{ending}"
+
+
+_SINGULAR = {
+    **{"are": "is", "have": "has", "reach": "reaches", "their": "its", "they": "it", "each": "it"},
+    **{verb: f"{verb}s" for verb in ("differ", "end", "equal", "lack", "lead", "lie")},
+    **{verb: f"{verb}s" for verb in ("repeat", "seem", "share")},
+}
+"""Words that agree with the subject of a sentence, of many and of one."""
+
+
+def told(count: int, sentence: str) -> str:
+    """Return a sentence behind its count: "2,000 images are missing", "1 image is missing".
+
+    Args:
+        count: of the subject.
+        sentence: of many.
+    """
+    return f"{count:,} {in_number(count, sentence)}"
+
+
+def in_number(count: int, sentence: str) -> str:
+    """Return a sentence of many as one of `count`: "images are missing" of 1 "image is missing".
+
+    The first word that ends in s is the subject; `_SINGULAR` has the words that agree with it.
+    """
+    if count != 1:
+        return sentence
+    sentence = re.sub(
+        r"(?:(ie)|(?<=[sx])(e))?(?<!s)s\b", lambda m: "y" if m[1] else "", sentence, count=1
+    )
+    return re.sub(r"\w+", lambda word: _SINGULAR.get(word[0], word[0]), sentence)
 
 
 def error_line(text: str | None) -> str:

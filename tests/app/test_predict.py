@@ -75,7 +75,7 @@ def test_files_and_detections_are_those_of_one_after_another(
     predict, predictor, folder, tmp_path, caplog
 ):
     rows = json.loads((predict(folder, tmp_path / "out") / "detections.json").read_text())
-    assert "1 files could not be read" in caplog.text
+    assert "1 file cannot be read" in caplog.text
     expected = []
     with AnnotatedWriter(tmp_path / "plain") as writer:
         for frame in open_source(folder):

@@ -25,7 +25,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.images import UnreadableImage, decode_image
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, in_number
 from yolov9_lit.training.callbacks.data_use import DataUse
 
 NAN = float("nan")
@@ -99,12 +99,15 @@ UNUSABLE = {
 ABSENT = {"empty.jpg": b"", "missing.jpg": None}
 
 FAULTY_ANNOTATIONS = {
-    "bbox that is not four numbers": [
+    "annotations have a bbox that is not four numbers": [
         {"bbox": None},
         {"bbox": [1, 2, 3]},
         {"bbox": [1, "a", 2, 2]},
     ],
-    "bbox that is not finite": [{"bbox": [NAN, 1, 2, 2]}, {"bbox": [1, 1, float("inf"), 2]}],
+    "annotations have a bbox that is not finite": [
+        {"bbox": [NAN, 1, 2, 2]},
+        {"bbox": [1, 1, float("inf"), 2]},
+    ],
     "boxes have no area": [{"bbox": [1, 1, 0, 5]}, {"bbox": [1, 1, 5, -3]}],
     "boxes lie outside": [{"bbox": [50, 1, 5, 5]}],
     "boxes reach beyond": [{"bbox": [-5, 2, 30, 20]}],
@@ -160,12 +163,12 @@ def write_hostile(root, split):
 IN_THE_FILE = {
     **{words: len(entries) for words, entries in FAULTY_ANNOTATIONS.items()},
     "images are missing": 1,
-    "images are empty files": 1,
+    "images are empty": 1,
     "repeat the class and box": 2,
     "do not span their box": 1,
     "share an id with another annotation": 1,
     "lack a whole height or width": 1,
-    "images repeat another": 1,
+    "image entries repeat another": 1,
     "share their id with another image": 2,
     "images without a whole-number id": 1,
     "images without a file_name": 1,
@@ -188,11 +191,11 @@ def test_each_kind_is_told_once_with_its_count(hostile, caplog):
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == len(IN_THE_FILE)
     for words, count in IN_THE_FILE.items():
-        (message,) = [m for m in told if words in m]
+        (message,) = [m for m in told if in_number(count, words) in m]
         assert f".json: {count} " in message, message
     notes = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
-    assert any("1 objects have RLE masks" in note for note in notes)
-    assert any("2 boxes are left out with their images" in note for note in notes)
+    assert any("1 object has an RLE mask" in note for note in notes)
+    assert any("2 boxes are left out together with their image" in note for note in notes)
     kept = sum(len(FAULTY_ANNOTATIONS[k]) for k in FAULTY_ANNOTATIONS if k.startswith(KEPT))
     assert len(ours) == len(USABLE) + len(UNUSABLE)
     assert len(ours.boxes) == len(ours) + kept + 3
@@ -206,7 +209,7 @@ def test_strict_lists_every_fault(hostile):
         read_coco(hostile / "annotations" / "instances_train.json", hostile / "train", strict=True)
     message = str(caught.value)
     assert message.count("\n") == sum(IN_THE_FILE.values())
-    assert all(words in message for words in IN_THE_FILE)
+    assert all(in_number(1, words) in message for words in IN_THE_FILE)
 
 
 def test_good_data_passes_strict_in_silence(shared, caplog):
@@ -427,7 +430,7 @@ def test_a_strict_set_up_reads_every_image_and_draws_no_random_number(cut_short,
     state = torch.random.get_rng_state()
     with pytest.raises(UserError, match="2 faults") as error:
         DetectionDataModule(root, *paths, strict=True, num_workers=workers).setup("fit")
-    assert all(f"{path}: images cannot be used, each" in str(error.value) for path in broken)
+    assert all(f"{path}: image cannot be used: it is" in str(error.value) for path in broken)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -478,5 +481,5 @@ def test_faults_are_told_by_kind(caplog):
     faults.raise_or_warn(strict=False)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "data: 1,200 images are skipped, each of which is odd (0.jpg, 1.jpg, 2.jpg, ...)"
+        "data: 1,200 images are skipped: each is odd (0.jpg, 1.jpg, 2.jpg, ...)"
     )

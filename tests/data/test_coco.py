@@ -115,9 +115,9 @@ def test_unusable_boxes_are_counted_once_and_left_out(tmp_path, caplog):
     told = [record.getMessage().split("set.json: ")[1] for record in caplog.records]
     assert told == [
         "2 boxes reach beyond their image's edge and are clipped (annotation 0, annotation 4)",
-        "1 boxes have no area and are left out (annotation 1)",
-        "1 boxes lie outside their image and are left out (annotation 2)",
-        "1 annotations have a bbox that is not finite and are left out (annotation 3)",
+        "1 box has no area and is left out (annotation 1)",
+        "1 box lies outside its image and is left out (annotation 2)",
+        "1 annotation has a bbox that is not finite and is left out (annotation 3)",
     ]
 
 
@@ -154,7 +154,7 @@ def test_a_height_that_is_none_is_the_images_own_and_without_one_it_is_left_out(
     found = read_coco(file, folder)
     assert found.sizes.tolist() == [[20, 30]]
     assert found.faults == {
-        "entries of images lack a whole height or width: taken from the image": 1,
+        "image entries lack a whole height or width: taken from the image": 1,
         "images have no height and width, not even in their header, and are left out": 1,
     }
 

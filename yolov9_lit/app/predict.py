@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, counted, told
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame
@@ -63,9 +63,11 @@ def predict(cfg: DictConfig) -> Path:
         raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
     lines = ",\n".join(map(json.dumps, rows))
     (run_dir / "detections.json").write_text(f"[\n{lines}\n]\n")
-    log.info("%d objects in %d images; everything is in %s", len(rows), frames, run_dir)
+    objects, images = counted(len(rows), "object"), counted(frames, "image")
+    log.info("%s in %s; everything is in %s", objects, images, run_dir)
     if source.unreadable:
-        log.warning("%d files could not be read and were passed over", len(source.unreadable))
+        unread = told(len(source.unreadable), "files cannot be read and are passed over")
+        log.warning(unread)
     return run_dir
 
 

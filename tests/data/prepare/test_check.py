@@ -127,7 +127,7 @@ def test_equal_pixels_are_found_under_other_names_and_formats(root):
 
 def test_splits_of_other_categories_are_told(root):
     edit(root, "val2017", lambda content: content["categories"][0].update(name="ring"))
-    assert only(found(root)["val2017"], "categories differ") == [
+    assert only(found(root)["val2017"], "other categories") == [
         "val2017: 1 is 'ring', not 'circle'"
     ]
 

@@ -131,8 +131,8 @@ def test_images_that_are_not_there_are_left_out_and_told(shapes, tmp_path, caplo
     annotations = shapes / "annotations" / "instances_train2017.json"
     arguments = [f"annotations={annotations}", f"images={copy}", f"out={tmp_path / 'out'}"]
     assert main(["shard", *arguments, "shard_mb=1"]) == 0
-    assert "1 images are missing and left out (000002.jpg)" in caplog.text
-    assert "1 images are empty files and left out (000003.jpg)" in caplog.text
+    assert "1 image is missing and left out (000002.jpg)" in caplog.text
+    assert "1 image is empty and left out (000003.jpg)" in caplog.text
     content = json.loads((tmp_path / "out" / "annotations.json").read_text())
     assert len(content["images"]) == COUNT - 2
     assert not {2, 3} & {a["image_id"] for a in content["annotations"]}

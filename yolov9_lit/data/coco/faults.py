@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolov9_lit.errors import UserError, counted, first_few
+from yolov9_lit.errors import UserError, counted, first_few, in_number, told
 from yolov9_lit.ranks import is_first_rank
 
 log = logging.getLogger(__name__)
@@ -20,26 +20,29 @@ Size = tuple[int, int]
 
 
 class Fault(Enum):
-    """What can be wrong with items of a data set and what is done then; `{}` is for a detail."""
+    """What can be wrong with items of a data set and what is done then; `{}` is for a detail.
+
+    Each is written of many items; `told` makes it one of a single item.
+    """
 
     CATEGORY_ID = "categories without a whole-number id are left out"
     CATEGORY_REPEATED = "categories repeat an id and are left out"
     SPLIT_BOXLESS = "splits have no box to train on or to evaluate, only {}"
-    CATEGORIES_DIFFER = "categories differ from those of the first split"
+    CATEGORIES_DIFFER = "splits have other categories than the first split"
 
     IMAGE_ID = "images without a whole-number id are left out"
     IMAGE_NAME = "images without a file_name are left out"
-    IMAGE_REPEATED = "entries of images repeat another and are left out"
-    IMAGE_ID_SHARED = "images share their id with another image: all of them are left out"
-    IMAGE_FILE_SHARED = "entries of images name the file of another: both are kept, as two images"
+    IMAGE_REPEATED = "image entries repeat another and are left out"
+    IMAGE_ID_SHARED = "images share their id with another image and are left out"
+    IMAGE_FILE_SHARED = "image entries have the file of another and are kept as an image apart"
     IMAGE_OUTSIDE = "images lie outside their folder and are left out"
     IMAGE_MISSING = "images are missing and left out"
-    IMAGE_EMPTY = "images are empty files and left out"
+    IMAGE_EMPTY = "images are empty and left out"
     IMAGE_SIZELESS = "images have no height and width, not even in their header, and are left out"
-    IMAGE_SIZE_TAKEN = "entries of images lack a whole height or width: taken from the image"
+    IMAGE_SIZE_TAKEN = "image entries lack a whole height or width: taken from the image"
     IMAGE_UNREADABLE = "images cannot be read and are left out"
-    IMAGE_UNUSABLE = "images cannot be used, each of which {}"
-    IMAGE_SKIPPED = "images are skipped, each of which {}"
+    IMAGE_UNUSABLE = "images cannot be used: each {}"
+    IMAGE_SKIPPED = "images are skipped: each {}"
     IMAGE_OTHER_SIZE = "images have another size than their annotations say and are left out"
     IMAGE_DARK = "images are nearly black: no value is above 15 of 255, as of 12 bits in 16"
     IMAGE_COPY = "images equal another one of the same split"
@@ -59,42 +62,43 @@ class Fault(Enum):
     AREA = "areas are not positive or larger than their box: the box's area is used"
     CROWD = "annotations have an iscrowd that is neither 0 nor 1 and are left out"
     OUTLINE_ELSEWHERE = "annotations have outlines that do not span their box: the box is used"
-    OUTLINE = "polygons are broken or of under three corners: left out, their boxes are kept"
+    OUTLINE = "polygons are broken or of under three corners and are left out, but not their box"
 
-    XML_UNREADABLE = "annotations cannot be read; their images are left out"
-    XML_OTHER = "annotations are XML of another kind than VOC's; their images are left out"
-    XML_WITHOUT_IMAGE = "annotations have no image and are passed over"
-    XML_IMAGE_TAKEN = "annotations name an image that another file names and are passed over"
+    XML_UNREADABLE = "XML files cannot be read and are left out, like their image"
+    XML_OTHER = "XML files are of another kind than VOC's and are left out, like their image"
+    XML_WITHOUT_IMAGE = "XML files have no image and are passed over"
+    XML_IMAGE_TAKEN = "XML files have the image of another and are passed over"
     XML_OBJECT = "objects lack a name or the four numbers of a box and are left out"
-    PLACE_OUTSIDE = "entries of data.yaml lead out of the data set: its own images are read instead"
-    CLASS_COUNT = "entries of data.yaml differ from the number of names: the names are used"
+    PLACE_OUTSIDE = "entries of data.yaml lead out of the data set, whose own images count instead"
+    CLASS_COUNT = "entries of data.yaml differ from the number of names: the names count"
     FILE_ENDING = "files among the images are passed over for their ending"
     LISTED_MISSING = "listed images are missing and are left out"
     LISTED_REPEATED = "listed images are listed before and are taken once"
     LABELS_WITHOUT_IMAGE = "label files have no image and are passed over"
     LABELS_SHARED = "images have the label file of another: its objects count for both"
-    LABELS_TWICE = "label files lie beside images that have another in labels: passed over"
+    LABELS_TWICE = "label files lie beside an image that has another in labels and are passed over"
     LABELS_UNREADABLE = "label files cannot be read: no objects"
     LINE_FORM = "lines are not a class and 4 (a box), 6 or more numbers (an outline): left out"
+    LINE_KEYPOINTS = "lines are neither a box alone nor have the keypoints of kpt_shape: left out"
     LINE_CLASS = "lines have a class that names lacks and are left out"
-    LINE_INFINITE = "lines have numbers that are not finite and are left out"
+    LINE_INFINITE = "lines have a number that is not finite and are left out"
     LINE_PIXELS = "lines are not in fractions of the image and are left out"
 
 
 class Note(Enum):
-    """What is no fault, but worth knowing."""
+    """What is no fault, but worth knowing; see `Fault`."""
 
-    BOXES_OF_IMAGES = "boxes are left out with their images"
+    BOXES_OF_IMAGES = "boxes are left out together with their image"
     NAMELESS = "categories have no name: they are called by their id"
-    NAME_SHARED = "categories have the name of another: by name, as in VOC, they are one"
-    UNLABELLED = "images have no label file: they are taken as images without objects"
+    NAME_SHARED = "categories have the name of another: by name, as in VOC, this is one class"
+    UNLABELLED = "images have no label file: they are taken to hold no objects"
     POSES = "lines are read as a box and its keypoints: say so by kpt_shape in the YAML file"
     POSES_OR_OUTLINES = (
-        "lines are read as outlines: if they are poses, set kpt_shape in the YAML file"
+        "lines are read as an outline but may be a pose: poses need kpt_shape in the YAML file"
     )
-    LISTED_ABSENT = "lines of a list end in -1, as if without a class: their images are used, too"
-    RLE = "objects have RLE masks: their boxes train, copy-paste needs outlines"
-    IMAGES_TURNED = "images are turned as their EXIF data say: their labels are taken as upright"
+    LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
+    RLE = "objects have an RLE mask: training takes the box, copy-paste needs outlines"
+    IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"
     CATEGORIES_EMPTY = "categories have no box"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"
 
@@ -202,13 +206,13 @@ class Faults:
             raise UserError(
                 f"{self.source} has {counted(len(self.found), 'fault')} and strict=true was "
                 "given: mend them or leave strict out.",
-                *(f"{item.where}: {item.sentence}" for item in self.found),
+                *(f"{item.where}: {in_number(1, item.sentence)}" for item in self.found),
             )
         if is_first_rank():
             for sentence, items in self.by_sentence().items():
                 log.warning("%s: %s", self.source, _line(sentence, items))
             for note, count in self.notes.items():
-                log.info("%s: %s %s", self.source, f"{count:,}", note.value)
+                log.info("%s: %s", self.source, told(count, note.value))
 
 
 @cache
@@ -223,4 +227,4 @@ def first_places(items: Sequence[FoundFault]) -> str:
 
 
 def _line(sentence: str, items: list[FoundFault]) -> str:
-    return f"{len(items):,} {sentence} ({first_places(items)})"
+    return f"{told(len(items), sentence)} ({first_places(items)})"

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from yolov9_lit.data.coco.faults import FoundFault
 from yolov9_lit.data.images import UnreadableImage, read_image
 from yolov9_lit.data.prepare.check import SplitReport, count_boxes
+from yolov9_lit.errors import told
 from yolov9_lit.reporting.plot import COLORS, Plot, save_plot
 
 IMAGES_SHOWN = 8
@@ -31,7 +32,7 @@ def draw_data_plots(reports: Sequence[SplitReport], folder: Path) -> list[Plot]:
             shown = [item for item in found if item.image][:IMAGES_SHOWN]
             if shown:
                 path = folder / f"{len(plots)}.png"
-                caption = f"{report.split.name}: {len(found):,} {sentence}"
+                caption = f"{report.split.name}: {told(len(found), sentence)}"
                 plots.append(_sheet(report, shown, path, caption))
     draw = {"classes": _draw_classes, "sizes": _draw_image_sizes, "boxes": _draw_box_sizes}
     for name, draw_into in draw.items():

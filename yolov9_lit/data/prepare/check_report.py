@@ -15,7 +15,7 @@ from yolov9_lit.data.coco.faults import first_places
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
 from yolov9_lit.data.prepare.check_plots import draw_data_plots
-from yolov9_lit.errors import UserError, counted
+from yolov9_lit.errors import UserError, counted, in_number
 from yolov9_lit.reporting.console import console
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import terminal
@@ -107,9 +107,9 @@ def fault_table(reports: Sequence[SplitReport]) -> Table:
         split = report.split.name
         for sentence, found in report.faults.by_sentence().items():
             examples = first_places(found)
-            rows.append((split, "fault", len(found), sentence, examples))
+            rows.append((split, "fault", len(found), in_number(len(found), sentence), examples))
         for note, count in report.faults.notes.items():
-            rows.append((split, "note", count, note.value, ""))
+            rows.append((split, "note", count, in_number(count, note.value), ""))
     faults = any(report.faults.found for report in reports)
     notes = () if faults else ("No faults.",)
     columns = ("split", "", "count", "kind", "which")

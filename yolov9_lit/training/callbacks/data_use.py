@@ -16,7 +16,7 @@ from torch import Tensor
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.use import Use, tell_lacks
-from yolov9_lit.errors import counted
+from yolov9_lit.errors import counted, told
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.structures import Batch, SkippedImage
 
@@ -166,6 +166,6 @@ def _sentence(split: str, used: Mapping[str, Any]) -> str:
             f" (first epoch: {used['boxes_drawn']:,} before augmentation, "
             f"{used['boxes_trained']:,} after)"
         )
-    faults = "; ".join(f"{count:,} {kind}" for kind, count in used["faults"].items())
+    faults = "; ".join(told(count, kind) for kind, count in used["faults"].items())
     end = f"faults: {faults}" if faults else "no faults"
     return f"{words} {counted(used['pictures'], 'image')} with {boxes}; {end}"

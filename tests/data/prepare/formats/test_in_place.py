@@ -115,9 +115,9 @@ def test_faults_are_told_every_time_and_strict_refuses_them(shapes, tmp_path, ca
         with caplog.at_level(logging.INFO):
             module = datamodule("yolo", root)
             module.setup("fit")
-        assert "1 label files have no image and are passed over" in caplog.text
-        assert "1 images are turned as their EXIF data say" in caplog.text
-        assert caplog.text.count("1 lines have a class that names lacks and are left out") == 1
+        assert "1 label file has no image and is passed over" in caplog.text
+        assert "1 image is turned as its EXIF data say" in caplog.text
+        assert caplog.text.count("1 line has a class that names lacks and is left out") == 1
         used = module.used({})
         assert used["train"]["faults"] == {
             "lines have a class that names lacks and are left out": 1,

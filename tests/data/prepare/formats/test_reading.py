@@ -135,7 +135,7 @@ def test_a_name_in_a_list_that_no_file_can_have_is_told(voc, tmp_path, line):
     listed.write_text(f"{listed.read_text()}{line}\n")
     rows, faults = to_coco("voc", voc, tmp_path / "out")
     assert rows[0][:2] == ("train", 2)
-    assert "annotations cannot be read; their images are left out" in faults[0][0]
+    assert "XML files cannot be read and are left out, like their image" in faults[0][0]
     assert annotate_in_place(voc, VocFolder, tmp_path / "cache").is_dir()
 
 
@@ -151,13 +151,13 @@ def test_names_that_are_no_unicode_are_read_and_written(yolo, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "fault", "boxes"),
     [
-        ("Annotations/b.xml", "<annotation><object>", "annotations cannot be read", 0),
-        ("Annotations/b.xml", None, "annotations cannot be read", 0),
-        ("Annotations/b.xml", "<?xml version='1.0' encoding='x'?><a/>", "annotations cannot", 0),
+        ("Annotations/b.xml", "<annotation><object>", "XML files cannot be read", 0),
+        ("Annotations/b.xml", None, "XML files cannot be read", 0),
+        ("Annotations/b.xml", "<?xml version='1.0' encoding='x'?><a/>", "XML files cannot", 0),
         (
             "Annotations/b.xml",
             "<?xml version='1.0' encoding='utf-7'?><a/>",
-            "annotations cannot",
+            "XML files cannot",
             0,
         ),
         (
@@ -173,7 +173,7 @@ def test_names_that_are_no_unicode_are_read_and_written(yolo, tmp_path):
             1,
         ),
         ("Annotations/b.xml", f"<a>{voc_object('x', (1, 2, 'inf', 4))}</a>", "not finite", 0),
-        ("JPEGImages/b.jpg", None, "annotations have no image", 0),
+        ("JPEGImages/b.jpg", None, "XML files have no image", 0),
         ("JPEGImages/b.jpg", "no header", "images cannot be read", 0),
     ],
 )
@@ -351,7 +351,7 @@ def test_images_of_one_name_keep_their_folders(yolo, tmp_path):
 def test_the_command_prints_what_came_of_it(voc, tmp_path, capsys, caplog):
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 0
     assert "train" in capsys.readouterr().out
-    assert "1 boxes have no area and are left out (b.xml)" in caplog.text
+    assert "1 box has no area and is left out (b.xml)" in caplog.text
     assert main(["convert", "format=voc", f"src={voc}", f"out={tmp_path / 'out'}"]) == 2
     assert "not empty" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.prepare.formats.coco import CocoFolder
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.formats.source import read_splits
+from yolov9_lit.errors import told
 
 NAMES = st.text("abc XYZ019äß語<&'\":#-", min_size=1, max_size=6).filter(lambda s: s == s.strip())
 SIZES = [(40, 60), (33, 21), (7, 500)]
@@ -138,8 +139,8 @@ def test_boxes_ids_names_and_empty_images_come_back(image_files, kind, content):
     wanted = expected(content, kind)
     assert back == wanted
     crowds = sum(a["iscrowd"] for own in content.values() for a in own["annotations"])
-    told = [sentence for sentence in lost if "crowds" in sentence]
-    assert told == ([f"{crowds} regions of crowds are left out"] if crowds else [])
+    sentences = [sentence for sentence in lost if "crowds" in sentence]
+    assert sentences == ([told(crowds, "regions of crowds are left out")] if crowds else [])
 
 
 @pytest.mark.parametrize("kind", ["yolo", "voc"])
@@ -147,7 +148,7 @@ def test_real_coco_comes_back(shared, tmp_path, kind):
     (tmp_path / "start").symlink_to(shared / "data" / "coco_tiny")
     lost, back = there_and_back(tmp_path, kind)
     assert lost[0].startswith("17 regions of crowds")
-    assert lost[1].startswith("1,503 objects are boxes without their outlines")
+    assert lost[1].startswith("1,503 objects are left without their outlines")
     for split in ("train", "val"):
         file = tmp_path / f"start/annotations/instances_{split}2017.json"
         start = json.loads(file.read_text())
@@ -189,8 +190,7 @@ def test_names_that_would_share_a_label_file_are_told_apart(image_files, tmp_pat
     write(tmp_path / "start", {"train": content}, image_files)
     lost, back = there_and_back(tmp_path, kind)
     assert lost == (
-        "1 names that differ from another in their ending only, or fit no line: "
-        "a.jpg is a_jpg_.jpg",
+        "1 name differs from another in its ending only, or fit no line: a.jpg is a_jpg_.jpg",
     )
     new = {image["file_name"]: image["id"] for image in back["train"]["images"]}
     assert new == {"a.png": 0, "a_jpg_.jpg": 1, "a_jpg.jpg": 2, "b/a.png": 3}
@@ -225,7 +225,7 @@ def test_masks_are_lost_and_told(image_files, tmp_path):
     write(tmp_path / "start", {"train": content}, image_files)
     lost, back = there_and_back(tmp_path, "yolo")
     assert back["train"]["annotations"][0]["bbox"] == [10, 10, 20, 20]
-    assert "1 objects are boxes without their outlines" in lost[0]
+    assert "1 object is left without its outlines" in lost[0]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_an_image_that_two_files_name_has_the_objects_of_the_first(tmp_path):
     (tmp_path / "JPEGImages/b.jpg").unlink()
     names, boxes, ((where, sentence),) = read(tmp_path)
     assert (names, boxes, where) == (["a.jpg"], 1, "b.xml")
-    assert "image that another file names" in sentence
+    assert "have the image of another" in sentence
 
 
 def test_a_name_that_is_listed_twice_is_told(tmp_path):
@@ -152,5 +152,5 @@ def test_xml_of_another_kind_is_told_and_its_image_left_out(tmp_path):
     box = '<box label="x" xtl="1" ytl="2" xbr="9" ybr="8"/>'
     text = f'<annotations><image name="b.jpg" width="20" height="10">{box}</image></annotations>'
     (tmp_path / "Annotations/b.xml").write_text(text)
-    sentence = "annotations are XML of another kind than VOC's; their images are left out"
+    sentence = "XML files are of another kind than VOC's and are left out, like their image"
     assert read(tmp_path) == (["a.jpg"], 1, [("b.xml", sentence)])

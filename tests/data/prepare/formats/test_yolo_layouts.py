@@ -105,7 +105,7 @@ def test_images_that_share_a_label_file_are_told(tmp_path):
 def test_label_files_that_those_in_labels_hide_are_told(tmp_path):
     root = write(tmp_path, ["images/a.jpg"], ["labels/a.txt", "images/a.txt"])
     (root / "images/a.txt").write_text(2 * LINE)
-    sentence = "label files lie beside images that have another in labels: passed over"
+    sentence = "label files lie beside an image that has another in labels and are passed over"
     assert read(root) == (["a.jpg"], 1, [("images/a.txt", sentence)])
 
 
@@ -132,8 +132,8 @@ def test_the_conversion_prints_what_is_worth_knowing(tmp_path, capsys):
     root = write(tmp_path / "mine", ["images/a.jpg", "images/b.jpg"], ["labels/a.txt"], config)
     assert main(["convert", "format=yolo", "to=voc", f"src={root}", f"out={tmp_path / 'voc'}"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "1 images have no label file: they are taken as images without objects" in told
-    assert "1 categories have the name of another: by name, as in VOC, they are one" in told
+    assert "1 image has no label file: it is taken to hold no objects" in told
+    assert "1 category has the name of another: by name, as in VOC, this is one class" in told
 
 
 def test_images_that_are_listed_twice_are_told(tmp_path):

@@ -17,7 +17,7 @@ from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.data.prepare.formats.voc_writer import write_voc
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
 from yolov9_lit.data.prepare.formats.yolo_writer import write_yolo
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, told
 from yolov9_lit.files import atomic_folder
 from yolov9_lit.reporting.console import console
 
@@ -111,6 +111,6 @@ def run(values: Mapping[str, str]) -> None:
     out = console()
     out.print(table)
     for note, count in conversion.faults.notes.items():
-        out.print(f"{count:,} {note.value}")
+        out.print(told(count, note.value))
     for sentence in conversion.lost:
         out.print(f"{target} cannot hold everything: {sentence}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
-from yolov9_lit.errors import first_few, one_line
+from yolov9_lit.errors import first_few, one_line, told
 
 
 class Plain(NamedTuple):
@@ -49,11 +49,9 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
             if name != image.name:
                 renamed.append(f"{image.name} is {name}")
             images[split].append(image._replace(name=name, objects=single))
-    lost = [f"{crowds:,} regions of crowds are left out"] if crowds else []
+    lost = [told(crowds, "regions of crowds are left out")] if crowds else []
     if renamed:
-        names = (
-            f"{len(renamed):,} names that differ from another in their ending only, or fit no line"
-        )
+        names = told(len(renamed), "names differ from another in their ending only, or fit no line")
         lost.append(f"{names}: {first_few(renamed, 1)}")
     return Plain(next(iter(splits.values())).names, images, tuple(lost))
 

@@ -19,6 +19,7 @@ from yolov9_lit.data.prepare.formats.placing import (
     stem,
 )
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
+from yolov9_lit.errors import told
 from yolov9_lit.files import write_json
 
 _DECIMALS = 3
@@ -45,7 +46,7 @@ def write_voc(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("".join(f"{stem(name)}\n" for name in names[split]), encoding="utf-8")
     write_json(out / IDS_FILE, data.ids(names))
-    sentence = f"{lost:,} objects are boxes without their outlines"
+    sentence = told(lost, "objects are left without their outlines")
     return (*data.lost, *([sentence] if lost else []))
 
 

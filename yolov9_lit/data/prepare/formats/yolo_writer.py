@@ -11,6 +11,7 @@ from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import digits, has_outline, place, plain
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
+from yolov9_lit.errors import told
 from yolov9_lit.files import write_json
 
 _DECIMALS = 9  # Of fractions: a thousandth of a pixel is kept in images of any size.
@@ -47,7 +48,7 @@ def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     in_order = {split: [image.name for image in images] for split, images in data.splits.items()}
     write_json(out / IDS_FILE, data.ids(in_order))
     lost = 0 if outlined else sum(map(has_outline, objects))
-    sentence = f"{lost:,} objects are boxes without their outlines: not all have exactly one"
+    sentence = told(lost, "objects are left without their outlines: all would need exactly one")
     return (*data.lost, *([sentence] if lost else []))
 
 
