@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolov9_lit.data.coco.faults import Faults, Note
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.prepare.formats.source import read_splits
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
+from yolov9_lit.errors import UserError
 
 
 def boxes(rng):
@@ -44,7 +45,17 @@ def rectangles(rng):
     return (center + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size / 2).ravel()
 
 
-def read(root, line, count=40):
+def plain_boxes(rng):
+    center, size = boxes(rng)
+    return [*center, *size]
+
+
+def one_of(*lines):
+    """Lines of several kinds, in any order."""
+    return lambda rng: lines[rng.integers(len(lines))](rng)
+
+
+def read(root, line, count=40, config="", told=()):
     """The boxes and notes of a set of `count` lines, an image each."""
     rng = np.random.default_rng(0)
     (root / "images").mkdir()
@@ -53,12 +64,17 @@ def read(root, line, count=40):
         Image.new("RGB", (100, 50)).save(root / f"images/{i:03}.png")
         text = " ".join(f"{value:.6f}" for value in values)
         (root / f"images/{i:03}.txt").write_text(f"0 {text}\n")
-    (root / "data.yaml").write_text("train: images\nnames: [x]\n")
+    (root / "data.yaml").write_text(f"train: images\nnames: [x]\n{config}")
     faults = Faults(root)
     train = read_splits(YoloFolder(root, faults))["train"]
-    assert not faults.found
+    assert {item.fault for item in faults.found} == set(told)
     found = np.array([item.entry["bbox"] for item in train.objects])
     return np.array([values[:4] for values in lines]), found, dict(faults.notes)
+
+
+def in_pixels(stated):
+    """Boxes of centre and size in fractions as COCO's of an image of 100 x 50 pixels."""
+    return np.c_[stated[:, :2] - stated[:, 2:] / 2, stated[:, 2:]] * [100, 50, 100, 50]
 
 
 @pytest.mark.parametrize(
@@ -74,8 +90,7 @@ def read(root, line, count=40):
 )
 def test_poses_give_the_box_before_the_keypoints(tmp_path, line):
     stated, found, notes = read(tmp_path, line)
-    corner, size = stated[:, :2] - stated[:, 2:] / 2, stated[:, 2:]
-    np.testing.assert_allclose(found, np.c_[corner, size] * [100, 50, 100, 50], atol=1e-3)
+    np.testing.assert_allclose(found, in_pixels(stated), atol=1e-3)
     assert notes == {Note.POSES: 40}
 
 
@@ -84,6 +99,9 @@ def test_poses_give_the_box_before_the_keypoints(tmp_path, line):
     [
         some_corners,
         rectangles,
+        one_of(some_corners, plain_boxes),
+        one_of(rectangles, plain_boxes),
+        one_of(partial(polygons, corners=5), plain_boxes),
         *(partial(polygons, corners=corners) for corners in (3, 4, 5, 8, 20)),
     ],
 )
@@ -100,3 +118,62 @@ def test_outlines_stay_outlines_also_those_of_one_length(tmp_path, line):
 def test_where_nothing_tells_them_apart_the_key_that_does_is_named(tmp_path, line, count):
     assert read(tmp_path, line, count)[2] == {Note.POSES_OR_OUTLINES: count}
     assert "kpt_shape" in Note.POSES_OR_OUTLINES.value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        one_of(poses, plain_boxes),
+        one_of(partial(poses, visible=[0, 1, 2]), plain_boxes),
+        one_of(partial(poses, visible=[1, 2]), partial(poses, points=17), plain_boxes),
+    ],
+)
+def test_beside_lines_of_boxes_poses_give_their_boxes_too(tmp_path, line):
+    stated, found, notes = read(tmp_path, line)
+    np.testing.assert_allclose(found, in_pixels(stated), atol=1e-3)
+    assert [*notes] == [Note.POSES]
+    assert 0 < notes[Note.POSES] < 40
+
+
+def test_boxes_before_them_do_not_hide_poses(tmp_path):
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    lines = [*(plain_boxes(rng) for _ in range(3000)), *(poses(rng) for _ in range(9))]
+    for i, held in enumerate((lines[:3000], lines[3000:])):
+        Image.new("RGB", (100, 50)).save(tmp_path / f"images/{i}.png")
+        text = "".join(f"0 {' '.join(map(str, values))}\n" for values in held)
+        (tmp_path / f"images/{i}.txt").write_text(text)
+    (tmp_path / "data.yaml").write_text("train: images\nnames: [x]\n")
+    faults = Faults(tmp_path)
+    found = read_splits(YoloFolder(tmp_path, faults))["train"].objects
+    boxes = np.array([item.entry["bbox"] for item in found])
+    np.testing.assert_allclose(boxes, in_pixels(np.array([line[:4] for line in lines])), atol=1e-3)
+    assert faults.notes == {Note.POSES: 9}
+
+
+def test_poses_among_outlines_are_told_by_their_length(tmp_path):
+    """No outline has as many numbers here: 22."""
+    line = one_of(partial(poses, points=9), some_corners, plain_boxes)
+    _, found, notes = read(tmp_path, line)
+    assert 0 < notes[Note.POSES] < 40
+    assert (found[:, 2:] <= [41, 21]).all()
+
+
+def test_poses_among_outlines_of_their_length_name_the_key(tmp_path):
+    line = one_of(poses, partial(polygons, corners=7))
+    assert Note.POSES_OR_OUTLINES in read(tmp_path, line)[2]
+
+
+def test_with_kpt_shape_lines_of_another_length_are_told_and_left_out(tmp_path):
+    line = one_of(partial(poses, visible=[1, 2]), plain_boxes, partial(polygons, corners=5))
+    told = [Fault.LINE_KEYPOINTS]
+    stated, found, _ = read(tmp_path, line, config="kpt_shape: [5, 3]", told=told)
+    nearest = np.abs(found[:, None] - in_pixels(stated)).max(axis=2).min(axis=1)
+    assert 0 < len(found) < 40
+    assert nearest.max() < 1e-3
+
+
+@pytest.mark.parametrize("value", ["17", "[17]", "[17, 4]", "[17, 3, 1]", "{a: 1}", "[-1, 2]"])
+def test_a_kpt_shape_that_is_none_is_an_error(tmp_path, value):
+    with pytest.raises(UserError, match="kpt_shape"):
+        read(tmp_path, poses, config=f"kpt_shape: {value}")

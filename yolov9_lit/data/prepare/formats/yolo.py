@@ -27,7 +27,7 @@ from yolov9_lit.data.prepare.formats.yolo_labels import (
     parse_line,
     read_lines,
 )
-from yolov9_lit.data.prepare.formats.yolo_poses import pose_note
+from yolov9_lit.data.prepare.formats.yolo_poses import Poses, find_poses
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import visible_files
 
@@ -88,12 +88,13 @@ class YoloFolder:
         if len(names) == len(ids) and names <= set(known.categories):
             ids = {index: known.categories[name] for index, name in classes.items()}
         categories = {ids[index]: name for index, name in classes.items()}
-        told = None if "kpt_shape" in self._config.content else pose_note(self._lines())
+        stated = self._config.pose_numbers
+        poses = Poses(stated, find_poses(self._lines()) if stated is None else {})
         for split, images in self._images.items():
             self.faults.split = split
             numbers = image_ids(images, known.images.get(split, {}))
             base = self._bases[split]
-            objects = partial(self._objects, base, ids, told)
+            objects = partial(self._objects, base, ids, poses)
             path = self._config.path.with_name(f"{self._config.path.name}:{split}")
             content = as_coco(path, categories, numbers, base, objects, self.faults)
             yield split, content, base
@@ -182,7 +183,7 @@ class YoloFolder:
         self,
         base: Path,
         ids: Mapping[int, int],
-        told: Note | None,
+        poses: Poses,
         name: str,
         size: tuple[int, int],
     ) -> Iterator[Entry]:
@@ -192,18 +193,26 @@ class YoloFolder:
         except (OSError, UnicodeError):
             self.faults.add(Fault.LABELS_UNREADABLE, self._short(labels))
             return
-        keypoints = told == Note.POSES or "kpt_shape" in self._config.content
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            if told:
-                self.faults.notes[told] += 1
             where = f"{self._short(labels)}:{number}"
-            entry = parse_line(line, size, ids, keypoints=keypoints)
+            entry = self._object(line, ids, poses, size)
             if isinstance(entry, Fault):
                 self.faults.add(entry, where)
             else:
                 yield entry | {WHERE: where}
+
+    def _object(
+        self, line: str, ids: Mapping[int, int], poses: Poses, size: tuple[int, int]
+    ) -> Entry | Fault:
+        numbers = len(line.split()) - 1
+        reading = poses.reading(numbers)
+        if isinstance(reading, Fault):
+            return reading
+        if reading:
+            self.faults.notes[reading] += 1
+        return parse_line(line, size, ids, keypoints=poses.are_poses(numbers))
 
     def _short(self, path: Path) -> str:
         return os.path.relpath(path, self.src)

@@ -51,6 +51,24 @@ class YoloConfig(NamedTuple):
         return [str(entry) for entry in listed if str(entry).lower() not in _NOTHING]
 
     @property
+    def pose_numbers(self) -> int | None:
+        """Return the numbers of a pose's line behind its class; None where no key tells them.
+
+        Raises:
+            UserError: `kpt_shape` is not the number of keypoints and 2 or 3.
+        """
+        given = self.content.get("kpt_shape")
+        if given is None or (isinstance(given, str) and given.lower() in _NOTHING):
+            return None
+        match given:
+            case [str(count), "2" | "3" as each] if count.isdecimal() and count.isascii():
+                return 4 + int(count[:9]) * int(each)
+        raise UserError(
+            f"{self.path} has kpt_shape: {given}: give the number of keypoints and how many "
+            "numbers each has, as [17, 3], or leave it out."
+        )
+
+    @property
     def root(self) -> Path:
         """Return the folder that it says its paths start from."""
         return self.path.parent.joinpath(*self.entries("path"))
