@@ -16,7 +16,7 @@ def main(cfg: DictConfig) -> None:
     """Write the report, print its tables and, as the last line, where it is."""
     from yolov9_lit.reporting.console import console
     from yolov9_lit.reporting.render import terminal
-    from yolov9_lit.research.report.tables import BRIEF
+    from yolov9_lit.research.report import differences, tables
     from yolov9_lit.research.report.write import write_report
 
     if cfg.base is not None and not isinstance(cfg.base, DictConfig):
@@ -29,7 +29,12 @@ def main(cfg: DictConfig) -> None:
         seed=whole_number("seed", cfg.seed, least=0),
     )
     out = console()
-    for table in (report.results.select(BRIEF), report.left):
+    brief = (
+        report.results.select(tables.BRIEF),
+        report.differences.select(differences.BRIEF),
+        report.left,
+    )
+    for table in brief:
         if table.rows:
             out.print(terminal(table))
     sys.stdout.write(f"Report: {report.folder / 'report.html'} (and .md, .csv, .tex, .png)\n")

@@ -42,9 +42,10 @@ class DetectorCost(NamedTuple):
     parts: dict[str, int]
 
     def figures(self) -> dict[str, float]:
-        """For records: "train_params", and the deploy form's "params" and "gflops"."""
+        """For records: "train_params" and "train_gflops", and the deploy form's without "train"."""
         return {
             "train_params": self.trained.params,
+            "train_gflops": self.trained.gflops,
             "params": self.deployed.params,
             "gflops": self.deployed.gflops,
         }

@@ -30,7 +30,7 @@ class Result:
 
     Attributes:
         figures: of the test, as fractions, or of the last validation where there was no test.
-        cost: "train_params", "params" and "gflops" (both deployed, 640 pixels).
+        cost: "train_params" and "train_gflops", "params" and "gflops" (deployed); at 640 pixels.
         epochs: finished ones.
         seconds_per_epoch: median of the training epochs, evaluation not counted.
         peak_memory_mb: largest memory in use in training: the device's, or this process's on CPU.

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.research.report.compare import compare
+from yolov9_lit.research.report.compare import compare, row_pairs
 from yolov9_lit.research.report.rows import base_of, choose_base, make_rows
 from yolov9_lit.research.report.runs import read_runs
 from yolov9_lit.research.report.tables import result_frame, result_table
+from yolov9_lit.research.report.tested import read_tests
 from yolov9_lit.research.report.write import _summary
 
 
@@ -66,7 +67,10 @@ def test_no_value_of_one_run_hides_the_others(small_sweep, file, key, value):
         path.write_text(json.dumps(value))
     runs = read_runs(small_sweep)
     rows, left = make_rows(runs)
-    comparisons = compare(rows, choose_base(rows, None), replicates=2, seed=0)
+    pairs = row_pairs(rows, choose_base(rows, None))
+    counted = [run for row in rows for run in row.runs]
+    tests = read_tests(counted, {run.folder for run in counted}, replicates=2, seed=0)
+    comparisons = compare(pairs, tests)
     path.write_text(before)
     table = result_table(result_frame(rows, comparisons), rows, comparisons)
     assert {"none-0", "none-1", "fpn"} <= {run.folder.name for row in rows for run in row.runs}

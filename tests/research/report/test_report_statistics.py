@@ -4,9 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from yolov9_lit.research.report.matches import ClassMatches, Matches
-from yolov9_lit.research.report.statistics import draw_images, paired_difference, pool
+from yolov9_lit.research.report.statistics import (
+    draw_images,
+    paired_difference,
+    pool,
+    unpaired_difference,
+)
 
 IMAGES = 40
 
@@ -55,7 +61,7 @@ def test_the_interval_covers_when_nothing_differs(seeds, seed_noise):
     found = [paired_difference(*experiment(n, seeds, seed_noise, 100)) for n in range(trials)]
     covered = sum(d.low <= 0 <= d.high for d in found) / trials
     assert covered >= 0.87  # 95 % less three standard deviations of this small simulation
-    assert sum(d.is_clear for d in found) == trials - round(covered * trials)
+    assert sum(d.is_clear for d in found) == (seeds > 1) * (trials - round(covered * trials))
 
 
 def test_a_real_gain_is_told_from_noise():
@@ -68,14 +74,33 @@ def test_a_real_gain_is_told_from_noise():
 def test_a_run_less_itself_is_exactly_nothing():
     same = detector(np.random.default_rng(0), np.zeros((5, 4)), 1.0)
     ap = same.average_precision(draw_images(5, 50, 0))
-    assert paired_difference([0.0, 0.0], [ap - ap, ap - ap])[1:] == (0.0, 0.0, 0.0)
+    assert paired_difference([0.0, 0.0], [ap - ap, ap - ap])[:3] == (0.0, 0.0, 0.0)
 
 
 def test_without_images_there_is_no_interval():
     found = paired_difference([1.0, 2.0], None)
-    assert (found.n, found.mean) == (2, 1.5)
+    assert (found.spread.counts, found.mean) == ((2, 2), 1.5)
     assert math.isnan(found.low)
     assert not found.is_clear
+
+
+def test_other_seeds_are_compared_as_two_samples():
+    """Without noise of the images the interval is that of scipy's two-sample t-test."""
+    ours, base = [1.0, 2.0, 4.0], [0.5, 1.5]
+    found = unpaired_difference(ours, base, np.full(50, 0.7))
+    expected = stats.ttest_ind(ours, base).confidence_interval()
+    assert found[:3] == pytest.approx((7 / 3 - 1, *expected))
+    assert (found.spread.counts, found.spread.freedom) == ((3, 2), 3)
+    lone = unpaired_difference([2.0], [1.0, 3.0, 5.0], np.full(50, 0.7))
+    assert lone.spread.sd == pytest.approx(2.0)  # of the base's seeds, all that is known
+    assert lone.high - lone.mean == pytest.approx(4.302653 * 2 * math.sqrt(1 + 1 / 3))
+    assert math.isnan(unpaired_difference([1.0], [2.0], None).spread.sd)
+
+
+def test_equal_figures_show_no_spread():
+    same = paired_difference([1.0, 1.0], [np.zeros(9), np.zeros(9)])
+    assert not same.spread.tells
+    assert not same.is_clear
 
 
 def test_pooled_seeds():

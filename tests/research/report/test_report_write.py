@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from yolov9_lit.research.report.power import seeds_needed
 from yolov9_lit.research.report.write import write_report
 
 PAPER = {"table": "table2", "params": 6.2, "gflops": 23.5, "ap": 44.8}
@@ -56,9 +57,12 @@ def test_the_figures_are_those_of_the_runs(sweep):
     better = frame.loc["lhg_icn"]
     assert better["difference"] == pytest.approx(better["AP"] - frame.loc["none"]["AP"])
     assert 0 < better["difference_low"] < better["difference"] < better["difference_high"]
-    # The seeds make equal boxes of equal noise: fpn's one run is the base's run of that seed.
-    same = frame.loc["fpn", ["difference", "difference_low", "difference_high"]]
-    assert same.tolist() == [0.0, 0.0, 0.0]
+    # One run beside three of the base: compared with all of them, whose spread is in the interval.
+    one = frame.loc["fpn"]
+    assert one["difference"] == pytest.approx(one["AP"] - frame.loc["none"]["AP"])
+    assert not one["difference_paired"]
+    assert one["difference_sd_seeds"] == pytest.approx(frame.loc["none"]["AP_sd"])
+    assert one["difference_low"] < one["difference"] < one["difference_high"]
     assert frame.loc["none", "paper_ap"] == 44.8
     assert not frame.loc["none", "paper_comparable"]
 
@@ -73,6 +77,57 @@ def test_tables_say_what_is_clear_and_what_does_not_count(sweep):
     assert set(column(found.left, "why")) == {"fpn-1", "fpn-2", "icn-0"}
     assert column(found.left, "status")["fpn-1"].text == "failed"
     assert column(found.left, "configuration")["icn-0"].text == "pgi=icn"
+
+
+def test_what_the_differences_allow_to_say(sweep):
+    """Against scipy's own tests on the runs' figures, and the seeds that they would need."""
+    table = report(sweep).differences
+    ap = {
+        pgi: [
+            100 * json.loads((sweep.root / f"{pgi}-{s}" / "results.json").read_text())["AP"]
+            for s in seeds
+        ]
+        for pgi, seeds in {"none": (0, 1, 2), "lhg_icn": (0, 1, 2)}.items()
+    }
+    sd = np.std(np.subtract(ap["lhg_icn"], ap["none"]), ddof=1)
+    spread = column(table, "sd of seeds")["pgi=lhg_icn"]
+    assert spread.value == pytest.approx(sd)
+    assert column(table, "seeds")["pgi=lhg_icn"].text == "3 shared"
+    assert column(table, "seeds")["pgi=fpn"].text == "1 and 3"
+    for size in (0.1, 0.3, 0.5, 1.0):
+        needed = column(table, f"seeds for {size}")["pgi=lhg_icn"].value
+        assert needed == seeds_needed(size, sd, paired=True)
+    page = (sweep.root / "report" / "report.md").read_text()
+    assert "What can be said of the differences" in page
+
+
+def test_of_one_seed_each_nothing_can_be_said(folders):
+    folders.make("none", choices={"pgi": "none"}, noise=12)
+    folders.make("fpn", choices={"pgi": "fpn"}, noise=7, seed=1)
+    found = report(folders)
+    assert not column(found.results, "difference")["pgi=fpn"].strong
+    assert column(found.differences, "seeds for 1.0")["pgi=fpn"].text == "not known"
+    assert any("nothing can be said" in note for note in found.differences.notes)
+
+
+def test_costs_classes_and_where_runs_come_from(folders):
+    folders.make("none", choices={"pgi": "none"}, record={"seconds_per_epoch": 20.0})
+    overrides = ["pgi=fpn", "data.root=/my data"]
+    record = {"overrides": overrides, "device": "H100", "dirty": True}
+    folders.make("fpn", choices={"pgi": "fpn"}, record=record)
+    page = (report(folders).folder / "report.md").read_text()
+    costs = page[page.index("## What it costs") : page.index("## AP by class")]
+    assert "| pgi=fpn | 3.70 | 2.00 | 7.7 | 30.00 | × 1.50 |" in costs  # noqa: RUF001
+    classes = page[page.index("## AP by class") : page.index("## Every figure")]
+    cells = [line.strip("| ").split(" | ") for line in classes.splitlines()[4:7]]
+    assert [row[0] for row in cells] == ["RBC", "WBC", "Platelets"]
+    assert sum(int(row[1]) for row in cells) == 6 * folders.images
+    ap = 100 * json.loads((folders.root / "fpn" / "results.json").read_text())["AP"]
+    assert np.mean([float(row[3]) for row in cells]) == pytest.approx(ap, abs=0.05)
+    runs = page[page.index("## Runs that count") :]
+    assert (
+        "| abcdef0\\* | H100 | python -m yolov9\\_lit.train pgi=fpn 'data.root=/my data' |" in runs
+    )
 
 
 def test_the_same_runs_give_the_same_report(sweep, tmp_path):
@@ -118,17 +173,18 @@ def test_latex_compiles(sweep, tmp_path):
         (lambda f, _: (f / "detections.json").write_text("[]"), "its detections give AP 0.0000"),
         (lambda f, all_: all_.annotations.unlink(), "cannot be read here"),
         (lambda f, _: edit(f / "results.json", num_images=7), "tested on 7 of 20 images"),
-        (lambda f, _: edit(f / "run.json", seed=9), "no seed in common"),
     ],
 )
 def test_without_evidence_there_is_no_interval_but_a_reason(folders, spoil, reason):
     folders.make("none", choices={"pgi": "none"}, noise=12)
     spoil(folders.make("fpn", choices={"pgi": "fpn"}), folders)
-    results = report(folders).results
-    cell = column(results, "difference")["pgi=fpn"]
-    assert cell.text.endswith("?")
-    assert not cell.strong
-    assert any(note.startswith("? pgi=fpn: ") and reason in note for note in results.notes)
+    found = report(folders)
+    for table in (found.results, found.differences):
+        cell = column(table, "difference")["pgi=fpn"]
+        assert cell.text.endswith("?")
+        assert not cell.strong
+    notes = found.differences.notes
+    assert any(note.startswith("? pgi=fpn: ") and reason in note for note in notes)
 
 
 def edit(path, **values):
@@ -141,8 +197,8 @@ def test_another_test_set_is_not_paired(folders):
     other.truth["annotations"][0]["category_id"] = 2
     other.annotations.write_text(json.dumps(other.truth))
     shutil.move(other.make("fpn", choices={"pgi": "fpn"}), folders.root / "fpn")
-    results = report(folders).results
-    assert any("not tested on the same images" in note for note in results.notes)
+    notes = report(folders).differences.notes
+    assert any("not tested on the same images" in note for note in notes)
 
 
 def test_a_sweep_without_any_result_is_a_list_of_runs(folders):

@@ -46,7 +46,7 @@ class Row:
         return pool([100 * run.figures[figure] for run in self.runs if figure in run.figures])
 
     def cost(self, name: str) -> float | None:
-        """One of "train_params", "params", "gflops"; None where no run tells."""
+        """Return a figure of `Result.cost`; None where no run tells."""
         return next((cost for run in self.runs if (cost := run.record.result.cost.get(name))), None)
 
     @property
@@ -54,6 +54,11 @@ class Row:
         """Median over the seeds."""
         known = _known(self.runs, "seconds_per_epoch")
         return median(known) if known else None
+
+    @property
+    def epochs(self) -> int | None:
+        """Finished ones, most over the seeds; None where no run tells."""
+        return max((run.record.result.epochs for run in self.runs), default=0) or None
 
     @property
     def peak_memory_mb(self) -> float | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.report.compare import Comparison
+from yolov9_lit.research.report.compare import Comparison, Comparisons
+from yolov9_lit.research.report.differences import difference_cell, interval_cell
+from yolov9_lit.research.report.power import MOST, SIZES, seeds_needed
 from yolov9_lit.research.report.rows import Row
-from yolov9_lit.research.report.runs import FIGURES, Run
-
-Comparisons = Mapping[str, Comparison]
+from yolov9_lit.research.report.runs import FIGURES
 
 BRIEF = ("configuration", "seeds", "AP", "difference", "GFLOPs", "paper's AP")
 """Columns that fit a terminal."""
@@ -35,15 +34,11 @@ def _record(row: Row, comparisons: Comparisons) -> dict[str, Any]:
         record |= {figure: pooled.mean, f"{figure}_sd": pooled.sd}
         record |= {f"{figure}_low": pooled.low, f"{figure}_high": pooled.high}
     comparison = comparisons.get(row.label)
-    difference = comparison.difference if comparison else None
+    record |= _difference_record(comparison)
     record |= {
-        "base": comparison.base.label if comparison else None,
-        "difference": difference.mean if difference else None,
-        "difference_low": difference.low if difference else None,
-        "difference_high": difference.high if difference else None,
-        "difference_seeds": difference.n if difference else None,
         "train_params": row.cost("train_params"),
         "params": row.cost("params"),
+        "train_gflops": row.cost("train_gflops"),
         "gflops": row.cost("gflops"),
         "seconds_per_epoch": row.seconds_per_epoch,
         "peak_memory_mb": row.peak_memory_mb,
@@ -51,6 +46,21 @@ def _record(row: Row, comparisons: Comparisons) -> dict[str, Any]:
     }
     if row.paper:
         record["paper_comparable"] = not row.why_not_comparable
+    return record
+
+
+def _difference_record(comparison: Comparison | None) -> dict[str, Any]:
+    """Return the columns of a difference, with the seeds that each of `SIZES` would need."""
+    if comparison is None:
+        return {}
+    mean, low, high, spread, images = comparison.difference
+    record: dict[str, Any] = {"base": comparison.base.label, "difference": mean}
+    record |= {"difference_low": low, "difference_high": high, "difference_paired": spread.paired}
+    record |= {"difference_seeds": min(spread.counts)}
+    record |= {"difference_sd_seeds": spread.sd, "difference_sd_images": images}
+    if spread.tells:
+        needed = {size: seeds_needed(size, spread.sd, paired=spread.paired) for size in SIZES}
+        record |= {f"seeds_for_{s}": n if n <= MOST else math.inf for s, n in needed.items()}
     return record
 
 
@@ -71,46 +81,10 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparis
         **{name: numbers(name) for name in FIGURES[1:]},
         "params (M)": numbers("params") / 1e6,
         "GFLOPs": numbers("gflops"),
-        "s/epoch": numbers("seconds_per_epoch"),
-        "memory (MB)": [number(value, digits=0) for value in numbers("peak_memory_mb")],
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
-        "paper's params (M)": numbers("paper_params"),
-        "paper's GFLOPs": numbers("paper_gflops"),
-        "paper's min/epoch": [
-            number(value, digits=0) for value in numbers("paper_minutes_per_epoch")
-        ],
     }
     notes = tuple(_notes(shown, comparisons))
     return Table("AP by configuration", pd.DataFrame(columns), notes).without_empty_columns()
-
-
-def figure_table(rows: Sequence[Row]) -> Table:
-    """Make a table of every figure of every configuration with its spread over the seeds."""
-    cells = [
-        (row.label, name, pooled.n, *(number(value, digits=2) for value in pooled[1:]))
-        for row in rows
-        for name in FIGURES
-        if (pooled := row.pooled(name)).n
-    ]
-    columns = ("configuration", "figure", "seeds", "mean", "sd", "95 % from", "to")
-    return Table("Every figure, in percent", pd.DataFrame(cells, columns=columns))
-
-
-def left_table(left: Sequence[Run], rows: Sequence[Row], directory: Path) -> Table:
-    """Make a table of the runs that do not count, and why."""
-    labels = {run.folder: row.label for row in rows for run in row.unfinished}
-    cells = [
-        (
-            str(run.folder.relative_to(directory)),
-            labels.get(run.folder, ""),
-            str(run.seed),
-            run.status,
-            run.problem,
-        )
-        for run in left
-    ]
-    columns = ("folder", "configuration", "seed", "status", "why")
-    return Table("Runs that do not count", pd.DataFrame(cells, columns=columns))
 
 
 def _interval(low: float, high: float) -> Cell:
@@ -123,13 +97,8 @@ def _difference(row: Row, comparisons: Comparisons) -> Cell:
     if comparison is None:
         is_base = any(other.base is row for other in comparisons.values())
         return Cell("base", 0.0) if is_base else Cell("")
-    difference = comparison.difference
-    if difference is None:
-        return Cell("?")
-    if math.isnan(difference.low):
-        return Cell(f"{difference.mean:+.2f} ?", difference.mean)
-    ends = f"({difference.low:+.2f} to {difference.high:+.2f})"
-    return Cell(f"{difference.mean:+.2f} {ends}", difference.mean, difference.is_clear)
+    cell, interval = difference_cell(comparison), interval_cell(comparison)
+    return cell._replace(text=f"{cell.text} ({interval.text})") if interval.text else cell
 
 
 def _papers_ap(value: float, row: Row) -> Cell:
@@ -142,22 +111,13 @@ def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
         yield "AP in percent: mean over the seeds, standard deviation, Student's 95 % interval."
     if comparisons:
         bases = dict.fromkeys(comparison.base.label for comparison in comparisons.values())
-        yield (
-            f"Difference: AP less that of {'; '.join(bases)}, seed by seed, with its 95 % interval "
-            "over test images (paired bootstrap) and seeds. Bold: the interval excludes zero; one "
-            "in twenty does so by chance."
-        )
-    if any(c.difference and c.difference.n == 1 and not c.note for c in comparisons.values()):
-        yield "With one seed the interval is of the images only: another seed may tell otherwise."
+        yield f"Difference: AP less that of {'; '.join(bases)}; what it tells is said below."
     reasons = {row.why_not_comparable for row in rows if row.paper.get("ap") is not None} - {""}
     if reasons:
         yield (
             "† Not comparable: the paper's AP is of COCO val2017 after 500 epochs, ours of "
             f"{'; '.join(sorted(reasons))}."
         )
-    for label, comparison in comparisons.items():
-        if comparison.note:
-            yield f"? {label}: {comparison.note}."
     commits = sorted({str(run.record.commit)[:7] for row in rows for run in row.runs})
     if len(commits) > 1:
         yield f"The runs were made with different commits: {', '.join(commits)}."

@@ -12,11 +12,20 @@ from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
 from yolov9_lit.reporting.table import Table
-from yolov9_lit.research.report.compare import compare
+from yolov9_lit.research.report.compare import compare, row_pairs
+from yolov9_lit.research.report.costs import cost_table
+from yolov9_lit.research.report.differences import difference_table
+from yolov9_lit.research.report.listings import (
+    class_table,
+    figure_table,
+    left_table,
+    run_table,
+)
 from yolov9_lit.research.report.plots import draw_plots
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
-from yolov9_lit.research.report.tables import figure_table, left_table, result_frame, result_table
+from yolov9_lit.research.report.tables import result_frame, result_table
+from yolov9_lit.research.report.tested import read_tests
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,13 @@ class Report:
     Attributes:
         folder: with report.md, report.csv, report.tex, report.html and the plots.
         results: a row for each configuration; without rows where no run counts yet.
+        differences: a row for each configuration that has a base.
         left: the runs that do not count.
     """
 
     folder: Path
     results: Table
+    differences: Table
     left: Table
 
 
@@ -56,11 +67,17 @@ def write_report(
     """
     runs = read_runs(directory)
     rows, left = make_rows(runs)
-    comparisons = compare(rows, choose_base(rows, base), replicates=replicates, seed=seed)
+    pairs = row_pairs(rows, choose_base(rows, base))
+    counted = [run for row in rows for run in row.runs]
+    compared = {run.folder for pair in pairs for row in pair for run in row.runs}
+    tests = read_tests(counted, compared, replicates=replicates, seed=seed)
+    comparisons = compare(pairs, tests)
     frame = result_frame(rows, comparisons)
     results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
-    tables = [table for table in (results, left_out) if table.rows]
-    appendix = [figure_table(rows)] if results.rows else []
+    differences = difference_table(comparisons)
+    told = (results, differences, cost_table(rows, comparisons), left_out)
+    further = (class_table(rows, tests), figure_table(rows), run_table(rows, directory))
+    tables, appendix = ([table for table in part if table.rows] for part in (told, further))
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
 
     out = folder_argument("out", out)
@@ -74,7 +91,7 @@ def write_report(
     }
     for name, content in written.items():
         (out / name).write_text(content, encoding="utf-8", errors="replace")
-    return Report(out, results, left_out)
+    return Report(out, results, differences, left_out)
 
 
 def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:

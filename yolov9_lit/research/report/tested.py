@@ -1,0 +1,114 @@
+"""What a run's own detections tell of it: AP by class, and AP on resamples of the test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+from yolov9_lit.data.coco.truth import Truth, read_ground_truth
+from yolov9_lit.errors import UserError
+from yolov9_lit.research.report.matches import Floats, Matches, match
+from yolov9_lit.research.report.runs import Run
+from yolov9_lit.research.report.statistics import draw_images
+
+AGREE = 0.002
+"""Largest difference in AP between results.json and detections.json, which has rounded numbers."""
+
+
+class ClassFigure(NamedTuple):
+    """One class of the test.
+
+    Attributes:
+        objects: number of those to be found.
+        ap: in percent; NaN without objects.
+    """
+
+    objects: int
+    ap: float
+
+
+class Tested(NamedTuple):
+    """A run's test, evaluated again.
+
+    Attributes:
+        ap: (B,) on resamples of the images, in percent; B is 0 where none were asked for.
+        truth: names the images and objects it was tested on.
+        classes: by name, in the order of their ids.
+    """
+
+    ap: Floats
+    truth: str
+    classes: Mapping[str, ClassFigure]
+
+
+Tests = Mapping[Path, Tested | str]
+"""By a run's folder; in place of a test a sentence that says why it cannot be had."""
+
+
+def read_tests(
+    runs: Iterable[Run], resampled: Collection[Path], *, replicates: int, seed: int
+) -> Tests:
+    """Evaluate the detections of runs again; the same resamples for all with as many images.
+
+    Args:
+        runs: those that count.
+        resampled: folders of the runs to be resampled.
+        replicates: number of resamples of the images.
+        seed: of the draw.
+    """
+    read_truth = cache(_read_truth)
+    shown = track(list(runs), "Resampling the test images", transient=True)
+    return {
+        run.folder: _read_test(run, read_truth, replicates * (run.folder in resampled), seed)
+        for run in shown
+    }
+
+
+def _read_test(
+    run: Run, read_truth: Callable[[str], Truth | None], replicates: int, seed: int
+) -> Tested | str:
+    name = run.folder.name
+    annotations = run.record.result.annotations or "(not recorded)"
+    truth, path = read_truth(annotations), run.folder / "detections.json"
+    if truth is None:
+        return f"{name}: its annotations {annotations} cannot be read here"
+    try:
+        matches = match(truth, json.loads(path.read_text()))
+    except Exception as error:  # Of any kind, for what is no detection.
+        return f"{name}: detections.json is missing or does not fit ({_short(error)})"
+    if matches.num_images != run.num_images:
+        return f"{name}: tested on {run.num_images} of {matches.num_images} images"
+    once = np.ones((1, matches.num_images), dtype=np.int64)
+    (ap,) = matches.average_precision(once)
+    if not abs(ap - run.figures["AP"]) <= AGREE:
+        return f"{name}: its detections give AP {ap:.4f}, not {run.figures['AP']:.4f}"
+    weights = draw_images(matches.num_images, replicates, seed)
+    resampled = 100 * matches.average_precision(weights)
+    return Tested(resampled, matches.truth, _classes(truth, matches))
+
+
+def _classes(truth: Truth, matches: Matches) -> dict[str, ClassFigure]:
+    once = np.ones((1, matches.num_images), dtype=np.int64)
+    names = [str(entry["name"]) for entry in sorted(truth["categories"], key=lambda c: c["id"])]
+    return {
+        name: ClassFigure(int(one.positives.sum()), 100 * float(one.average_precision(once).item()))
+        for name, one in zip(names, matches.classes, strict=True)
+    }
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _read_truth(path: str) -> Truth | None:
+    """Read the annotations; None where they cannot be read."""
+    try:
+        return read_ground_truth(Path(path))
+    except (OSError, UserError):
+        return None
