@@ -13,11 +13,10 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from yolov9_lit.reporting.plot import as_written
+from yolov9_lit.reporting.plot import FONT, as_written
 
 Floats = NDArray[np.float64]
 
-FONT = 8.5
 DISTANCES = (9, 16, 26, 40, 58, 80, 110, 150)
 ANGLES = (0, 180, 40, -40, 140, -140, 90, -90)
 STEPS = np.array(

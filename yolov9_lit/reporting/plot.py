@@ -1,4 +1,4 @@
-"""What all plots share: colours, texts as they are written, and the image file with its caption."""
+"""What all plots share: axes, colours, texts as written, and the image file with its caption."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.text import Text
@@ -15,6 +17,24 @@ from yolov9_lit.reporting.lettering import fonts_for
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#3A3A3A", "#56A0D3", "#A6321F")
 """After Okabe and Ito: distinct for colour-blind readers, dark enough for text on white."""
+
+MARKERS = "os^DvPX<>*"
+"""Shapes beside the colours: together they tell forty series apart."""
+
+FONT = 8.5
+"""Size of labels and ticks, in points."""
+
+
+class Style(NamedTuple):
+    """How one series is drawn in all plots.
+
+    Attributes:
+        color: of all that belongs to it.
+        marker: of its points.
+    """
+
+    color: str
+    marker: str
 
 
 class Plot(NamedTuple):
@@ -27,6 +47,32 @@ class Plot(NamedTuple):
 
     path: Path
     caption: str
+
+
+def style(index: int) -> Style:
+    """Return the look of a series, by its number in its set."""
+    return Style(COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)])
+
+
+def make_axes(x: str, y: str, panels: int = 1) -> list[Axes]:
+    """Make a figure with an Agg canvas and as many axes side by side, of one vertical scale.
+
+    Args:
+        x: name of what lies on the horizontal axis, with its unit.
+        y: the same of the vertical axis, told at the first one.
+        panels: number of axes.
+    """
+    figure = Figure(figsize=(7.2 if panels == 1 else 1.2 + 3.4 * panels, 4.5), dpi=160)
+    FigureCanvasAgg(figure)
+    (found,) = figure.subplots(1, panels, squeeze=False, sharey=True)
+    for axes in found:
+        axes.set_xlabel(x)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd", lw=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=FONT)
+    found[0].set_ylabel(y)
+    return list(found)
 
 
 def as_written(text: str) -> dict[str, Any]:

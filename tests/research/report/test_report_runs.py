@@ -111,6 +111,27 @@ def test_the_curve_of_a_resumed_and_cut_file(folders):
     assert run.curve.to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}
 
 
+def test_the_losses_of_each_branch(folders):
+    """The sum of the terms; a row that was killed while writing, or is no number, is left out."""
+    branches = ("train/main", "train/icn", "val/main", "val/icn")
+    names = [f"{branch}/{term}" for branch in branches for term in ("box", "cls", "dfl")]
+    lines = [["epoch", "step", "val/loss", *names]]
+    lines += [["0", "3", "9", *"123", *"456", *["", ""] * 3], ["0", "4", "9", *[""] * 6, *"111222"]]
+    lines += [["1", "5", "9", *"12", "x", *"789", *[""] * 6], ["2", "6"]]
+    folder = folders.make("one")
+    (folder / "metrics.csv").write_text("\n".join(",".join(line) for line in lines))
+    (run,) = read_runs(folders.root)
+    first, second = run.losses.to_dict("index").values()
+    assert first == {
+        ("train", "main"): 6,
+        ("train", "icn"): 15,
+        ("val", "main"): 3,
+        ("val", "icn"): 6,
+    }
+    assert second["train", "icn"] == 24
+    assert second["train", "main"] != second["train", "main"], "one of its terms is not known"
+
+
 def test_seeds_are_pooled_and_what_differs_names_the_row(folders):
     for seed in (0, 1):
         for pgi in ("none", "fpn"):

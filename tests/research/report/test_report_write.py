@@ -140,7 +140,7 @@ def test_the_same_runs_give_the_same_report(sweep, tmp_path):
 
 def test_the_page_stands_alone(sweep):
     page = (report(sweep).folder / "report.html").read_text()
-    assert page.count('src="data:image/png;base64,') == page.count("<img ") == 4
+    assert page.count('src="data:image/png;base64,') == page.count("<img ") == 5
     assert not re.search(r"https?://|src=\"(?!data:)|<link", page)
     assert "$" not in re.sub(r"base64,[^\"]+", "", page), "nothing of the template is left"
     assert "<strong>+" in page

@@ -12,7 +12,7 @@ from yolov9_lit.research.report.compare import Comparison, Comparisons
 from yolov9_lit.research.report.power import MOST, POWER, SIZES, seeds_range
 from yolov9_lit.research.report.statistics import Spread
 
-BRIEF = ("configuration", "seeds", "95 %", *(f"seeds for {size:.1f}" for size in SIZES))
+BRIEF = ("configuration", *(f"seeds for {size:.1f}" for size in SIZES))
 """Columns that fit a terminal."""
 
 

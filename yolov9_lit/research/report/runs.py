@@ -14,14 +14,12 @@ from omegaconf import OmegaConf
 from yolov9_lit.errors import UserError, error_line
 from yolov9_lit.kinds import fits
 from yolov9_lit.research.paper import paper_figures
+from yolov9_lit.research.report.metrics import read_metrics
 from yolov9_lit.runs.identity import NODE, is_experiment, moved
 from yolov9_lit.runs.record import FILE, RunRecord
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
-
-MOST_EPOCHS = 1_000_000
-"""What stands in a file beyond that is damage."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Run:
         num_images: number of tested images.
         record: what the run tells of itself; a blank one where it cannot be read.
         curve: validation AP (fraction) by epoch (index), of the epochs that were validated.
+        losses: see `metrics.Metrics`.
         paper: the paper's figures of this row, AP in percent; empty where it has none.
     """
 
@@ -53,6 +52,7 @@ class Run:
     num_images: int | None
     record: RunRecord
     curve: pd.Series[float]
+    losses: pd.DataFrame
     paper: Mapping[str, Any]
 
     @property
@@ -97,7 +97,7 @@ def read_run(folder: Path) -> Run:
     # take every key that it lacks for a setting.
     config, paper = ({}, {}) if refused else _read_config(folder, record)
     choices = record.choices or _read_choices(folder)
-    curve = _read_curve(folder / "metrics.csv")
+    curve, losses = read_metrics(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
     problem = damage or _problem(status, record, config, curve) or no_results
@@ -118,6 +118,7 @@ def read_run(folder: Path) -> Run:
         num_images=_whole(results.get("num_images")),
         record=record,
         curve=curve,
+        losses=losses,
         paper=paper_figures(choices.get("row"), {"paper": paper}),
     )
 
@@ -221,16 +222,3 @@ def _read_results(path: Path) -> tuple[dict[str, Any], str]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1:
             return {}, f"{path} has {value!r:.40} as {name}, no fraction"
     return content, ""
-
-
-def _read_curve(path: Path) -> pd.Series[float]:
-    """Return validation AP by epoch; of an epoch told twice (a resume) the later figure holds."""
-    try:
-        metrics = pd.read_csv(path, on_bad_lines="skip", dtype=str)
-        rows = metrics[["epoch", "val/AP"]].apply(pd.to_numeric, errors="coerce")
-    except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
-        return pd.Series(dtype=float)
-    rows = rows[rows["epoch"].between(0, MOST_EPOCHS) & rows["val/AP"].between(-1, 1)]
-    curve = rows.groupby("epoch")["val/AP"].last()
-    curve.index = curve.index.astype(int)
-    return curve[curve >= 0]

@@ -13,7 +13,9 @@ from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
 from yolov9_lit.reporting.table import Table
 from yolov9_lit.research.report.compare import compare, row_pairs
+from yolov9_lit.research.report.cost_plots import draw_costs
 from yolov9_lit.research.report.costs import cost_table
+from yolov9_lit.research.report.curves import draw_curves, draw_losses
 from yolov9_lit.research.report.differences import difference_table
 from yolov9_lit.research.report.listings import (
     class_table,
@@ -21,7 +23,6 @@ from yolov9_lit.research.report.listings import (
     left_table,
     run_table,
 )
-from yolov9_lit.research.report.plots import draw_plots
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
 from yolov9_lit.research.report.tables import result_frame, result_table
@@ -81,7 +82,8 @@ def write_report(
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
 
     out = folder_argument("out", out)
-    plots = draw_plots(rows, out)
+    by_epoch = draw_curves(rows, out / "curves.png"), draw_losses(rows, out / "losses.png")
+    plots = [*draw_costs(rows, out), *(plot for plot in by_epoch if plot)]
     page = make_page(title, subtitle, tables, plots, appendix)
     written = {
         "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),

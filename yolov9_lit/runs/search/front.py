@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from yolov9_lit.reporting.console import console
-from yolov9_lit.reporting.plot import save_plot
+from yolov9_lit.reporting.labels import Label, place_labels
+from yolov9_lit.reporting.plot import FONT, make_axes, save_plot, style
 from yolov9_lit.runs.search.loop import EARLY_VALUES, ERROR, FOLDER
 
 
@@ -60,7 +62,7 @@ def write_front(
     table.to_csv(folder / "pareto.csv", index=False)
     if not table.empty:
         figure = _plot(table, objectives[-1], objectives[0])
-        save_plot(figure, folder / "pareto.png", "Pareto front", dpi=150)
+        save_plot(figure, folder / "pareto.png", "Pareto front", bbox_inches="tight")
 
 
 def show_front(
@@ -83,21 +85,24 @@ def show_front(
 
 
 def _plot(table: pd.DataFrame, x: str, y: str) -> Figure:
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel=x, ylabel=y)
+    (axes,) = make_axes(x, y)
     front = table[table["front"]]
     complete = table[(table["state"] == "complete") & ~table["front"]]
     pruned = table[table["state"] == "pruned"]
-    axes.scatter(pruned[x], pruned[y], marker="x", color="0.7", label="given up early")
-    axes.scatter(complete[x], complete[y], color="0.5", label="dominated")
-    axes.plot(front[x], front[y], "o--", color="tab:blue", label="front")
-    for row in front.to_dict("records"):
-        axes.annotate(
-            str(row["trial"]).removeprefix("trial-"),
-            (row[x], row[y]),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=7,
-        )
-    axes.legend()
+    color = style(0).color
+    for rest, marker, name in ((pruned, "x", "given up early"), (complete, "o", "dominated")):
+        if len(rest):
+            axes.plot(rest[x], rest[y], marker, color="0.5", ms=5, label=name)
+    axes.plot(front[x], front[y], "o--", color=color, ms=6, label="front, by trial")
+    axes.margins(0.12)
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+    labels = [
+        Label(row[x], row[y], str(row["trial"]).removeprefix("trial-"), color)
+        for row in front.to_dict("records")
+    ]
+    others = axes.transData.transform(table[[x, y]].dropna().to_numpy(float))
+    place_labels(axes, labels, [Bbox.from_bounds(px - 6, py - 6, 12, 12) for px, py in others])
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=FONT)
     return figure

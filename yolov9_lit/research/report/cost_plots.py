@@ -1,4 +1,4 @@
-"""AP against cost, and learning curves, as PNG."""
+"""AP against what a configuration costs, as PNG."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from yolov9_lit.reporting.labels import FONT, Label, place_labels, spread_labels
-from yolov9_lit.reporting.plot import COLORS, Plot, save_plot
+from yolov9_lit.reporting.labels import Label, place_labels
+from yolov9_lit.reporting.plot import Plot, Style, make_axes, save_plot, style
 from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.statistics import Pooled
-
-STYLES = ("-", "--", ":", "-.")
-
 
 COSTS: dict[str, tuple[str, Callable[[Row], float | None]]] = {
     "ap_params.png": (
@@ -39,13 +33,13 @@ class Point(NamedTuple):
         x: its cost.
         ap: over the seeds, in percent.
         label: short name.
-        color: of all that belongs to it.
+        style: of all that belongs to it.
     """
 
     x: float
     ap: Pooled
     label: str
-    color: str
+    style: Style
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -56,10 +50,10 @@ class Point(NamedTuple):
         return self.ap.mean - spread, self.ap.mean + spread
 
 
-def draw_plots(rows: Sequence[Row], folder: Path) -> list[Plot]:
-    """Write the plots for which there are numbers."""
+def draw_costs(rows: Sequence[Row], folder: Path) -> list[Plot]:
+    """Write a plot for each cost that is known."""
     drawn = [_draw_cost(rows, *cost, folder / file) for file, cost in COSTS.items()]
-    return [plot for plot in (*drawn, _draw_curves(rows, folder / "curves.png")) if plot]
+    return [plot for plot in drawn if plot]
 
 
 def _draw_cost(
@@ -67,13 +61,13 @@ def _draw_cost(
 ) -> Plot | None:
     """Draw AP of each row against one of its costs, with 95 % intervals over several seeds."""
     points = [
-        Point(cost, row.pooled("AP"), row.short_label, COLORS[i % len(COLORS)])
+        Point(cost, row.pooled("AP"), row.short_label, style(i))
         for i, row in enumerate(rows)
         if row.pooled("AP").n and (cost := value(row)) is not None
     ]
     if not points:
         return None
-    axes = _axes(name, "test AP (%)")
+    (axes,) = make_axes(name, "test AP (%)")
     axes.set_xlim(*_limits([p.x for p in points], 0.2))
     axes.set_ylim(*_limits([end for p in points for end in p.reach], 0.12))
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
@@ -81,12 +75,15 @@ def _draw_cost(
     points = _side_by_side(axes, points)
     for p in points:
         single = p.ap.n < 2
-        axes.plot(p.x, p.ap.mean, "o", ms=6, color=p.color, mfc="white" if single else p.color)
+        color, marker = p.style
+        axes.plot(p.x, p.ap.mean, marker, ms=7, color=color, mfc="white" if single else color)
         if not single:
-            axes.plot([p.x, p.x], [p.ap.low, p.ap.high], color=p.color, lw=1.4, alpha=0.6)
-    labels = [Label(p.x, p.ap.mean, p.label, p.color) for p in points]
+            axes.plot([p.x, p.x], [p.ap.low, p.ap.high], color=color, lw=1.4, alpha=0.6)
+    labels = [Label(p.x, p.ap.mean, p.label, p.style.color) for p in points]
     place_labels(axes, labels, [_bar(axes, p) for p in points])
-    return _save(axes, path, _cost_caption(name, points))
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return save_plot(figure, path, _cost_caption(name, points), bbox_inches="tight")
 
 
 def _cost_caption(name: str, points: Sequence[Point]) -> str:
@@ -111,52 +108,6 @@ def _side_by_side(axes: Axes, points: Sequence[Point]) -> list[Point]:
     return moved
 
 
-def _draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
-    """Draw validation AP by epoch, mean and range over the seeds; else of the unfinished runs."""
-    axes = _axes("epochs trained", "validation AP (%)")
-    labels = []
-    for i, row in enumerate(rows):
-        runs = row.runs or row.unfinished
-        curves = [100 * run.curve.rename(lambda epoch: epoch + 1) for run in runs if len(run.curve)]
-        if not curves:
-            continue
-        # An epoch that only some seeds have reached would distort the mean.
-        table = pd.concat(curves, axis=1).dropna()
-        color, style = COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]
-        mean = table.mean(axis=1)
-        text = row.short_label if row.runs else f"{row.short_label} (unfinished)"
-        axes.fill_between(
-            table.index, table.min(axis=1), table.max(axis=1), color=color, alpha=0.1, lw=0
-        )
-        axes.plot(mean.index, mean, color=color, ls=style, lw=1.6)
-        if len(mean):
-            labels.append(Label(float(mean.index[-1]), float(mean.iloc[-1]), text, color))
-    if not labels:
-        return None
-    axes.margins(x=0.01)
-    axes.set_ylim(bottom=0.0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.figure.canvas.draw()
-    spread_labels(axes, labels)
-    caption = "Validation AP by epoch: mean (line) and range (band) over the seeds"
-    if not all(row.runs for row in rows):
-        caption += "; where no run counts yet, of the unfinished ones"
-    return _save(axes, path, f"{caption}.")
-
-
-def _axes(x: str, y: str) -> Axes:
-    figure = Figure(figsize=(7.2, 4.5), dpi=160)
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=FONT)
-    return axes
-
-
 def _limits(values: Sequence[float], margin: float) -> tuple[float, float]:
     """Return the values' range with a margin, as a part of it, also around a single value."""
     low, high = min(values), max(values)
@@ -170,9 +121,3 @@ def _bar(axes: Axes, point: Point) -> Bbox:
     ends = (ap.low, ap.high) if ap.n > 1 else (ap.mean, ap.mean)
     (x, low), (_, high) = (axes.transData.transform((point.x, end)) for end in ends)
     return Bbox.from_extents(x - 2, low, x + 2, high)
-
-
-def _save(axes: Axes, path: Path, caption: str) -> Plot:
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    return save_plot(figure, path, caption, bbox_inches="tight")

@@ -1,0 +1,61 @@
+"""A run's `metrics.csv`: what it logged by epoch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+MOST_EPOCHS = 1_000_000
+"""What stands in a file beyond that is damage."""
+
+TERM = re.compile(r"(train|val)/([^/]+)/(?:box|cls|dfl)")
+"""Columns of a branch's loss terms."""
+
+
+class Metrics(NamedTuple):
+    """What was logged by epoch (the index, from 0).
+
+    Attributes:
+        curve: validation AP as a fraction, of the epochs that were validated.
+        losses: by ("train" or "val", branch) the sum of the branch's terms, NaN where one lacks.
+    """
+
+    curve: pd.Series[float]
+    losses: pd.DataFrame
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read the file; of an epoch told twice (a resume) the later figure holds.
+
+    What cannot be read of it is as if it had not been logged.
+    """
+    try:
+        text = pd.read_csv(path, on_bad_lines="skip", dtype=str)
+        numbers = text.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        numbers = numbers[numbers["epoch"].between(0, MOST_EPOCHS)]
+    except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
+        return Metrics(pd.Series(dtype=float), pd.DataFrame())
+    epochs = numbers["epoch"].astype(int)
+    return Metrics(_curve(numbers, epochs), _losses(numbers, epochs))
+
+
+def _curve(numbers: pd.DataFrame, epochs: pd.Series[int]) -> pd.Series[float]:
+    ap = numbers.get("val/AP", pd.Series(dtype=float))
+    curve = ap[ap.between(-1, 1)].groupby(epochs).last()
+    return curve[curve >= 0]
+
+
+def _losses(numbers: pd.DataFrame, epochs: pd.Series[int]) -> pd.DataFrame:
+    terms: dict[tuple[str, str], list[str]] = {}
+    for name in numbers.columns:
+        if found := TERM.fullmatch(str(name)):
+            terms.setdefault((found[1], found[2]), []).append(str(name))
+    last = numbers.groupby(epochs).last()
+    sums = {key: last[names].sum(axis=1, skipna=False) for key, names in terms.items()}
+    if not sums:
+        return pd.DataFrame()
+    return pd.concat(sums, axis=1, names=["stage", "branch"]).dropna(how="all")
