@@ -88,3 +88,37 @@ def config(tiny_shapes):
             return compose(command, overrides=[*base, *overrides])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def wandb_records():
+    """Read what W&B recorded offline in a run's folder: the kind and content of each record."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    def read(folder):
+        records = []
+        for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
+            for data in log_records(path.read_bytes()):
+                record = Record()
+                record.ParseFromString(data)
+                kind = record.WhichOneof("record_type")
+                records.append((kind, getattr(record, kind)))
+        return records
+
+    return read
+
+
+def log_records(content, block=32768, header=7):
+    """Records of a LevelDB log, which W&B's offline files are, behind a file header."""
+    position, parts = header, []
+    while position + header <= len(content):
+        if block - position % block < header:
+            position += block - position % block
+            continue
+        length = int.from_bytes(content[position + 4 : position + 6], "little")
+        whole_or_last = content[position + 6] in (1, 4)
+        parts.append(content[position + header : position + header + length])
+        position += header + length
+        if whole_or_last:
+            yield b"".join(parts)
+            parts = []

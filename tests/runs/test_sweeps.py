@@ -11,7 +11,6 @@ import sys
 import time
 
 import pytest
-from wandb.proto import wandb_internal_pb2
 
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.runs.sweeps import print_sweep
@@ -139,7 +138,7 @@ def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
     assert (good[1] / "results.json").stat().st_mtime_ns == written
 
 
-def test_a_distributed_sweep_starts_no_sweep_in_its_ranks(tmp_path, data):
+def test_a_distributed_sweep_starts_no_sweep_in_its_ranks(tmp_path, data, wandb_records):
     ddp = ["trainer.strategy=ddp", "trainer.devices=2", "data.batch_size=2"]
     code, output = sweep(
         tmp_path, data, "sweep=ddp", "trainer.max_epochs=1", *ddp, "logger=wandb", "seed=1,2"
@@ -154,41 +153,13 @@ def test_a_distributed_sweep_starts_no_sweep_in_its_ranks(tmp_path, data):
     assert len(folders) == 2
 
     for seed in (1, 2):
-        (recorded,) = jobs(tmp_path)[f"seed={seed}"][1].glob("wandb/offline-run-*/*.wandb")
-        tags, group, finished = wandb_run(recorded)
-        assert group == "ddp"
-        assert finished, "each job's W&B run is closed"
+        records = wandb_records(jobs(tmp_path)[f"seed={seed}"][1])
+        (run,) = [record for kind, record in records if kind == "run"]
+        assert run.run_group == "ddp"
+        assert run.display_name == f"gelan_t csp max_epochs=1 seed{seed}"
+        assert "exit" in [kind for kind, _ in records], "each job's W&B run is closed"
         expected = {"gelan_t", "block-csp", "elan-2", "csp-3", "pgi-none", f"seed-{seed}"}
-        assert set(tags) == expected
-
-
-def wandb_run(path):
-    """Tags and group of an offline W&B run, and whether it was finished."""
-    tags, group, finished = [], "", False
-    for data in log_records(path.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            tags, group = list(record.run.tags), record.run.run_group
-        finished |= kind == "exit"
-    return tags, group, finished
-
-
-def log_records(content, block=32768, header=7):
-    """Records of a LevelDB log, which W&B's offline files are, behind a file header."""
-    position, parts = header, []
-    while position + header <= len(content):
-        if block - position % block < header:
-            position += block - position % block
-            continue
-        length = int.from_bytes(content[position + 4 : position + 6], "little")
-        whole_or_last = content[position + 6] in (1, 4)
-        parts.append(content[position + header : position + header + length])
-        position += header + length
-        if whole_or_last:
-            yield b"".join(parts)
-            parts = []
+        assert set(run.tags) == expected
 
 
 def test_jobs_share_no_folder_and_a_single_run_takes_the_same_command(tmp_path, data):

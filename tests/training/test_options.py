@@ -80,7 +80,7 @@ def test_a_run_without_callbacks_trains_the_same_and_leaves_its_metrics(run, usu
 
 def test_a_run_without_a_logger_leaves_all_but_metrics(run, usual, tmp_path):
     run(tmp_path, *CPU, "logger=none")
-    left = {path.name for path in usual.iterdir()} - {"metrics.csv", "hparams.yaml"}
+    left = {path.name for path in usual.iterdir()} - {"metrics.csv", "hparams.yaml", "images"}
     assert {path.name for path in tmp_path.iterdir()} == left
     ends = [
         torch.load(p / "checkpoints" / "last.ckpt", weights_only=True) for p in (tmp_path, usual)

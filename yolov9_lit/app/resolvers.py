@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
+from yolov9_lit.runs.description import run_name
 from yolov9_lit.runs.identity import is_experiment
 
 SLUG_BYTES = 100
@@ -69,6 +70,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("group_overview", group_overview, replace=True)
     OmegaConf.register_new_resolver("size", size, replace=True)
     OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, use_cache=True, replace=True)
 
 

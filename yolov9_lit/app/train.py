@@ -24,6 +24,7 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import Limits, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.runs.description import Description
 from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
@@ -135,8 +136,7 @@ def _train(cfg: DictConfig) -> Result:
     datamodule.prepare_data()
     datamodule.setup("fit")
     module = build_module(cfg, datamodule)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    _log_settings(cfg, trainer, module)
     if cfg.ckpt and cfg.ckpt_path:
         log.warning("ckpt=%s is not used: the training goes on from ckpt_path", cfg.ckpt)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
@@ -229,6 +229,16 @@ def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
         logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
+
+
+def _log_settings(cfg: DictConfig, trainer: L.Trainer, module: DetectionModule) -> None:
+    """Give the loggers the settings that tell runs apart, and the whole config in one entry."""
+    if not trainer.loggers:
+        return
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    settings = Description.of(cfg, choices, module.cost).known()
+    for logger in trainer.loggers:
+        logger.log_hyperparams(settings | {"config": OmegaConf.to_container(cfg, resolve=True)})
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:

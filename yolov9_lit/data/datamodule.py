@@ -183,7 +183,7 @@ class DetectionDataModule(L.LightningDataModule):
         Raises:
             UnreadableImage: it cannot be read.
         """
-        annotations = self._splits["test"]
+        annotations = self.annotations("test")
         index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
         return load_image(annotations.images, index)
 

@@ -13,6 +13,7 @@ from yolov9_lit.evaluation.metric import DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
+from yolov9_lit.training.loggers.rows import current_step, log_row
 
 
 class EvaluationModule(L.LightningModule, ABC):
@@ -65,11 +66,17 @@ class EvaluationModule(L.LightningModule, ABC):
         self.found = self.test_metric.detections()
 
     def log_figures(self, stage: str, metric: DetectionMetric) -> None:
-        """Compute a metric, on all ranks alike, keep it and log it as `stage`/AP and so on."""
+        """Compute a metric, on all ranks alike, keep it and log it as `stage`/AP and so on.
+
+        Callbacks see all figures, loggers those that could be measured: -1 would be a curve.
+        """
         self.result = metric.compute()
         self.figures = self.result.figures()
         for name, value in self.figures.items():
-            self.log(f"{stage}/{name}", value, prog_bar=name in ("AP", "AP50"))
+            self.log(f"{stage}/{name}", value, prog_bar=name in ("AP", "AP50"), logger=False)
+        row = {f"{stage}/{name}": value for name, value in self.figures.items() if value >= 0}
+        if row and not self.trainer.sanity_checking:
+            log_row(self.trainer, row, current_step(self.trainer))
 
 
 class PredictorEvaluation(EvaluationModule):

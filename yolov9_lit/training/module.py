@@ -109,17 +109,18 @@ class DetectionModule(EvaluationModule):
             self._last_update = position
         return {"loss": output.total.detach(), "losses": self._named("train", output)}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses of all branches and measure the main branch's detections."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
+        """Log the losses of all branches, detect and measure; returns what `test_step` does."""
         if not batch.infos:  # None of its images could be read.
-            return
+            return {"detections": []}
         # Not by `compared`: where that is compiled, evaluation's other shapes would take minutes.
         prediction = self(batch.images)
         output = self.loss(prediction, batch.targets)
         self._val_total = self._val_total + output.total.detach()
         losses = self._named("val", output)
         self.log_dict(losses, batch_size=len(batch.images), sync_dist=True)
-        self.measure(self.val_metric, self._suppressed(prediction), batch)
+        found = self.measure(self.val_metric, self._suppressed(prediction), batch)
+        return {"detections": found}
 
     def on_validation_epoch_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING:

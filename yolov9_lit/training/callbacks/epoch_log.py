@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from yolov9_lit.structures import Batch
+from yolov9_lit.training.loggers.rows import log_row
 from yolov9_lit.training.module import DetectionModule
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class EpochLog(L.Callback):
         position = pl_module.position(batch_idx)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (position + 1) % every == 0:
-            _log(trainer, {"lr": trainer.optimizers[0].param_groups[-1]["lr"]}, position)
+            log_row(trainer, {"lr": trainer.optimizers[0].param_groups[-1]["lr"]}, position)
         self._last = time.monotonic()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -113,7 +114,7 @@ class EpochLog(L.Callback):
             row |= {"cost/seconds": self.seconds[-1], "cost/memory_mb": self.peak_mb}
             row |= {"cost/waiting": self._shares[-1]}
         pl_module.log_dict(row, logger=False)  # for callbacks that monitor a loss
-        _log(trainer, row, pl_module.position(int(trainer.num_training_batches) - 1))
+        log_row(trainer, row, pl_module.position(int(trainer.num_training_batches) - 1))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         share = statistics.median(self._shares or [0.0])
@@ -158,9 +159,3 @@ def _used_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return psutil.Process().memory_info().rss
-
-
-def _log(trainer: L.Trainer, row: dict[str, float], step: int) -> None:
-    for logger in trainer.loggers:
-        logger.log_metrics({**row, "epoch": trainer.current_epoch}, step)
-        logger.save()

@@ -1,0 +1,67 @@
+"""The first batch of a training, as it was augmented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from yolov9_lit.data.letterbox import resize_longest
+from yolov9_lit.errors import counted
+from yolov9_lit.kinds import PositiveInt
+from yolov9_lit.reporting.draw import draw_objects
+from yolov9_lit.structures import Batch
+from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
+
+KEY = "train/batch"
+SIDE = 320
+"""Pixels of an image's side as it is drawn on."""
+
+
+class TrainingBatch(L.Callback):
+    """Hands the first batch's images with their boxes to the loggers that take them, once.
+
+    A run that goes on from a checkpoint has shown it already.
+    """
+
+    def __init__(self, count: PositiveInt = 16) -> None:
+        """Set how many images are drawn at most."""
+        self.count = count
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        if trainer.current_epoch or batch_idx or not (loggers := image_loggers(trainer)):
+            return
+        names = trainer.datamodule.class_names  # type: ignore[attr-defined]
+        images = drawn_batch(batch, names, self.count)
+        for logger in loggers:
+            logger.log_images(KEY, images, step=0)
+
+
+def drawn_batch(batch: Batch, class_names: tuple[str, ...], count: int) -> list[LoggedImage]:
+    """Draw the first `count` images of a batch with their boxes."""
+    images = batch.images[:count].permute(0, 2, 3, 1).cpu()
+    if images.is_floating_point():
+        images = (images * 255).round().to(torch.uint8)
+    targets = [tensor[:count].cpu().numpy() for tensor in batch.targets]
+    infos = batch.infos[:count]
+    names = distinct_names([info.path for info in infos])
+    drawn = []
+    for name, image, boxes, labels, valid in zip(names, images.numpy(), *targets, strict=True):
+        kept = boxes[valid] * (SIDE / max(image.shape[:2]))
+        pixels = draw_objects(
+            resize_longest(image, SIDE, smooth=True),
+            kept,
+            labels[valid],
+            [()] * len(kept),
+            class_names,
+        )
+        drawn.append(LoggedImage(name, pixels, f"{name}: {counted(len(kept), 'object')}"))
+    return drawn
