@@ -6,8 +6,9 @@ import logging
 
 from omegaconf import DictConfig
 
+from yolov9_lit.app.settings import check_evaluation
 from yolov9_lit.building import build
-from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
+from yolov9_lit.checks import folder_argument, path_argument
 from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.exported import ExportedPredictor
@@ -28,9 +29,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     Raises:
         UserError: checkpoint and data do not fit.
     """
-    ckpt, deploy = path_argument("ckpt", cfg.ckpt), yes_or_no("deploy", cfg.deploy)
-    images = whole_number("pictures", cfg.pictures, least=0)
-    run_dir = folder_argument("run_dir", cfg.run_dir)
+    check_evaluation(cfg)
+    ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
     predictor = load(ckpt)
     card = predictor.card
     shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
@@ -47,13 +47,13 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
-    measured = _measured_form(predictor, deploy, cfg.second_head)
+    measured = _measured_form(predictor, cfg.deploy, cfg.second_head)
     module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
         use,
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
-        PredictionImages(run_dir / "predictions", count=images),
+        PredictionImages(run_dir / "predictions", count=cfg.pictures),
     ]
     keep_freed_memory()
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)

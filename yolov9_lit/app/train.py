@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.folders import require_data
-from yolov9_lit.building import build, check, refusal
-from yolov9_lit.data.datamodule import DetectionDataModule, TruthOf
+from yolov9_lit.app.settings import check_training
+from yolov9_lit.building import build, refusal
+from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.metric import DetectionMetric
-from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.kinds import Limits, PathText, PositiveInt
-from yolov9_lit.losses.detection import DetectionLoss
-from yolov9_lit.models.detector import Detector
 from yolov9_lit.runs.description import Description
 from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
@@ -35,47 +28,12 @@ from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.training.optimizers import OptimizerRecipe
-from yolov9_lit.training.schedules import WarmupDecay
-from yolov9_lit.training.trainer import KINDS as TRAINER, build_parts, build_trainer, check_trainer
+from yolov9_lit.training.trainer import build_parts, build_trainer
 from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, read_trainable, take_weights
 
 log = logging.getLogger(__name__)
-
-NEEDED = ("data", "model", "loss", "optimizer", "schedule", "evaluation", "trainer")
-"""Config groups that a training cannot do without; `logger` and `callbacks` may be switched off."""
-
-KINDS: Mapping[str, Any] = {
-    "seed": Annotated[int, Limits(0, 2**32 - 1)],
-    "sweep": str | None,
-    "run_dir": PathText,
-    "ckpt": PathText | None,
-    "ckpt_path": PathText | None,
-    "freeze": str | list[str] | None,
-    "test": bool,
-    "objectives": list[str] | None,
-    "channels_last": bool | None,
-    "compile": Literal["off", "blocks", "whole"],
-    "checkpointing": bool,
-    "data": DetectionDataModule,
-    "model": Detector,
-    "model.num_classes": PositiveInt | None,
-    "loss": DetectionLoss,
-    "optimizer": OptimizerRecipe,
-    "schedule": WarmupDecay,
-    "evaluation": Mapping,
-    "evaluation.nms": NMSSettings,
-    "evaluation.metric": DetectionMetric,
-    "trainer": L.Trainer,
-    "logger": Mapping | None,
-    "logger.*": Logger | None,
-    "callbacks": Mapping | None,
-    "callbacks.*": L.Callback | None,
-    **{f"trainer.{key}": kind for key, kind in TRAINER.items()},
-}
-"""What the settings may be that no constructor tells."""
 
 
 def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
@@ -97,23 +55,6 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
-
-
-def check_training(cfg: DictConfig) -> None:
-    """Refuse what can be told of a training's settings before anything is read or built.
-
-    Raises:
-        UserError: a group is switched off, a value is not of its kind, or a file is not there.
-    """
-    for name in NEEDED:
-        if not cfg.get(name):
-            raise UserError(f"{name} is switched off: choose an option, --help lists them.")
-    check(cfg, KINDS)
-    check_trainer(cfg.trainer)
-    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
-        raise UserError(
-            f"There is no checkpoint ckpt_path={cfg.ckpt_path}: give the last.ckpt of a run."
-        )
 
 
 def train(cfg: DictConfig) -> Result:

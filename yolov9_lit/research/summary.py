@@ -15,10 +15,10 @@ from rich import box
 from rich.progress import track
 from rich.table import Table
 
-from yolov9_lit.building import build
-from yolov9_lit.checks import path_argument, whole_number
+from yolov9_lit.building import build, check
+from yolov9_lit.checks import path_argument
 from yolov9_lit.errors import UserError, first_few
-from yolov9_lit.kinds import LARGEST_SIDE
+from yolov9_lit.kinds import InputSide, PathText, PositiveInt
 from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
 from yolov9_lit.reporting.console import console
 from yolov9_lit.research.paper import paper_figures
@@ -26,6 +26,16 @@ from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.transfer import adopt_structure
 
 MARKDOWN_WIDTH = 200
+
+KINDS: Mapping[str, Any] = {
+    "num_classes": PositiveInt,
+    "model.num_classes": PositiveInt | None,
+    "image_size": InputSide,
+    "ckpt": PathText | None,
+    "rows": str | None,
+    "markdown": bool,
+}
+"""What the settings may be that no constructor tells."""
 
 OF_A_MODEL = ("model", "block", "pgi", "row", "num_classes")
 """Beginnings of overrides that say what to describe."""
@@ -54,17 +64,18 @@ def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
         A table to print, and the same figures for JSON.
 
     Raises:
-        UserError: no row matches, the file cannot be read, or two of the three were asked for.
+        UserError: a value is not of its kind, no row matches, the file cannot be read, or two of
+            the three were asked for.
     """
-    if whole_number("image_size", cfg.image_size, most=LARGEST_SIDE) % 32:
-        raise UserError(f"image_size={cfg.image_size} is not valid: give a multiple of 32.")
+    of_file = cfg.ckpt and not OmegaConf.is_missing(cfg.model, "_target_")
+    adopt_structure(cfg)
+    check(cfg, KINDS)
     figures: dict[str, Any] = {"image_size": cfg.image_size}
-    if cfg.ckpt and not OmegaConf.is_missing(cfg.model, "_target_"):
+    if of_file:
         cost, told = _of_file(cfg)
         figures |= told
         return cost_table(cost, cfg.image_size), figures | _forms(cost) | {"parts": cost.parts}
     if not cfg.rows:
-        adopt_structure(cfg)
         cost = _count(cfg)
         return cost_table(cost, cfg.image_size), figures | _forms(cost) | {"parts": cost.parts}
     hydra = HydraConfig.get()
