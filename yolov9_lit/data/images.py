@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLESPERPIXEL, ImageFileDirectory_v2
 
+from yolov9_lit.data.quiet import no_lines_of_libraries, quiet_pillow
 from yolov9_lit.errors import UserError
 
-# OpenCV prints each complaint from its own code; what is wrong with an image is told by us.
+# What is wrong with an image is told by us.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
+quiet_pillow()
 
 _EXIF_ORIENTATION = 0x0112
 _TURNED = range(2, 9)  # Orientations other than upright; the later ones swap the sides.
@@ -101,7 +102,8 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
     try:
         pixels = None
         if not encoded.startswith(_FLOATS):  # OpenCV would cut off what is above 1.
-            pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
+            with no_lines_of_libraries():
+                pixels = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), _MODES[reduction])
     except cv2.error:  # An empty file, or more pixels than OpenCV allows.
         pixels = None
     if pixels is None:
