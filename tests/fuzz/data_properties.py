@@ -15,6 +15,7 @@ from counts import Counts, count_coco
 from hostile_coco import ANNOTATIONS, SPLITS
 from hostile_files import Files, write
 from hostile_values import Mutation
+from PIL import Image
 from watching import watched
 
 from yolov9_lit.app.configs import compose
@@ -30,6 +31,7 @@ from yolov9_lit.data.prepare.check_report import class_table, data_page, fault_t
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
 from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
 from yolov9_lit.data.prepare.formats.source import read_splits
+from yolov9_lit.data.prepare.preview import write_preview
 from yolov9_lit.data.shards.files import ShardCache
 from yolov9_lit.data.shards.reader import open_shards
 from yolov9_lit.data.shards.writer import write_shards
@@ -65,8 +67,8 @@ def paper_augmentation() -> Augmentation:
     return build(compose("train", [f"data.image_size={IMAGE_SIZE}"]).augment)
 
 
-def train_on(root: Path, source: type | None, counts: Counts) -> None:
-    """Set up, read an epoch of each split, and measure random detections."""
+def data_module(root: Path, source: type | None) -> DetectionDataModule:
+    """Make what a training or a preview reads a data set by; set up."""
     in_place = partial(annotate_in_place, source=source, cache=root.parent / "cache")
     module = DetectionDataModule(
         root,
@@ -79,6 +81,22 @@ def train_on(root: Path, source: type | None, counts: Counts) -> None:
         augmentation=paper_augmentation(),
     )
     module.setup("fit")
+    return module
+
+
+def preview(root: Path, source: type | None) -> None:
+    """Draw the sheet of `data preview`: it shows all images that there are to train on."""
+    module = data_module(root, source)
+    out = root.parent / "sheet.png"
+    shown = write_preview(module, out, count=9)
+    assert shown == len(module.train_dataloader().dataset.annotations)
+    with Image.open(out) as sheet:
+        sheet.load()
+
+
+def train_on(root: Path, source: type | None, counts: Counts) -> None:
+    """Read an epoch of each split, and measure random detections."""
+    module = data_module(root, source)
     loaders = {"train": module.train_dataloader(), "val": module.val_dataloader()}
     for split, loader in loaders.items():
         annotations = loader.dataset.annotations

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from counts import count_coco, count_voc, count_yolo
-from data_properties import check, convert_to, in_folder, shard, train_on
+from data_properties import check, convert_to, in_folder, preview, shard, train_on
 from hostile_checkpoints import checkpoint_targets
 from hostile_coco import coco_mutations, sound_coco
-from hostile_runs import run_records
+from hostile_runs import run_pages, run_records
 from hostile_settings import overrides, settings_of_training
 from hostile_values import some
 from hostile_voc import sound_voc, voc_mutations
@@ -28,7 +28,7 @@ class Target(NamedTuple):
     examples: int = 100
 
 
-_FEWER = {"page": 5, "shards": 30}
+_FEWER = {"page": 5, "preview": 5, "shards": 30}
 """Examples of the slower runs on data sets."""
 
 
@@ -41,6 +41,7 @@ def _data_targets() -> dict[str, Target]:
     targets = {}
     for name, (sound, mutations, source, counts) in sets.items():
         runs: dict[str, Callable] = {"train": partial(train_on, source=source, counts=counts)}
+        runs["preview"] = partial(preview, source=source)
         for target in sets.keys() - {name}:
             runs[f"to-{target}"] = partial(convert_to, name, target)
         if name == "coco":
@@ -62,5 +63,6 @@ TARGETS: dict[str, Target] = {
     "settings": Target(*settings_of_training(), examples=12),
     "overrides": Target(*overrides(), examples=12),
     "run-records": Target(*run_records()),
+    "run-pages": Target(*run_pages(), examples=5),
     **{name: Target(*both, examples=20) for name, both in checkpoint_targets().items()},
 }

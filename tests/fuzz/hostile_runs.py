@@ -14,6 +14,7 @@ from data_properties import in_folder
 from hostile_files import Files, of_texts, read_files, write_text
 from hostile_values import mutation, numbers, some, texts, values
 from hypothesis import strategies as st
+from PIL import Image
 
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import latex, markdown, terminal
@@ -26,6 +27,7 @@ from yolov9_lit.research.report.tables import (
     result_frame,
     result_table,
 )
+from yolov9_lit.research.report.write import write_report
 
 ODD = "odd"
 RECORD, RESULTS, METRICS = f"{ODD}/run.json", f"{ODD}/results.json", f"{ODD}/metrics.csv"
@@ -93,6 +95,26 @@ def add_rows(files: Files, rows):
         files[METRICS] = before + added.encode("utf-8", "replace")
 
 
+def name_choice(files: Files, run, key, name):
+    """Give a run's configuration a name, as a user's own YAML file has it."""
+    _change(files, f"{run}/.hydra/hydra.yaml", ["hydra", "runtime", "choices"], key, name)
+
+
+def set_cost(files: Files, run, key, value):
+    _change(files, f"{run}/run.json", ["cost"], key, value)
+
+
+def set_metric(files: Files, value, rows):
+    """Write one value over the AP of some epochs."""
+    lines = files[METRICS].decode().splitlines() if isinstance(files.get(METRICS), bytes) else []
+    column = lines[0].split(",").index("val/AP") if lines and "val/AP" in lines[0] else None
+    for number in rows if column is not None else ():
+        if number < len(lines) and column < len(cells := lines[number].split(",")):
+            cells[column] = str(value)
+            lines[number] = ",".join(cells)
+    files[METRICS] = "\n".join(lines).encode("utf-8", "replace")
+
+
 def run_mutations() -> list[st.SearchStrategy]:
     keys = {
         RECORD: "status seed choices annotations cost cost.params seconds_per_epoch error ended"
@@ -102,6 +124,7 @@ def run_mutations() -> list[st.SearchStrategy]:
         " paper.ap data.root trainer new",
         CHOICES: "hydra hydra.job.name hydra.runtime.choices hydra.runtime.choices.model",
     }
+    run = st.sampled_from(["none-0", "fpn", ODD])
     sets = [
         mutation(set_key, file=st.just(file), key=st.sampled_from(names.split()), value=values)
         for file, names in keys.items()
@@ -117,6 +140,9 @@ def run_mutations() -> list[st.SearchStrategy]:
         mutation(set_whole, file=st.sampled_from(files), value=values),
         mutation(set_detection, key=detection, value=values),
         mutation(add_rows, rows=st.lists(cells, max_size=3)),
+        mutation(name_choice, run=run, key=st.sampled_from(["pgi", "model", "data"]), name=texts),
+        mutation(set_cost, run=run, key=st.sampled_from(["params", "gflops"]), value=values),
+        mutation(set_metric, value=numbers, rows=st.sets(st.integers(1, 5), min_size=1)),
         mutation(write_text, file=st.sampled_from([CONFIG, CHOICES, METRICS]), text=yamls | texts),
         *of_texts([*files, METRICS]),
     ]
@@ -139,6 +165,25 @@ def report(root: Path) -> None:
     for table in tables:
         terminal(table), markdown(table), latex(table)
     make_page("title", "subtitle", tables, [], [])
+
+
+def write_whole_report(root: Path) -> None:
+    """Write the report with its plots: all of its files are there and can be opened."""
+    out = root.parent / "report"
+    write_report(root, out, replicates=5)
+    for name in ("report.md", "report.tex", "report.csv", "report.html"):
+        assert (out / name).read_text(encoding="utf-8").strip(), f"{name} is empty"
+    plots = sorted(out.glob("*.png"))
+    assert {"ap_params.png", "curves.png"} <= {path.name for path in plots}
+    for path in plots:
+        with Image.open(path) as plot:
+            plot.load()
+            assert max(plot.size) < 3000, f"{path.name} is {plot.size}"
+
+
+def run_pages() -> tuple[st.SearchStrategy, Any]:
+    """Runs as the report draws them."""
+    return some(run_mutations()), partial(in_folder, sound_sweep, run=write_whole_report)
 
 
 def run_records() -> tuple[st.SearchStrategy, Any]:
