@@ -24,6 +24,8 @@ MISTAKES = {
     ("predict", "~confidnce"): ("predict has no setting confidnce", "such as confidence"),
     ("train", "~data=0"): ("~data=0 leaves nothing out", "give ~data"),
     ("train", "~data=coco"): ("~data=coco leaves nothing out", "give ~data"),
+    ("train", "~data=[dog]"): ("~data=[dog] leaves nothing out", "give ~data"),
+    ("train", "~data=['dog']"): ("leaves nothing out", "give ~data"),
     ("predict", "~trainer"): ("predict has no setting trainer", "ckpt"),
     ("predict", "ckpt=x"): ("source is not given", "source=VALUE"),
     ("report", "out=x"): ("runs is not given", "runs=VALUE"),

@@ -30,6 +30,9 @@ def for_hydra(override: str) -> str:
         return override
     if value == "null":
         return f"~{name}"
+    if group.startswith("~") and value.startswith("["):  # Hydra would end in a traceback.
+        value = value.replace("'", "\\'")
+        return f"{group}='{value}'"
     return f"{group}='{value}'" if _NO_NAME.fullmatch(value) else override
 
 
