@@ -301,6 +301,15 @@ def test_boxes_of_another_form_are_told_and_kept(tmp_path, form, fault):
     assert len(ours.boxes) == len(boxes)
 
 
+def test_boxes_many_of_which_reach_beyond_their_images_are_told(tmp_path):
+    boxes = [[10 + i, 5 + i, 12, 7] for i in range(8)]
+    by_centre = [[x + w / 2, y + h / 2, w, h] for x, y, w, h in boxes]
+    for stated, told in ((boxes, 0), (by_centre, 1)):
+        entries = [annotation(id=i, bbox=box, segmentation=[]) for i, box in enumerate(stated)]
+        ours = read_coco(*write_set(tmp_path, annotations=entries))
+        assert ours.faults.get(Fault.FORM.value, 0) == told
+
+
 @pytest.mark.parametrize(
     ("given", "crowd"),
     [(0, 0), (1, 1), ("0", 0), ("1", 1), (None, 0), (True, 1), (0.0, 0), ("no", None), ([], None)],

@@ -221,20 +221,33 @@ class ImageFiles:
         return str(self.folder / str(self.names[index]))
 
     def also_in(self, other: ImageFiles) -> list[str]:
-        """Return the names of those that are files of another's, too, however they are written."""
-        own = {str(name): str(name).rpartition("/")[2] for name in self.names}
-        ends = {*own.values()}  # Few of COCO's paths have to be made plain.
-        theirs = {
-            os.path.normpath(os.path.join(other.folder, name))
-            for name in map(str, other.names)
-            if name.rpartition("/")[2] in ends
-        }
-        paths = {name: os.path.join(self.folder, name) for name in own} if theirs else {}
-        return [name for name, path in paths.items() if os.path.normpath(path) in theirs]
+        """Return the names of those that are files of another's, too, also by links.
+
+        Files of different names are not compared: `data check` does, by what is in them.
+        """
+        ends = {_file_name(name) for name in map(str, self.names)}
+        there = [name for name in map(str, other.names) if _file_name(name) in ends]
+        ends = {*map(_file_name, there)}  # Few of COCO's files have to be looked at.
+        theirs = {_identity(os.path.join(other.folder, name)) for name in there} - {None}
+        own = [name for name in map(str, self.names) if _file_name(name) in ends]
+        return [n for n in own if _identity(os.path.join(self.folder, n)) in theirs]
 
     def encoded(self, index: int) -> bytes:
         """Return the file's content; see `ImageSource`."""
         return read_encoded(Path(self.name(index)))
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from others, whatever its path; None of none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def load_image(images: ImageSource, index: int) -> np.ndarray:

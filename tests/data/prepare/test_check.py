@@ -166,6 +166,14 @@ def test_layouts_of_tools_exports_are_found(tmp_path, file, folder, split, found
     assert settings_of(tmp_path, split) == ((file, folder) if found else ("FILE", "FOLDER"))
 
 
+def test_the_only_split_is_not_proposed_for_another(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_val2017.json").touch()
+    (tmp_path / "val2017").mkdir()
+    assert settings_of(tmp_path, "val") == ("annotations/instances_val2017.json", "val2017")
+    assert settings_of(tmp_path, "train") == ("FILE", "FOLDER")
+
+
 def test_annotations_without_images_are_passed_over_and_told(root, caplog):
     shutil.rmtree(root / "train2017")
     assert [split.name for split in find_splits(root)] == ["val2017"]

@@ -23,6 +23,7 @@ WHERE = "where"
 _OUTLINE_ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
 _PLACES = 100  # Boxes are one if they are the same to a hundredth of a pixel.
 _LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large images.
+_FAR = 0.01  # Of an image's side: more than rounding.
 _FEWEST = 8  # Boxes from which on it shows whether they are x, y, width and height in pixels.
 _FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image; 32 bits hold no more.
 
@@ -150,8 +151,8 @@ def _tell(
 def _tell_form(columns: Columns, faults: Faults) -> None:
     """Add a fault if sound boxes do not look like x, y, width and height in pixels.
 
-    Most may lie in their images' first pixel, as fractions do; or all fit their images as two
-    corners, and many do not as they should.
+    Most may lie in their images' first pixel, as fractions do; or many reach beyond their images,
+    as two corners do, which all fit, or a centre and a size, or percents.
 
     Args:
         columns: of the sound entries.
@@ -167,6 +168,10 @@ def _tell_form(columns: Columns, faults: Faults) -> None:
     beyond = int((end > size + ROUNDING).any(axis=1).sum())
     if as_corners.all() and beyond > count / 3:
         faults.add(Fault.CORNERS, f"{beyond:,} of {count:,} reach beyond their image")
+        return
+    far = (end > size * (1 + _FAR)) | (given[:, :2] < -_FAR * size)
+    if (beyond := int(far.any(axis=1).sum())) > count / 3:
+        faults.add(Fault.FORM, f"{beyond:,} of {count:,} reach beyond their image")
 
 
 def _repeats(columns: np.ndarray) -> np.ndarray:

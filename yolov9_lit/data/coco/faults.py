@@ -56,6 +56,7 @@ class Fault(Enum):
     BOX_OUTSIDE = "boxes lie outside their image and are left out"
     FRACTIONS = "files seem to give boxes in fractions: multiply them by width and height"
     CORNERS = "files seem to give a bbox as two corners, not as x, y, width and height"
+    FORM = "files seem to give boxes in another form than that of their format"
     BOX_BEYOND = "boxes reach beyond their image's edge and are clipped"
     OBJECT_REPEATED = "annotations repeat the class and box of another and are left out"
     ANNOTATION_ID_SHARED = "annotations share an id with another annotation and are kept"

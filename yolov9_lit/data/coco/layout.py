@@ -74,13 +74,14 @@ def _exported(root: Path) -> list[Split]:
 def settings_of(root: Path, split: str) -> tuple[str, str]:
     """Return what to give for a split's annotations and images: those of that name, or the only.
 
-    Where none is found, words that stand for them.
+    Where none is found, or what is found is another split's, words that stand for them.
     """
     try:
         splits = find_splits(root)
     except UserError:
         splits = []
-    fitting = [s for s in splits if s.name.startswith(split)] or splits
+    fitting = [s for s in splits if s.name.startswith(split)]
+    fitting = fitting or [s for s in splits if not s.name.startswith(("train", "val", "test"))]
     if len(fitting) != 1:
         return "FILE", "FOLDER"
     annotations, images = (path.relative_to(root).as_posix() for path in fitting[0][1:])

@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from training_split import read_train
 
 from yolov9_lit.data.__main__ import main
-from yolov9_lit.data.coco.faults import Faults, Note
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.images import read_header
 from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
 from yolov9_lit.data.prepare.formats.source import note_leaks, read_splits
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
@@ -159,6 +161,77 @@ def test_images_of_train_in_another_split_are_a_leak(tmp_path):
     module.setup("fit")
     told = "1 of the 1 images of val are trained on (b.jpg), so its figures say little of others"
     assert told in module.lacks
+
+
+@pytest.mark.parametrize("form", ["corners", "corner and size"])
+def test_boxes_of_another_form_are_told(tmp_path, form):
+    """Eight boxes of half the image: as they should be nothing is told of them."""
+    for given in ("centre and size", form):
+        lines = ""
+        for i in range(8):
+            x, y = i / 20, 0.4 - i / 20
+            first = (x + 0.25, y + 0.25) if given == "centre and size" else (x, y)
+            second = (x + 0.5, y + 0.5) if given == "corners" else (0.5, 0.5)
+            lines += " ".join(map(str, (0, *first, *second))) + "\n"
+        root = write(tmp_path / given, ["images/a.jpg"], ["labels/a.txt"])
+        (root / "labels/a.txt").write_text(lines)
+        told = {sentence for _, sentence in read(root)[2]}
+        assert (Fault.FORM.value in told) == (given == form)
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_images_that_are_linked_into_another_split_are_a_leak(tmp_path, link):
+    config = "train: images/train\nval: images/val\nnames: [x]\n"
+    names = ["train/a.jpg", "train/b.jpg", "val/c.jpg"]
+    images = [f"images/{name}" for name in names]
+    labels = [f"labels/{name}".replace(".jpg", ".txt") for name in names]
+    root = write(tmp_path, images, labels, config)
+    link(root / "images/train/a.jpg", root / "images/val/a.jpg")
+    faults = Faults(root)
+    note_leaks(read_splits(YoloFolder(root, faults)))
+    assert [(item.where, item.split) for item in faults.found] == [("a.jpg", "val")]
+
+
+def test_a_link_back_brings_no_other_split_into_train_untold(tmp_path):
+    config = "train: images/train\nval: images/val\nnames: [x]\n"
+    images = ["images/train/a.jpg", "images/val/b.jpg"]
+    root = write(tmp_path, images, ["labels/train/a.txt", "labels/val/b.txt"], config)
+    (root / "images/train/loop").symlink_to("..")
+    faults = Faults(root)
+    note_leaks(read_splits(YoloFolder(root, faults)))
+    assert [(item.where, item.split) for item in faults.found] == [("b.jpg", "val")]
+
+
+@pytest.mark.parametrize("labels", ["labels/a.TXT", "images/a.TXT"])
+def test_capitals_in_the_ending_of_labels(tmp_path, labels):
+    assert read(write(tmp_path, ["images/a.jpg"], [labels])) == (["a.jpg"], 1, [])
+
+
+def test_labels_that_are_a_link_to_nowhere_or_a_folder_are_told(tmp_path):
+    """Data in git-annex or DVC are such links until they are fetched."""
+    root = write(tmp_path, [f"images/{n}.jpg" for n in "abc"], ["labels/a.txt"])
+    (root / "labels/b.txt").symlink_to(tmp_path / "not fetched")
+    (root / "labels/c.txt").mkdir()
+    told = [(f"labels/{n}.txt", "label files cannot be read: no objects") for n in "bc"]
+    assert read(root) == (["a.jpg", "b.jpg", "c.jpg"], 1, told)
+
+
+@pytest.mark.parametrize("entry", ["images\\train", "..\\images\\train", ".\\images\\train"])
+def test_paths_of_windows_in_the_yaml_file(tmp_path, entry):
+    config = f"path: C:\\data\ntrain: {entry}\nnames: [x]\n"
+    root = write(tmp_path, ["images/train/a.jpg"], ["labels/train/a.txt"], config)
+    assert read(root) == (["a.jpg"], 1, [])
+
+
+def test_an_image_that_only_the_decoder_reads_is_used(tmp_path):
+    """Pillow refuses the texts of some editors, which are larger than it allows."""
+    root = write(tmp_path, [], ["labels/a.txt"])
+    (root / "images").mkdir()
+    text = PngInfo()
+    text.add_text("history", "x" * 70_000_000, zip=True)
+    Image.new("RGB", (20, 10)).save(root / "images/a.png", pnginfo=text)
+    assert read_header(root / "images/a.png") is None
+    assert read(root) == (["a.png"], 1, [])
 
 
 def test_faults_of_the_listing_are_told_as_they_are_when_read_again(tmp_path, caplog):

@@ -15,7 +15,7 @@ from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import is_id
 from yolov9_lit.data.coco.judge import Judged, judge
-from yolov9_lit.data.images import ImageFiles, UnreadableImage, read_header, read_image
+from yolov9_lit.data.images import Header, ImageFiles, UnreadableImage, read_header, read_image
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -95,9 +95,10 @@ def as_coco(
     listed: list[Entry] = []
     annotations: list[Entry] = []
     for name, image_id in images.items():
-        header = read_header(folder / name)
-        if header is None:
-            faults.add(Fault.IMAGE_UNREADABLE, f"{name} {_why_unreadable(folder / name)}", name)
+        try:
+            header = _header(folder / name)
+        except UnreadableImage as error:
+            faults.add(Fault.IMAGE_UNREADABLE, f"{name} {error.fault}", name)
             continue
         size = (header.height, header.width)
         if header.turned:
@@ -112,12 +113,16 @@ def as_coco(
     return CocoContent(path, listed, annotations, named, faults)
 
 
-def _why_unreadable(path: Path) -> str:
-    try:
-        read_image(path)
-    except UnreadableImage as error:
-        return error.fault
-    return "has no header that tells its size"
+def _header(path: Path) -> Header:
+    """Return what an image's header says, or its pixels where Pillow refuses to read that.
+
+    Raises:
+        UnreadableImage: it cannot be decoded either.
+    """
+    if header := read_header(path):
+        return header
+    height, width = read_image(path).shape[:2]
+    return Header(height, width, turned=False)
 
 
 def read_text(path: Path) -> str:

@@ -154,11 +154,11 @@ class YoloFolder:
         taken: set[Path] = set()
         for image in images:
             labels, beside = self._labels.path(image), image.with_suffix(".txt")
-            if labels != beside and beside.is_file():
+            if beside.is_file() and labels.parent != beside.parent:
                 self.faults.add(Fault.LABELS_TWICE, self._short(beside))
             if labels in taken:
                 self.faults.add(Fault.LABELS_SHARED, self._short(image))
-            elif labels.is_file():
+            elif os.path.lexists(labels):
                 taken.add(labels)
             else:
                 self.faults.notes[Note.UNLABELLED] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from yolov9_lit.data.prepare.formats.source import read_text
 from yolov9_lit.errors import UserError
 
 _NAME = "data.yaml"
+_LEADING_OUT = re.compile(r"^(\.\./)+")
 _NOTHING = ("", "~", "null", "none")
 
 
@@ -83,10 +85,13 @@ class YoloConfig(NamedTuple):
             UserError: there is no such place.
         """
         src = self.path.parent
-        inside = entry
-        while inside.startswith("../"):
-            inside = inside.removeprefix("../")
-        candidates = [os.path.abspath(p) for p in (self.root / entry, src / entry, src / inside)]
+        names = dict.fromkeys((entry, entry.replace("\\", "/")))  # Windows writes the former.
+        places = (
+            place
+            for name in names
+            for place in (self.root / name, src / name, src / _LEADING_OUT.sub("", name))
+        )
+        candidates = [os.path.abspath(place) for place in places]
         there = [Path(path) for path in dict.fromkeys(candidates) if os.path.exists(path)]
         if not there:
             raise UserError(f"{candidates[0]}, named in {self.path}, does not exist: mend either.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ _LARGEST_FRACTION = 1.5  # Fractions a bit outside 0..1 are clipped; pixels are 
 class Labels:
     """Finds label files: in `labels` where an image's path has `images`, or beside the image.
 
-    Capitals are as good as small letters in the names of both folders.
+    Capitals are as good as small letters in the names of both folders and in the ending.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,8 @@ class Labels:
         """Return the label file of an image; it may not exist."""
         beside = image.with_suffix(".txt")
         apart = self._folder(image.parent) / beside.name
-        return beside if beside.is_file() and not apart.is_file() else apart
+        places = (apart, apart.with_suffix(".TXT"), beside, beside.with_suffix(".TXT"))
+        return next((path for path in places if os.path.lexists(path)), apart)
 
     def folder(self, images: Path) -> Path:
         """Return where the labels of a folder of images should be."""
@@ -59,13 +61,15 @@ def is_label_file(path: Path) -> bool:
 
 
 def read_lines(labels: Path) -> list[str]:
-    """Return the lines of a label file; none where there is no such file.
+    """Return the lines of a label file; none where nothing is there.
 
     Raises:
         OSError: it cannot be read.
         UnicodeError: it is no text.
     """
-    return labels.read_text(encoding="utf-8-sig").splitlines() if labels.is_file() else []
+    if not os.path.lexists(labels):  # A link that leads nowhere is no image without objects.
+        return []
+    return labels.read_text(encoding="utf-8-sig").splitlines()
 
 
 def parse_line(
