@@ -18,15 +18,14 @@ from PIL import Image
 
 from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.render import latex, markdown, terminal
-from yolov9_lit.research.report.compare import compare
+from yolov9_lit.research.report.compare import compare, row_pairs
+from yolov9_lit.research.report.costs import cost_table
+from yolov9_lit.research.report.differences import difference_table
+from yolov9_lit.research.report.listings import class_table, figure_table, left_table, run_table
 from yolov9_lit.research.report.rows import choose_base, make_rows
 from yolov9_lit.research.report.runs import read_runs
-from yolov9_lit.research.report.tables import (
-    figure_table,
-    left_table,
-    result_frame,
-    result_table,
-)
+from yolov9_lit.research.report.tables import result_frame, result_table
+from yolov9_lit.research.report.tested import read_tests
 from yolov9_lit.research.report.write import write_report
 
 ODD = "odd"
@@ -149,19 +148,24 @@ def run_mutations() -> list[st.SearchStrategy]:
 
 
 def report(root: Path) -> None:
-    """Do what the report does, plots left out; hold that the sound runs are in it."""
+    """Make the report's tables; hold that the sound runs are in them."""
     runs = read_runs(root)
     rows, left = make_rows(runs)
     told = {run.folder.name for row in rows for run in (*row.runs, *row.unfinished)}
     told |= {run.folder.name for run in left}
     assert {"none-0", "none-1", "fpn"} <= told
-    counted = {run.folder.name for row in rows for run in row.runs}
-    assert {"none-0", "none-1", "fpn"} <= counted, f"a sound run does not count: {counted}"
-    comparisons = compare(rows, choose_base(rows, None), replicates=5, seed=0)
+    counted = [run for row in rows for run in row.runs]
+    names = {run.folder.name for run in counted}
+    assert {"none-0", "none-1", "fpn"} <= names, f"a sound run does not count: {names}"
+    pairs = row_pairs(rows, choose_base(rows, None))
+    compared = {run.folder for pair in pairs for row in pair for run in row.runs}
+    tests = read_tests(counted, compared, replicates=5, seed=0)
+    comparisons = compare(pairs, tests)
     frame = result_frame(rows, comparisons)
-    tables = [result_table(frame, rows, comparisons), left_table(left, rows, root)]
-    tables.append(figure_table(rows))
     frame.to_csv(index=False)
+    tables = [result_table(frame, rows, comparisons), left_table(left, rows, root)]
+    tables += [difference_table(comparisons), cost_table(rows, comparisons)]
+    tables += [class_table(rows, tests), figure_table(rows), run_table(rows, root)]
     for table in tables:
         terminal(table), markdown(table), latex(table)
     make_page("title", "subtitle", tables, [], [])
