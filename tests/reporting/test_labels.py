@@ -1,5 +1,6 @@
 """Labels in plots lie over nothing, and keep their order in a column."""
 
+import warnings
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -72,3 +73,10 @@ def test_positions_are_spread_in_their_order():
     found = spread(wanted, 0.05)
     np.testing.assert_allclose(found, [0.06, 0.11, 0.16, 0.5, 0.9])
     assert (np.diff(spread(np.zeros(6), 0.1)) > 0.0999).all()
+
+
+def test_letters_that_no_font_has_are_boxes_without_a_warning(axes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        place_labels(axes, [Label(5, 25, "\u060d \U000f0000", "black")], [])
+    assert len(axes.texts) == 1

@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from yolov9_lit.reporting.plot import FONT, as_written
+from yolov9_lit.reporting.plot import FONT, as_written, letters_that_no_font_has
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,8 @@ def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Bbox])
     taken = np.vstack([*(box.extents for box in obstacles), _squares(points, 10)])
     for label, point in sorted(zip(labels, points, strict=True), key=lambda pair: -pair[0].y):
         text = _annotate(axes, label, (0, 0), "offset points", ha="center")
-        half = np.array(Text.get_window_extent(text).size) / 2
+        with letters_that_no_font_has():
+            half = np.array(Text.get_window_extent(text).size) / 2
         centres = point + scale * STEPS + np.sign(STEPS) * (half[0], 0)
         boxes = np.hstack([centres - half, centres + half])
         leaders = point + scale * STEPS[:, None] * np.linspace(0.25, 0.95, 8)[:, None]

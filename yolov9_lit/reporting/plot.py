@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +82,14 @@ def as_written(text: str) -> dict[str, Any]:
     return {"parse_math": False, "fontfamily": [_family(font) for font in fonts_for(text)]}
 
 
+@contextmanager
+def letters_that_no_font_has() -> Iterator[None]:
+    """Let letters be boxes without matplotlib's warnings: `fonts_for` has told of them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
+
+
 def save_plot(figure: Figure, path: Path, caption: str, **arguments: Any) -> Plot:
     """Write a figure with all of its texts as they are written.
 
@@ -93,8 +103,7 @@ def save_plot(figure: Figure, path: Path, caption: str, **arguments: Any) -> Plo
     for text in figure.findobj(Text):
         if isinstance(text, Text) and text not in formatted:
             text.set(**as_written(text.get_text()))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # told by `fonts_for`
+    with letters_that_no_font_has():
         figure.savefig(path, **{"facecolor": "white", **arguments})
     return Plot(path, caption)
 
