@@ -143,7 +143,27 @@ def test_the_fine_head_can_be_deployed_in_the_main_heads_place(make, images):
         fine = dict(zip(detector.aux_branches, detector(images).aux, strict=True))["fine"]
         assert_same(deployed(images).main, fine)
     assert count_parameters(deployed) == count_parameters(detector.deploy())
-    with pytest.raises(ValueError, match="no second head 'icn', it has fine"):
-        detector.deploy("icn")
-    with pytest.raises(ValueError, match="no second head 'fine', it has none"):
-        make("model=gelan_t").deploy("fine")
+
+
+@pytest.mark.parametrize("pgi", ["pfh", "fpn_icn"])
+def test_a_branch_alone_gives_what_it_gives_in_the_detector(
+    pgi, make, images, randomise_statistics
+):
+    detector = make("model=gelan_t", f"pgi={pgi}").eval()
+    randomise_statistics(detector)
+    with torch.no_grad():
+        found = dict(zip(detector.aux_branches, detector(images).aux, strict=True))
+        for name, expected in found.items():
+            alone = detector.auxiliary_alone(name)
+            assert not alone.training
+            for form in (alone, detector.deploy(name)):
+                prediction = form(images)
+                assert not prediction.aux
+                assert_same(prediction.main, expected)
+
+
+def test_a_branch_that_is_not_there_is_told_with_those_that_are(make):
+    with pytest.raises(ValueError, match="no branch 'fine', its auxiliary ones: fpn, icn"):
+        make("model=gelan_t", "pgi=fpn_icn").deploy("fine")
+    with pytest.raises(ValueError, match="no branch 'icn', its auxiliary ones: none"):
+        make("model=gelan_t").auxiliary_alone("icn")

@@ -47,7 +47,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
-    measured = _measured_form(predictor, cfg.deploy, cfg.second_head)
+    measured = _measured_form(predictor, cfg.deploy, cfg.head)
     module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
@@ -64,19 +64,20 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 
 def _measured_form(
-    predictor: Predictor | ExportedPredictor, deploy: bool, second_head: str | None
+    predictor: Predictor | ExportedPredictor, deploy: bool, head: str | None
 ) -> Predictor | ExportedPredictor:
     if isinstance(predictor, ExportedPredictor):
-        if second_head:
-            raise UserError(
-                f"second_head={second_head}: an exported file has only one, leave it out."
-            )
+        if head is not None:
+            raise UserError(f"head={head}: an exported file has the main head only, leave it out.")
         if predictor.file.record.nms:
             log.warning("COCO's metrics need all candidates: export with nms=false for them")
         return predictor
     detector = predictor.detector
     try:
-        form = (detector.deploy if deploy else detector.without_auxiliary)(second_head)
+        if deploy:
+            form = detector.deploy(head)
+        else:
+            form = detector.without_auxiliary() if head is None else detector.auxiliary_alone(head)
     except ValueError as error:
-        raise UserError(f"second_head={second_head}: {error}.") from error
+        raise UserError(f"head={head}: {error}; leave it out to measure the main one.") from error
     return Predictor(form, predictor.card)

@@ -62,7 +62,7 @@ EVALUATION: Mapping[str, Any] = {
     **SHARED,
     "ckpt": PathText,
     "deploy": bool,
-    "second_head": str | None,
+    "head": str | None,
     "pictures": Count,
     "data.image_size": InputSide | None,
 }

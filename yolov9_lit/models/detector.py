@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
 from yolov9_lit.models.head import Head, decode_boxes
-from yolov9_lit.models.pgi import AuxiliaryFactory, SecondHead
+from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.structures import HeadOutput, Prediction
 
 
@@ -77,48 +77,61 @@ class Detector(nn.Module):
         """
         return decode_boxes(output), output.class_logits.float().sigmoid()
 
-    def without_auxiliary(self, second_head: str | None = None) -> Detector:
-        """Return the main branch alone; its modules are shared with this detector, not copied.
-
-        Args:
-            second_head: name of a `SecondHead` branch whose head is to take the main one's place.
-
-        Raises:
-            ValueError: there is no second head of this name.
-        """
-        head = self.head if second_head is None else self._second_head(second_head)
-        main = Detector(self.backbone, self.neck, head)
+    def without_auxiliary(self) -> Detector:
+        """Return the main branch alone; its modules are shared with this detector, not copied."""
+        main = Detector(self.backbone, self.neck, self.head)
         main.training = self.training  # Its modules keep their own mode: some may be frozen.
         return main
 
-    def _second_head(self, name: str) -> Head:
-        seconds = [n for n, b in self.aux_branches.items() if isinstance(b, SecondHead)]
-        if name not in seconds:
-            raise ValueError(
-                f"the detector has no second head {name!r}, it has {', '.join(seconds) or 'none'}"
-            )
-        head = self.aux_heads[name]
-        assert isinstance(head, Head)
-        return head
-
-    def deploy(self, second_head: str | None = None) -> Detector:
-        """Copy in evaluation mode: main branch only, RepConv and batch normalisation fused.
-
-        Gives the same main outputs as this detector in evaluation mode, to rounding.
+    def auxiliary_alone(self, name: str) -> Detector:
+        """Return a detector whose main output is that of an auxiliary branch; modules are shared.
 
         Args:
-            second_head: see `without_auxiliary`.
+            name: of the branch.
 
         Raises:
-            ValueError: there is no second head of this name.
+            ValueError: there is no branch of this name.
         """
-        main = self.without_auxiliary(second_head)
-        detector = copy.deepcopy(main).eval().requires_grad_(False)
+        if name not in self.aux_branches:
+            names = ", ".join(self.aux_branches) or "none"
+            raise ValueError(f"the detector has no branch {name!r}, its auxiliary ones: {names}")
+        alone = _AuxiliaryAlone(self, name)
+        alone.training = self.training
+        return alone
+
+    def deploy(self, branch: str | None = None) -> Detector:
+        """Copy in evaluation mode: one branch only, RepConv and batch normalisation fused.
+
+        Gives the same outputs of that branch as this detector in evaluation mode, to rounding.
+
+        Args:
+            branch: name of an auxiliary branch; the main one by default.
+
+        Raises:
+            ValueError: there is no branch of this name.
+        """
+        alone = self.without_auxiliary() if branch is None else self.auxiliary_alone(branch)
+        detector = copy.deepcopy(alone).eval().requires_grad_(False)
         for module in list(detector.modules()):
             fuse = getattr(module, "fuse", None)
             if callable(fuse):
                 fuse()
         return detector
+
+
+class _AuxiliaryAlone(Detector):
+    """What an auxiliary branch and its head find by themselves, as the main output."""
+
+    def __init__(self, detector: Detector, name: str) -> None:
+        head = detector.aux_heads[name]
+        assert isinstance(head, Head)
+        super().__init__(detector.backbone, detector.neck, head)
+        self.branch = detector.aux_branches[name]
+
+    def forward(self, images: Tensor) -> Prediction:
+        features = self.backbone(images)
+        maps = self.branch(images, features.auxiliary, self.neck(features.main))
+        return Prediction(self.head(maps), ())
 
 
 def gelan_detector(
