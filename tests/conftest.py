@@ -61,7 +61,7 @@ TINY = [
     "data.num_workers=0",
     "~data.prepare",
 ]
-TINY_TRAINING = ["~callbacks.summary"]
+TINY_TRAINING = ["~callbacks.summary", "evaluation.report=false"]
 
 
 @pytest.fixture(scope="session")

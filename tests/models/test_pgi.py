@@ -163,7 +163,7 @@ def test_a_branch_alone_gives_what_it_gives_in_the_detector(
 
 
 def test_a_branch_that_is_not_there_is_told_with_those_that_are(make):
-    with pytest.raises(ValueError, match="no branch 'fine', its auxiliary ones: fpn, icn"):
+    with pytest.raises(ValueError, match="no branch 'fine', its auxiliary ones: fpn, icn_neck"):
         make("model=gelan_t", "pgi=fpn_icn").deploy("fine")
     with pytest.raises(ValueError, match="no branch 'icn', its auxiliary ones: none"):
         make("model=gelan_t").auxiliary_alone("icn")

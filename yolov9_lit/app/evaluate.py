@@ -17,6 +17,7 @@ from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.runs.results import ResultsWriter
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.images import PredictionImages
+from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.evaluation import PredictorEvaluation
 from yolov9_lit.training.trainer import build_trainer
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Measure a checkpoint; leave results.json, detections.json and annotated images.
+    """Measure a checkpoint; leave results.json, detections.json, annotated images and a report.
 
     Raises:
         UserError: checkpoint and data do not fit.
@@ -54,6 +55,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         use,
         ResultsWriter(run_dir, checkpoint=str(ckpt.resolve())),
         PredictionImages(run_dir / "predictions", count=cfg.pictures),
+        *report_callbacks(cfg.evaluation, run_dir),
     ]
     keep_freed_memory()
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)

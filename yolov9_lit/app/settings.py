@@ -13,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 from yolov9_lit.building import check
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import Count, InputSide, Limits, PathText, PositiveInt
@@ -29,6 +30,9 @@ SHARED: Mapping[str, Any] = {
     "evaluation": Mapping,
     "evaluation.nms": NMSSettings,
     "evaluation.metric": DetectionMetric,
+    "evaluation.report": bool,
+    "evaluation.analyses": Mapping | None,
+    "evaluation.analyses.*": Analysis | None,
     "trainer": L.Trainer,
     **{f"trainer.{key}": kind for key, kind in TRAINER.items()},
 }

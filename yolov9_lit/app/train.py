@@ -25,6 +25,7 @@ from yolov9_lit.runs.sweeps import run_apart
 from yolov9_lit.training.acceleration import Acceleration
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
+from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
@@ -71,7 +72,7 @@ def _train(cfg: DictConfig) -> Result:
     datamodule = build(cfg.data)
     epoch_log = EpochLog()
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
-    trainer = _make_trainer(cfg, [epoch_log, use])
+    trainer = _make_trainer(cfg, [epoch_log, use, *report_callbacks(cfg.evaluation, cfg.run_dir)])
     _rehearse(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule.prepare_data()

@@ -183,9 +183,15 @@ class DetectionDataModule(L.LightningDataModule):
         Raises:
             UnreadableImage: it cannot be read.
         """
-        annotations = self.annotations("test")
-        index = int(np.flatnonzero(annotations.image_ids == image_id)[0])
-        return load_image(annotations.images, index)
+        return load_image(self.annotations("test").images, self._test_index(image_id))
+
+    def test_image_name(self, image_id: int) -> str:
+        """Return the path of an image of the test, from the data's folder on."""
+        name = self.annotations("test").images.name(self._test_index(image_id))
+        return name.removeprefix(f"{self.folder}/")
+
+    def _test_index(self, image_id: int) -> int:
+        return int(np.flatnonzero(self.annotations("test").image_ids == image_id)[0])
 
     def used(self, by_split: Mapping[str, Use]) -> dict[str, dict[str, Any]]:
         """Return what a run's record tells of each split that was read, see `Use.of`."""

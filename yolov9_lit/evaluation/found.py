@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,13 @@ class Found(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     category_ids: np.ndarray
+
+    def of_images(self, ids: Collection[int]) -> Found:
+        """Return those of some of the images."""
+        wanted = np.fromiter(ids, np.int64, len(ids))
+        kept = np.isin(self.image_ids, wanted)
+        images = self.images[np.isin(self.images, wanted)]
+        return Found(images, *(column[kept] for column in self[1:]))
 
     def write(self, path: Path) -> None:
         """Write COCO's results format, whole or not at all; make the folder if needed."""

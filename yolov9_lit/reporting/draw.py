@@ -28,7 +28,7 @@ def draw_detections(
         (H, W, 3) uint8 RGB.
     """
     drawn = np.ascontiguousarray(image).copy()
-    width = _line_width(drawn)
+    width = line_width(drawn)
     rows = zip(*(tensor.tolist() for tensor in detections), strict=True)
     for box, score, label in reversed(list(rows)):
         text = f"{class_names[label]} {score:.2f}"
@@ -56,7 +56,7 @@ def draw_objects(
         (H, W, 3) uint8 RGB.
     """
     drawn = np.ascontiguousarray(image).copy()
-    width = _line_width(drawn)
+    width = line_width(drawn)
     falling = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")
     for i in falling:
         tinted = drawn.copy()
@@ -76,21 +76,44 @@ def class_colour(label: int) -> tuple[int, int, int]:
     return round(255 * r), round(255 * g), round(255 * b)
 
 
-def _line_width(image: np.ndarray) -> int:
+def line_width(image: np.ndarray) -> int:
+    """Return the pixels of a line that suit an image."""
     return max(round(sum(image.shape[:2]) / 600), 1)
 
 
-def _draw_box(
-    image: np.ndarray, box: list[int], text: str, colour: tuple[int, int, int], width: int
+def put_label(
+    image: np.ndarray, text: str, at: tuple[int, int], colour: tuple[int, int, int], size: int
 ) -> None:
-    x1, y1, x2, y2 = box
-    cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
-    ink = line_of_ink(text, max(7 * width, 10))[:, : image.shape[1]]
+    """Write a text on a ground of a colour, as far as possible inside the image, in place.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        text: one line.
+        at: x and y of its upper left corner in pixels.
+        colour: of the ground, RGB.
+        size: of the font in pixels.
+    """
+    ink = line_of_ink(text, size)[:, : image.shape[1]]
     height, length = ink.shape
-    # The label stands on the box, or inside it at the image's upper edge.
-    top = min(max(y1 - height if y1 >= height else y1, 0), max(image.shape[0] - height, 0))
-    left = min(max(x1, 0), image.shape[1] - length)
+    top = min(max(at[1], 0), max(image.shape[0] - height, 0))
+    left = min(max(at[0], 0), image.shape[1] - length)
     letters = np.array((0, 0, 0) if sum(colour) > 380 else (255, 255, 255))
     label = image[top : top + height, left : left + length]
     share = ink[: len(label), :, None] / 255
     label[:] = share * letters + (1 - share) * np.array(colour)
+
+
+def label_size(width: int) -> int:
+    """Return the font size in pixels that goes with lines of that width."""
+    return max(7 * width, 10)
+
+
+def _draw_box(
+    image: np.ndarray, box: Sequence[int], text: str, colour: tuple[int, int, int], width: int
+) -> None:
+    """Draw a box xyxy with a label on it, or in it at the image's upper edge, in place."""
+    x1, y1, x2, y2 = box
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
+    size = label_size(width)
+    height = line_of_ink(text, size).shape[0]
+    put_label(image, text, (x1, y1 - height if y1 >= height else y1), colour, size)

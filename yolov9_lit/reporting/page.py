@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from mimetypes import guess_type
 from string import Template
+from typing import NamedTuple
+
+import pandas as pd
 
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import html
 from yolov9_lit.reporting.table import Table
+
+
+class Section(NamedTuple):
+    """A part of a page.
+
+    Attributes:
+        title: one line.
+        text: some sentences on what it shows.
+        plots: PNG or JPEG.
+        tables: below them.
+        data: further tables, by the name of a CSV file without its ending; they are not shown.
+    """
+
+    title: str
+    text: str
+    plots: Sequence[Plot] = ()
+    tables: Sequence[Table] = ()
+    data: Mapping[str, pd.DataFrame] = {}
 
 
 def make_page(
@@ -21,20 +43,36 @@ def make_page(
     appendix: Sequence[Table],
 ) -> str:
     """Return the page: tables, then the plots (as data inside it), then further tables."""
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=escape(title),
-        subtitle=escape(subtitle),
-        tables="\n".join(map(html, tables)),
-        plots="\n".join(map(_figure, plots)),
-        appendix="\n".join(map(html, appendix)),
+    shown, more = "\n".join(map(html, tables)), "\n".join(map(html, appendix))
+    return _page(title, subtitle, f"{shown}\n{_figures(plots)}\n{more}")
+
+
+def make_sections(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """Return the page of sections, with a list of them at its head."""
+    links = (f'<a href="#part{i}">{escape(s.title)}</a>' for i, s in enumerate(sections))
+    parts = (
+        f'<article id="part{i}"><h2 class="part">{escape(s.title)}</h2>'
+        f'<p class="text">{escape(s.text)}</p>\n{_figures(s.plots)}\n'
+        + "\n".join(map(html, s.tables))
+        + "</article>"
+        for i, s in enumerate(sections)
     )
+    return _page(title, subtitle, "\n".join([f"<nav>{' '.join(links)}</nav>", *parts]))
+
+
+def _page(title: str, subtitle: str, body: str) -> str:
+    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(title=escape(title), subtitle=escape(subtitle), body=body)
+
+
+def _figures(plots: Sequence[Plot]) -> str:
+    return f'<div class="plots">\n{"".join(map(_figure, plots))}\n</div>' if plots else ""
 
 
 def _figure(plot: Plot) -> str:
     data = base64.b64encode(plot.path.read_bytes()).decode()
-    caption = escape(plot.caption)
+    caption, kind = escape(plot.caption), guess_type(plot.path.name)[0]
     return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
+        f'<figure><img src="data:{kind};base64,{data}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )

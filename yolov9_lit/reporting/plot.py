@@ -56,15 +56,19 @@ def style(index: int) -> Style:
     return Style(COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)])
 
 
-def make_axes(x: str, y: str, panels: int = 1) -> list[Axes]:
+def make_axes(
+    x: str, y: str, panels: int = 1, size: tuple[float, float] | None = None
+) -> list[Axes]:
     """Make a figure with an Agg canvas and as many axes side by side, of one vertical scale.
 
     Args:
         x: name of what lies on the horizontal axis, with its unit.
         y: the same of the vertical axis, told at the first one.
         panels: number of axes.
+        size: of the figure in inches; that of all plots by default.
     """
-    figure = Figure(figsize=(7.2 if panels == 1 else 1.2 + 3.4 * panels, 4.5), dpi=160)
+    usual = (7.2 if panels == 1 else 1.2 + 3.4 * panels, 4.5)
+    figure = Figure(figsize=size or usual, dpi=160)
     FigureCanvasAgg(figure)
     (found,) = figure.subplots(1, panels, squeeze=False, sharey=True)
     for axes in found:
@@ -106,6 +110,13 @@ def save_plot(figure: Figure, path: Path, caption: str, **arguments: Any) -> Plo
     with letters_that_no_font_has():
         figure.savefig(path, **{"facecolor": "white", **arguments})
     return Plot(path, caption)
+
+
+def save_axes(axes: Axes, path: Path, caption: str) -> Plot:
+    """Write the figure of the only axes, cut to what is drawn; see `save_plot`."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return save_plot(figure, path, caption, bbox_inches="tight")
 
 
 def _formatted_ticks(figure: Figure) -> set[Text]:

@@ -9,14 +9,14 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
-from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.evaluation.analysis.drawing import draw_image
 from yolov9_lit.kinds import Count, Share
-from yolov9_lit.reporting.draw import draw_detections
-from yolov9_lit.structures import Batch, Detections
+from yolov9_lit.structures import Batch
+from yolov9_lit.training.callbacks.report import compared_in_test
 
 
 class PredictionImages(L.Callback):
-    """Draws the confident detections of the first test images on copies of them."""
+    """Draws the confident detections of the first test images, and the truth, on copies of them."""
 
     def __init__(self, directory: str | Path, count: Count = 8, confidence: Share = 0.25) -> None:
         """Set what is drawn.
@@ -29,12 +29,10 @@ class PredictionImages(L.Callback):
         self.directory = Path(directory)
         self.count = count
         self.confidence = confidence
-        self._drawn = 0
-        self._names: set[str] = set()
+        self._paths: dict[int, str] = {}
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._drawn = 0
-        self._names.clear()
+        self._paths.clear()
 
     @rank_zero_only
     def on_test_batch_end(
@@ -46,15 +44,20 @@ class PredictionImages(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        data: DetectionDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        left = self.count - self._drawn
-        for info, found in list(zip(batch.infos, outputs["detections"], strict=True))[:left]:
-            confident = Detections(*(t[found.scores >= self.confidence].cpu() for t in found))
-            image = draw_detections(data.test_image(info.image_id), confident, data.class_names)
-            self.directory.mkdir(parents=True, exist_ok=True)
+        left = self.count - len(self._paths)
+        self._paths |= {info.image_id: info.path for info in batch.infos[:left]}
+
+    @rank_zero_only
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._paths:
+            return
+        compared = compared_in_test(trainer, pl_module, self._paths)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        names: set[str] = set()
+        for image_id, path in self._paths.items():
             # Images of other folders may have the same name.
-            stem = Path(info.path).stem
-            name = f"{stem}_{info.image_id}" if stem in self._names else stem
-            self._names.add(stem)
-            Image.fromarray(image).save(self.directory / f"{name}.jpg", quality=92)
-            self._drawn += 1
+            stem = Path(path).stem
+            name = f"{stem}_{image_id}" if stem in names else stem
+            names.add(stem)
+            drawn = draw_image(compared, image_id, self.confidence)
+            Image.fromarray(drawn).save(self.directory / f"{name}.jpg", quality=92)

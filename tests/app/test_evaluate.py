@@ -1,0 +1,80 @@
+"""`eval`: what it leaves, and which branch of a trained model it measures."""
+
+import json
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.app.evaluate import evaluate
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.predictor import load
+from yolov9_lit.weights.card import PREFIX, ModelCard
+from yolov9_lit.weights.checkpoints import build_detector
+from yolov9_lit.weights.deployed import write_deployed
+
+CLASS_NAMES = ("circle", "triangle", "square", "star")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A fresh model with two auxiliary branches, each more confident than the one before."""
+    torch.manual_seed(0)
+    model = compose("summary", ["model=gelan_t", "pgi=fpn_icn"]).model
+    plain = OmegaConf.to_container(model, resolve=True) | {"num_classes": len(CLASS_NAMES)}
+    ids = tuple(range(1, len(CLASS_NAMES) + 1))
+    card = ModelCard(plain, CLASS_NAMES, ids, 64)
+    detector = build_detector(card)
+    for more, head in enumerate(detector.aux_heads.values(), start=1):
+        for name, parameter in head.named_parameters():
+            if name.endswith("bias"):
+                parameter.data += 2 * more
+    state = {PREFIX + name: value for name, value in detector.state_dict().items()}
+    path = tmp_path_factory.mktemp("model") / "start.ckpt"
+    torch.save({"card": card.to_dict(), "state_dict": state}, path)
+    return path
+
+
+@pytest.mark.slow
+def test_a_branch_is_measured_by_its_name(checkpoint, config, tmp_path):
+    """Its detections have the confidences of that branch's head."""
+    best = {}
+    for head in ("null", "fpn", "icn_neck"):
+        overrides = [f"ckpt={checkpoint}", f"head={head}", "evaluation.report=false"]
+        overrides += ["pictures=0", "evaluation.nms.confidence=0"]
+        run = tmp_path / head
+        evaluate(config(run, *overrides, command="eval"))
+        rows = json.loads((run / "detections.json").read_text())
+        best[head] = max(row["score"] for row in rows)
+        assert not (run / "report.html").exists()
+    assert 2 * best["null"] < best["fpn"] < 0.5 * best["icn_neck"]
+
+
+@pytest.mark.parametrize("deploy", ["true", "false"])
+def test_a_branch_that_is_not_there_is_told_with_those_that_are(
+    deploy, checkpoint, config, tmp_path
+):
+    wrong = config(tmp_path, f"ckpt={checkpoint}", "head=fine", f"deploy={deploy}", command="eval")
+    with pytest.raises(
+        UserError, match=r"^head=fine: .* no branch 'fine', .*: fpn, icn_neck; leave"
+    ):
+        evaluate(wrong)
+    assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.slow
+def test_a_deployed_file_has_the_main_head_only(checkpoint, config, tmp_path):
+    path = tmp_path / "deployed.safetensors"
+    predictor = load(checkpoint)
+    write_deployed(path, predictor.detector, predictor.card)
+    with pytest.raises(UserError, match=r"^head=icn: .*auxiliary ones: none; leave it out"):
+        evaluate(config(tmp_path / "run", f"ckpt={path}", "head=icn", command="eval"))
+
+
+def test_the_report_stands_beside_the_figures(checkpoint, config, tmp_path):
+    evaluate(config(tmp_path, f"ckpt={checkpoint}", "pictures=2", command="eval"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "6 images of" in page
+    assert len([*(tmp_path / "predictions").iterdir()]) == 2
+    assert (tmp_path / "analysis" / "confusion.csv").is_file()

@@ -1,0 +1,222 @@
+"""Detections beside the truth, matched once, as all analyses are given them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import hotcoco
+import numpy as np
+from pycocotools.mask import iou as box_ious
+
+from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.coco_figures import Curves
+from yolov9_lit.evaluation.coco_task import Task, sorted_ids
+from yolov9_lit.evaluation.found import Found
+
+MATCH_IOU = 0.5
+"""Overlap from which a detection finds an object."""
+
+
+class Pictures(NamedTuple):
+    """Where the images are.
+
+    Attributes:
+        read: given an image's id, returns it: (H, W, 3) uint8 RGB.
+        name: given an image's id, returns its file's name.
+    """
+
+    read: Callable[[int], np.ndarray]
+    name: Callable[[int], str]
+
+
+class Matches(NamedTuple):
+    """Which detection finds which object at an IoU of `MATCH_IOU`, as COCO matches them.
+
+    Attributes:
+        hits: (N,) bool, detections that find an object.
+        counted: (N,) bool; not those on a crowd, nor beyond the 100 best of an image and class.
+        found_by: (M,) the detection that finds each object, -1 for none.
+    """
+
+    hits: np.ndarray
+    counted: np.ndarray
+    found_by: np.ndarray
+
+
+class Overlaps(NamedTuple):
+    """The largest overlaps in each image, whatever the classes are.
+
+    Attributes:
+        nearest: (N,) the object, not a crowd, that each detection overlaps most; -1 for none.
+        iou: (N,) its IoU with that; 0 for none.
+        in_crowd: (N,) the largest share of the detection's area that lies in one crowd.
+        best: (M,) IoU of each object with the detection that overlaps it most.
+    """
+
+    nearest: np.ndarray
+    iou: np.ndarray
+    in_crowd: np.ndarray
+    best: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """N detections and M objects of the images that were evaluated.
+
+    Images and classes are numbered from 1 in the order of their ids, as in `Task`.
+
+    Attributes:
+        task: detections (its `rows`) and objects; of objects also those of other images.
+        image_ids: the data set's id by number - 1.
+        class_names: by number - 1.
+        pictures: the images themselves.
+    """
+
+    task: Task
+    image_ids: np.ndarray
+    class_names: tuple[str, ...]
+    pictures: Pictures
+
+    @classmethod
+    def of(cls, truth: Truth, found: Found, pictures: Pictures) -> Compared:
+        """Compare detections with the truth of these and perhaps more images."""
+        names = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
+        task = Task.of(truth, found)
+        ids = sorted_ids(truth["images"])
+        return cls(task, ids, tuple(names[i] for i in sorted(names)), pictures)
+
+    @cached_property
+    def evaluation(self) -> hotcoco.COCOeval:
+        """The evaluation that COCO's figures come from."""
+        evaluation = self.task.comparison()
+        evaluation.evaluate()
+        evaluation.accumulate()
+        return evaluation
+
+    @cached_property
+    def without_crowds(self) -> hotcoco.COCOeval:
+        """The same without crowds and detections on them, which count nowhere.
+
+        Where hotcoco tells kinds of error it takes a crowd for an object that is not quite found.
+        """
+        objects = self.task.objects
+        if not objects.crowd.any():
+            return self.evaluation
+        single = type(objects)(*(column[~objects.crowd] for column in objects))
+        rows = self.task.rows[self.matches.counted]
+        evaluation = self.task._replace(objects=single, rows=rows).comparison()
+        evaluation.evaluate()
+        return evaluation
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Precision and recall."""
+        accumulated = self.evaluation.eval
+        assert accumulated is not None
+        return Curves(*(np.asarray(accumulated[name]) for name in Curves._fields))
+
+    @cached_property
+    def measured(self) -> np.ndarray:
+        """(M,) bool: objects to be found, which are in images that were evaluated and no crowd."""
+        objects = self.task.objects
+        return np.asarray(np.isin(objects.images, self.task.images) & ~objects.crowd)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) of the detections."""
+        return self.task.rows[:, 5]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N,) numbers of the detections' images."""
+        return self.task.rows[:, 0].astype(np.int64)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(N,) numbers of the detections' classes."""
+        return self.task.rows[:, 6].astype(np.int64)
+
+    @cached_property
+    def matches(self) -> Matches:
+        """Which detection finds which object."""
+        told = self.evaluation.image_diagnostics(iou_thr=MATCH_IOU)
+        hits = np.zeros(len(self.scores), dtype=bool)
+        counted, found_by = np.zeros_like(hits), np.full(len(self.measured), -1)
+        status = told["dt_status"]  # hotcoco numbers detections and objects from 1, as they come.
+        counted[np.fromiter(status, np.int64, len(status)) - 1] = True
+        pairs = told["dt_match"]
+        detections = np.fromiter(pairs, np.int64, len(pairs)) - 1
+        hits[detections] = True
+        found_by[np.fromiter(pairs.values(), np.int64, len(pairs)) - 1] = detections
+        return Matches(hits, counted, found_by)
+
+    @cached_property
+    def threshold(self) -> float:
+        """Confidence of the best F1 over all detections; 0.25 where no object was found."""
+        scores, f1 = self.f1(np.ones(len(self.scores), dtype=bool), int(self.measured.sum()))
+        return float(scores[f1.argmax()]) if f1.any() else 0.25
+
+    def f1(self, chosen: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return falling scores (T,), and F1 (T,) of the detections that score as much or more.
+
+        Args:
+            chosen: (N,) bool, the detections to look at.
+            objects: how many there are to be found.
+        """
+        scores, hits, wrong = self.ranked(chosen)
+        return scores, 2 * hits / np.maximum(hits + wrong + objects, 1)
+
+    def ranked(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return falling scores (T,), each once, with the hits and the others that score as much.
+
+        Args:
+            chosen: (N,) bool, the detections to look at.
+        """
+        counted = chosen & self.matches.counted
+        order = np.argsort(-self.scores[counted], kind="stable")
+        scores, hits = self.scores[counted][order], self.matches.hits[counted][order]
+        last = np.flatnonzero(np.diff(scores, append=-1.0))
+        found = hits.cumsum()[last]
+        return scores[last], found, last + 1 - found
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """Overlaps of all detections and objects of an image."""
+        objects = self.task.objects
+        nearest = np.full(len(self.scores), -1)
+        iou, in_crowd = np.zeros(len(self.scores)), np.zeros(len(self.scores))
+        best = np.zeros(len(objects.images))
+        rows, items = _by_image(self.images), _by_image(objects.images)
+        for image in rows.keys() & items.keys():
+            mine, theirs = rows[image], items[image]
+            crowd = objects.crowd[theirs]
+            boxes = np.ascontiguousarray(self.task.rows[mine, 1:5])
+            found: Any = box_ious(boxes, objects.boxes[theirs], crowd.astype(np.uint8).tolist())
+            in_crowd[mine] = found[:, crowd].max(axis=1, initial=0)
+            single, ious = theirs[~crowd], found[:, ~crowd]
+            if len(single):
+                iou[mine] = ious.max(axis=1)
+                nearest[mine] = np.where(iou[mine] > 0, single[ious.argmax(axis=1)], -1)
+                best[single] = ious.max(axis=0)
+        return Overlaps(nearest, iou, in_crowd, best)
+
+    def missed(self, confidence: float) -> np.ndarray:
+        """(M,) bool: objects that no detection of at least this confidence finds."""
+        found_by = self.matches.found_by
+        missed: np.ndarray = np.append(self.scores, -1.0)[found_by] < confidence
+        return np.asarray(self.measured & missed)
+
+    def wrong(self, confidence: float) -> np.ndarray:
+        """(N,) bool: detections of at least this confidence that find nothing."""
+        wrong = self.matches.counted & ~self.matches.hits
+        return np.asarray(wrong & (self.scores >= confidence))
+
+
+def _by_image(images: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the positions of each image's rows."""
+    order = np.argsort(images, kind="stable")
+    numbers, starts = np.unique(images[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
