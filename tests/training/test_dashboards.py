@@ -112,7 +112,7 @@ def test_wandb_has_the_same_images_in_each_epoch_and_the_batch_once(records):
         paths = {Path(entry.path): Path(entry.local_path) for entry in table.manifest.contents}
         (written,) = [local for path, local in paths.items() if path.suffix == ".json"]
         content = json.loads(written.read_text())
-        assert sum(path.suffix == ".png" for path in paths) == len(content["data"])
+        assert sum(path.suffix == ".jpg" for path in paths) == len(content["data"])
         assert content["columns"] == ["epoch", "name", "image", "caption"]
         for epoch, name, image, _ in content["data"]:
             assert Path(image["path"]) in paths
