@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +43,8 @@ def remove_parts(folder: Path, names: str = "*") -> None:
 def visible_files(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder and below, in order of their names.
 
-    What is hidden (`.ipynb_checkpoints`, `._1.jpg`) is passed over. Links are followed, but no
-    folder is entered twice: links may lead back.
+    What is hidden (`.ipynb_checkpoints`, `._1.jpg`) or no regular file is passed over. Links are
+    followed, but no folder is entered twice: links may lead back.
     """
     entered: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -52,7 +53,16 @@ def visible_files(folder: Path) -> Iterator[Path]:
         places = {os.path.realpath(os.path.join(parent, name)): name for name in visible[::-1]}
         folders[:] = sorted(name for place, name in places.items() if place not in entered)
         entered.update(places)
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if not _is_special(path))
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether a path is a pipe, a socket or a device: to read one may never end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # A link to nowhere is told where it is read.
+        return False
 
 
 @contextmanager

@@ -89,6 +89,7 @@ UNUSABLE = {
     "cut.jpg": (image_bytes(size=(400, 300))[:3000], "is damaged"),
     "cut.png": (image_bytes("PNG", size=(400, 300))[:3000], "is damaged"),
     "text.jpg": (b"<html>404</html>", "is no image"),
+    "lfs.jpg": (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "is Git LFS's stand-in"),
     "enormous.png": (enormous_png(), "has too many pixels"),
     "float.pfm": (b"PF\n40 30\n-1.0\n" + bytes(4 * 40 * 30 * 3), "is no image"),
     "float.tif": (encoded(Image.fromarray(np.zeros((30, 40), np.float32)), "TIFF"), "16 bits"),

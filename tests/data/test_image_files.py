@@ -1,5 +1,7 @@
 """Which files are images: by ending, in hidden and linked folders, and what is in them."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,3 +34,12 @@ def test_hidden_files_are_passed_over_and_links_followed_once(tmp_path):
     found = [path.relative_to(root).as_posix() for path in visible_files(root)]
     assert found == ["b.jpg", "a/c.jpg", "part/d.jpg"]
     assert [path.name for path in visible_files(root / ".hidden")] == ["x.jpg"]
+
+
+def test_pipes_are_passed_over_and_links_to_nowhere_are_not(tmp_path):
+    """To read the former would never end; the latter are told as missing by who reads them."""
+    (tmp_path / "a.jpg").touch()
+    os.mkfifo(tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "d.jpg").symlink_to("/dev/null")
+    assert [path.name for path in visible_files(tmp_path)] == ["a.jpg", "c.jpg"]

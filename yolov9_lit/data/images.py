@@ -25,6 +25,7 @@ _EXIF_ORIENTATION = 0x0112
 _TURNED = range(2, 9)  # Orientations other than upright; the later ones swap the sides.
 _SIDES_SWAPPED = range(5, 9)
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_LFS_POINTER = b"version https://git-lfs"
 _FLOATS = (b"PF", b"Pf", b"#?")  # First bytes of PFM and Radiance files.
 _MODES = {
     1: cv2.IMREAD_COLOR,
@@ -168,6 +169,8 @@ def rgb_pixels(image: Image.Image, name: str) -> np.ndarray:
 def _fault(encoded: bytes, error: Exception) -> str:
     if not encoded:
         return "is empty"
+    if encoded.startswith(_LFS_POINTER):
+        return "is Git LFS's stand-in for an image that is not fetched"
     if isinstance(error, Image.DecompressionBombError):
         return "has too many pixels"
     if not isinstance(error, UnidentifiedImageError):
