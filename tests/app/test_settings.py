@@ -20,7 +20,7 @@ WRONG = {
     "trainer.max_epochs": ("ten", "0.5", "2.0", "-3", "-1", "null", "[1]", "true"),
     "trainer.max_time": ("5", "abc", "[1]"),
     "trainer.check_val_every_n_epoch": ("0", "-1", "0.5", "abc"),
-    "trainer.devices": ("0", "-7", "1.5", "null", "abc"),
+    "trainer.devices": ("0", "-7", "1.5", "null", "abc", "224198656"),
     "trainer.accelerator": ("tpu", "nonsense", "3", "null"),
     "trainer.precision": ("nonsense", "17"),
     "trainer.strategy": ("nonsense", "3", "null"),

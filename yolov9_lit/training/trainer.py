@@ -43,6 +43,7 @@ KINDS: Mapping[str, Any] = {
     "max_time": Annotated[str, Words("days:hours:minutes:seconds, in quotes")] | None,
     "max_steps": Annotated[int, Limits(-1)],
     "check_val_every_n_epoch": PositiveInt | None,
+    "devices": Annotated[int, Limits(-1, 1024)] | list[int] | str,  # On a CPU each is a process.
     "log_every_n_steps": Count,
     "num_nodes": PositiveInt,
     "num_sanity_val_steps": Annotated[int, Limits(-1)],
