@@ -28,6 +28,8 @@ WRONG = {
     "eval run_dir": PATHS,
     "eval deploy": TRUTHS,
     "eval pictures": NUMBERS,
+    "eval evaluation.report": TRUTHS,
+    "eval evaluation.analyses": ("abc", "1.5", "[1]", "true"),
     "predict ckpt": PATHS,
     "predict source": PATHS,
     "predict run_dir": PATHS,
