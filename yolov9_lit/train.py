@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from yolov9_lit.app.cli import command
 
 
-@command("train", loads="yolov9_lit.app.train")
+@command("train", loads="yolov9_lit.app.train", check="yolov9_lit.app.train:check_job")
 def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     """Run one training, or one job of a sweep; return its figures, or a search's objectives."""
     from yolov9_lit.app.train import run_training

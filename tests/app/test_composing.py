@@ -1,6 +1,7 @@
 """A command line that fits no config is one sentence; the help lists what a command has."""
 
 import importlib
+import json
 
 import pytest
 
@@ -63,18 +64,47 @@ def test_what_a_command_has_not_is_told_with_what_it_has(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("arguments", [["data.root=nowhere"], [], ["model=gelan_s,gelan_z"]])
+SHARED = {
+    "data.root=nowhere": "no data folder nowhere",
+    "seed=3,4": "data.root is not given",
+    "model=gelan_s,gelan_z": "no model=gelan_z",
+    "optimizer.lr=abc": "optimizer.lr=abc is not valid",
+    "data.batch_size=0": "data.batch_size=0 is not valid",
+    "ckpt_path=none.ckpt": "no checkpoint ckpt_path=none.ckpt",
+    "trainer.gradient_clip_val=1": "trainer.gradient_clip_val",
+}
+
+
+@pytest.mark.parametrize("argument", SHARED)
 def test_a_mistake_that_all_jobs_of_a_sweep_share_is_told_once_before_any(
-    tmp_path, monkeypatch, capsys, arguments
+    tmp_path, monkeypatch, capsys, argument
 ):
     monkeypatch.chdir(tmp_path)
-    root = [] if "model" not in str(arguments) else [f"data.root={tmp_path}"]
+    root = [] if argument in ("data.root=nowhere", "seed=3,4") else [f"data.root={tmp_path}"]
+    plus = "+" * argument.startswith("trainer.")
     code, _, told = answer(
-        monkeypatch, capsys, "train", "-m", "seed=1,2", "data=coco", *root, *arguments
+        monkeypatch, capsys, "train", "-m", "seed=1,2", "data=coco", *root, plus + argument
     )
     assert code == 2
-    assert told.count("error: ") == 1
+    assert told.startswith("error: ")
+    assert SHARED[argument] in told
+    assert told.count("\n") == 1
     assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.parametrize("swept", ["optimizer.lr=abc,-1", "seed=1,abc", "test=1 optimizer.lr=x,y"])
+def test_mistakes_of_single_jobs_are_told_by_each(tmp_path, monkeypatch, capsys, swept):
+    """The sound ones among them begin, and find that the folder has no data."""
+    monkeypatch.chdir(tmp_path)
+    root = f"data.root={tmp_path}"
+    arguments = ["-m", "data=coco", root, *swept.split(), "sweep=mine"]
+    code, *_ = answer(monkeypatch, capsys, "train", *arguments)
+    shared = swept.startswith("test")
+    assert code == (2 if shared else 1)
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("run.json")]
+    assert len(records) == (0 if shared else 2)
+    assert all(record["status"] == "failed" for record in records)
+    assert all(record["seed"] in (None, 0, 1) for record in records)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -24,6 +24,7 @@ from yolov9_lit.app.arguments import readable
 from yolov9_lit.app.composing import composition_mistakes, let_hydra_tell, raised_by_hydra
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.folders import remove_traces, sweeping
+from yolov9_lit.app.shared_mistakes import checks
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import MISTAKE, UserError
 from yolov9_lit.memory import no_garbage_collection
@@ -55,7 +56,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def command(
-    config_name: str, *, loads: str = "", lists: Collection[str] = ()
+    config_name: str, *, loads: str = "", check: str = "", lists: Collection[str] = ()
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Turn a function of a config into a command.
 
@@ -64,6 +65,7 @@ def command(
     Args:
         config_name: the command's YAML in the config folder, without its ending.
         loads: a module that it imports, without garbage collection.
+        check: its check of a config, "module:function", for mistakes that a sweep's jobs share.
         lists: its settings that take several values, `key=A,B`.
     """
 
@@ -99,11 +101,14 @@ def command(
             begun = False
             sys.argv[1:] = [readable(argument, lists) for argument in sys.argv[1:]]
             sweeping.clear()
+            checks[:] = [check] if check else []
             try:
                 with composition_mistakes(config_name), raised_by_hydra():
                     _require_overrides(sys.argv[1:])  # Hydra would not say which it cannot read.
                     main(guarded)()
             except UserError as error:
+                if sweeping:  # Hydra composes all jobs before the first.
+                    importlib.import_module("yolov9_lit.runs.sweeps").tell_no_table()
                 sys.stderr.write(f"error: {error}\n")
                 raise SystemExit(MISTAKE) from error
             except CompactHydraException as error:  # of a sweep, some of whose jobs ended badly

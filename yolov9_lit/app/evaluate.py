@@ -6,6 +6,7 @@ import logging
 
 from omegaconf import DictConfig
 
+from yolov9_lit.app.folders import require_data
 from yolov9_lit.app.settings import check_evaluation
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument
@@ -24,13 +25,23 @@ from yolov9_lit.training.trainer import build_trainer
 log = logging.getLogger(__name__)
 
 
+def check_job(cfg: DictConfig) -> None:
+    """Refuse what can be told of an evaluation before it begins.
+
+    Raises:
+        UserError: settings or data are not usable.
+    """
+    check_evaluation(cfg)
+    require_data(cfg.data)
+
+
 def evaluate(cfg: DictConfig) -> dict[str, float]:
     """Measure a checkpoint; leave results.json, detections.json, annotated images and a report.
 
     Raises:
         UserError: checkpoint and data do not fit.
     """
-    check_evaluation(cfg)
+    check_job(cfg)
     ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
     predictor = load(ckpt)
     card = predictor.card

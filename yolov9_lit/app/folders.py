@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
-from yolov9_lit.building import config_mistakes
+from yolov9_lit.app.shared_mistakes import shared_mistake
 from yolov9_lit.checks import existing_folder
-from yolov9_lit.errors import MISTAKE, UserError
+from yolov9_lit.errors import MISTAKE
 
 TRACES = (".hydra", "*.log", "run.lock")
 """What a command that is refused has left in its folder."""
@@ -30,14 +29,10 @@ class OwnFolder(Callback):
     """Makes the folder that a run gets by default, with a number behind its name if it is taken."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note that Hydra has accepted the command line, unless no job could find its data."""
-        try:
-            with config_mistakes():
-                tasks = config.hydra.overrides.task
-                require_data(config.get("data"), {o.partition("=")[0].lstrip("+") for o in tasks})
-        except UserError as error:
-            sys.stderr.write(f"error: {error}\n")
-            raise SystemExit(MISTAKE) from error
+        """Note that Hydra has accepted the command line, unless no job of the sweep could run."""
+        if mistake := shared_mistake(config):
+            sys.stderr.write(f"error: {mistake}\n")
+            raise SystemExit(MISTAKE) from mistake
         sweeping.append(config.hydra.sweep.dir)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -58,22 +53,18 @@ class OwnFolder(Callback):
             config.hydra.run.dir = str(folder)
 
 
-def require_data(data: DictConfig | None, given: Collection[str] = ()) -> None:
+def require_data(data: DictConfig) -> None:
     """Refuse a data folder that is not given or not there, before anything is written or begun.
 
     Args:
-        data: the config's group; None where a command has none.
-        given: keys that each job of a sweep has a value of its own for.
+        data: the config's group.
 
     Raises:
         UserError: so it is.
     """
-    if not data or "place" in (data.get("prepare") or {}):  # Drawn where they are not there.
+    if "place" in (data.get("prepare") or {}):  # Drawn where they are not there.
         return
-    if not OmegaConf.is_missing(data, "root"):
-        existing_folder("data.root", Path(data.root).expanduser(), data.get("how_to_get") or "")
-    elif "data.root" not in given:
-        raise UserError("data.root is not given: add data.root=DIR to the command.")
+    existing_folder("data.root", Path(data.root).expanduser(), data.get("how_to_get") or "")
 
 
 def _note(folder: Path) -> None:

@@ -49,13 +49,22 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         figures = run_apart(cfg, check_training).figures
     else:
-        adopt_structure(cfg)
-        check_training(cfg)
-        require_data(cfg.data)
+        check_job(cfg)
         figures = recorded(cfg, _train).figures
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
+
+
+def check_job(cfg: DictConfig) -> None:
+    """Refuse what can be told of a run before it begins.
+
+    Raises:
+        UserError: settings, data or checkpoint are not usable.
+    """
+    adopt_structure(cfg)
+    check_training(cfg)
+    require_data(cfg.data)
 
 
 def train(cfg: DictConfig) -> Result:

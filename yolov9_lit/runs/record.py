@@ -107,7 +107,7 @@ class RunRecord:
             config=config,
             overrides=overrides,
             choices=dict(choices),
-            seed=cfg.seed,
+            seed=cfg.seed if isinstance(cfg.seed, int) else None,  # A wrong one is the error.
             sweep=cfg.sweep,
             versions={"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
             commit=commit,

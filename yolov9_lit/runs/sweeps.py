@@ -126,6 +126,11 @@ class SweepTable(Callback):
         atexit.register(print_sweep, Path(config.hydra.sweep.dir).absolute())
 
 
+def tell_no_table() -> None:
+    """Print no table at the end: the sweep was refused before its first job, which is told."""
+    atexit.unregister(print_sweep)
+
+
 def print_sweep(folder: Path) -> None:
     """Print what became of each job of a sweep, and how to go on."""
     jobs = sorted(path.parent for path in folder.glob(f"*/{FILE}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from yolov9_lit.runs.search.front import show_front, write_front
 from yolov9_lit.runs.search.loop import FOLDER, Outcome, Search, error_text
 from yolov9_lit.runs.search.space import Space, parse_space
 from yolov9_lit.runs.search.trial import GFLOPS, check_objectives
+from yolov9_lit.runs.sweeps import tell_no_table
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,16 @@ def run_search(
         UserError: the objectives or the space are not usable, another process runs this search,
             the study is of another search, or its first trials all failed.
     """
-    check_objectives(settings.objectives)
-    space = parse_space(parser, settings.params, arguments)
-    sweep_dir.mkdir(parents=True, exist_ok=True)
-    with _alone(sweep_dir):
-        study = _study(settings, space, sweep_dir)
+    with ExitStack() as held:
+        try:
+            check_objectives(settings.objectives)
+            space = parse_space(parser, settings.params, arguments)
+            sweep_dir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_alone(sweep_dir))
+            study = _study(settings, space, sweep_dir)
+        except UserError:
+            tell_no_table()
+            raise
 
         def run(trials: Sequence[FrozenTrial]) -> list[Outcome]:
             overrides = [_overrides(trial, space) for trial in trials]
@@ -110,7 +116,7 @@ def _alone(sweep_dir: Path) -> Iterator[None]:
     except Timeout as error:
         raise UserError(
             f"Another process runs the search in {sweep_dir}: wait for it, or name this one with "
-            "hydra.sweeper.study=NAME."
+            "sweep=NAME."
         ) from error
 
 
@@ -138,7 +144,7 @@ def _study(settings: SearchSettings, space: Space, sweep_dir: Path) -> Study:
         raise UserError(
             f"The search {settings.study} in {sweep_dir} was begun with other values of "
             f"{', '.join(changed)}: {known[changed[0]]}. Name this one with "
-            "hydra.sweeper.study=NAME, or repeat that command."
+            "sweep=NAME, or repeat that command."
         )
     study.set_user_attr(IDENTITY, identity)
     return study
