@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from yolov9_lit.app.configs import compose
+from yolov9_lit.app.folders import require_data
 from yolov9_lit.building import CONFIG_DIR
 
 COMMANDS = (
@@ -105,6 +107,11 @@ def test_mistakes_of_single_jobs_are_told_by_each(tmp_path, monkeypatch, capsys,
     assert len(records) == (0 if shared else 2)
     assert all(record["status"] == "failed" for record in records)
     assert all(record["seed"] in (None, 0, 1) for record in records)
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/folder", "https://host/folder"])
+def test_shards_in_a_store_are_no_folder_that_is_missing(root):
+    require_data(compose("train", ["data=stream", f"data.root={root}"]).data)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

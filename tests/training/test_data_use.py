@@ -86,6 +86,7 @@ def run(module, *, strict=False, test=True, **settings):
         ({}, 8, 5, 5),
         ({"limit_train_batches": 3, "limit_val_batches": 1, "limit_test_batches": 2}, 6, 2, 4),
         ({"limit_val_batches": 0}, 8, 0, 5),
+        ({"limit_test_batches": 0}, 8, 5, 0),
         ({"max_epochs": 0}, 0, 0, 5),
         ({"limit_train_batches": 0}, 0, 0, 5),
         ({"max_steps": 1}, 2, 0, 5),
@@ -100,7 +101,8 @@ def test_images_are_those_that_were_in_batches(root, settings, train, val, test,
     assert [data[split]["pictures"] for split in ("train", "val", "test")] == [train, val, test]
     assert f"Trained on {train} images" in caplog.text
     assert f"Tested on {test} images" in caplog.text
-    assert ("Nothing was trained" in caplog.text) == (train == 0)
+    for verb, count in (("trained", train), ("validated", val), ("tested", test)):
+        assert (f"Nothing was {verb}" in caplog.text) == (count == 0)
     if val == 5:
         assert data["val"]["boxes"] == len(entries(root, "val")["annotations"])
 

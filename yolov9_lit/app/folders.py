@@ -64,6 +64,8 @@ def require_data(data: DictConfig) -> None:
     """
     if "place" in (data.get("prepare") or {}):  # Drawn where they are not there.
         return
+    if "://" in str(data.root):  # Shards in a store.
+        return
     existing_folder("data.root", Path(data.root).expanduser(), data.get("how_to_get") or "")
 
 

@@ -26,6 +26,15 @@ STATE = "SkippedPictures"
 """Key of the state in checkpoints: the callback's name in earlier versions."""
 
 
+NOTHING = {
+    "train": "Nothing was trained: see trainer.max_epochs and trainer.limit_train_batches.",
+    "val": "Nothing was validated, so nothing chose the best checkpoint: see "
+    "trainer.limit_val_batches and trainer.check_val_every_n_epoch.",
+    "test": "Nothing was tested, so there are no figures: see trainer.limit_test_batches.",
+}
+"""What is told of a split of which no image was used."""
+
+
 class DataUse(L.Callback):
     """Counts what is used of the data, and warns of skipped images at an epoch's end.
 
@@ -152,8 +161,8 @@ def log_used(
     for split, used in data.items():
         if is_first_rank():
             log.info(_sentence(split, used))
-    if is_first_rank() and "train" in data and not data["train"]["pictures"]:
-        log.warning("Nothing was trained: see trainer.max_epochs and trainer.limit_train_batches.")
+            if not used["pictures"]:
+                log.warning(NOTHING[split])
     tell_lacks(str(datamodule.root), [*datamodule.lacks, *by_split["train"].lacks()])
     return data
 
