@@ -156,7 +156,8 @@ def test_a_distributed_sweep_starts_no_sweep_in_its_ranks(tmp_path, data, wandb_
         records = wandb_records(jobs(tmp_path)[f"seed={seed}"][1])
         (run,) = [record for kind, record in records if kind == "run"]
         assert run.run_group == "ddp"
-        assert run.display_name == f"gelan_t csp max_epochs=1 seed{seed}"
+        assert run.display_name.startswith("gelan_t csp batch_size=2 ")
+        assert run.display_name.endswith(f" seed{seed}")
         assert "exit" in [kind for kind, _ in records], "each job's W&B run is closed"
         expected = {"gelan_t", "block-csp", "elan-2", "csp-3", "pgi-none", f"seed-{seed}"}
         assert set(run.tags) == expected
