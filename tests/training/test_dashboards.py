@@ -117,7 +117,9 @@ def test_wandb_has_the_same_images_in_each_epoch_and_the_batch_once(records):
         for epoch, name, image, _ in content["data"]:
             assert Path(image["path"]) in paths
             kept.setdefault(epoch, []).append(name)
-    assert len(kept.pop(None)) == 4, "the first batch"
+    once = kept.pop(None)
+    assert sum(name.endswith(".jpg") for name in once) == 4, "the first batch"
+    assert {"precision_recall", "confusion"} <= set(once), "after the test"
     assert sorted(kept) == list(range(EPOCHS))
     assert len(kept[0]) == 4
     assert all(names == kept[0] for names in kept.values())
@@ -160,6 +162,7 @@ def test_tensorboard_has_figures_images_and_settings(trained):
     batch = [tag for tag in tags["images"] if tag.startswith("train/batch/")]
     assert len(batch) == 4
     assert all(len(read.Images(tag)) == 1 for tag in batch)
+    assert {"test/analysis/precision_recall", "test/analysis/confusion"} <= set(tags["images"])
     start = HParamsPluginData.FromString(
         read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     ).session_start_info

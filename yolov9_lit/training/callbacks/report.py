@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
+from PIL import Image
 
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.analysis.compared import Compared, Pictures
-from yolov9_lit.evaluation.analysis.report import write_report
+from yolov9_lit.evaluation.analysis.report import FOLDER, write_report
 from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.loggers import ContinuingCSVLogger
+from yolov9_lit.training.loggers.images import LoggedImage, image_loggers
+from yolov9_lit.training.loggers.rows import current_step
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,21 @@ class AnalysisReport(L.Callback):
         told = f"{len(compared.task.images):,} images of {source}"
         page = write_report(compared, self.analyses, self.directory, told)
         log.info("Where the detector fails: %s", page)
+        _log_plots(trainer, self.directory / FOLDER)
+
+
+def _log_plots(trainer: L.Trainer, folder: Path) -> None:
+    """Show the plots in dashboards, too; the logger of the run's folder has them there."""
+    loggers = [one for one in image_loggers(trainer) if not isinstance(one, ContinuingCSVLogger)]
+    plots = [
+        LoggedImage(path.stem, np.asarray(Image.open(path).convert("RGB")), path.stem)
+        for path in sorted(folder.glob("*.png"))
+        if loggers
+    ]
+    if not plots:
+        return
+    for logger in loggers:
+        logger.log_images("test/analysis", plots, current_step(trainer))
 
 
 def report_callbacks(evaluation: DictConfig, directory: str | Path) -> list[L.Callback]:
