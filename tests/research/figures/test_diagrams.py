@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from torch.utils._pytree import tree_leaves
 
 from yolov9_lit.app.configs import CONFIG_DIR
-from yolov9_lit.research.figures.dataflow import IMAGE, trace
+from yolov9_lit.research.figures.dataflow import IMAGE, losses_of, trace
 from yolov9_lit.research.figures.mermaid import flowchart, nodes_of
 
 ROOT = Path(__file__).parents[3]
@@ -81,12 +81,36 @@ def test_the_trace_holds_every_parameter_and_tells_what_deploy_drops():
     assert not any(module._forward_hooks for module in detector.modules())
 
 
+@pytest.mark.parametrize("pgi", ["cf", "fpn_icn"])
+def test_a_loss_trains_what_its_gradient_reaches(pgi):
+    """Independent of the tracing: autograd's own gradients of each head's outputs."""
+    detector = make("model=gelan_t", f"pgi={pgi}")
+    image = torch.rand(1, 3, 64, 64)
+    parts = trace(detector, image)
+    prediction = detector(image)
+    outputs = {"head": prediction.main}
+    aux = zip(detector.aux_heads, prediction.aux, strict=True)
+    outputs |= {f"aux_heads.{name}": output for name, output in aux}
+    found = {part.name: set() for part in parts}
+    for head, output in outputs.items():
+        detector.zero_grad()
+        sum(t.sum() for t in output if t.requires_grad).backward(retain_graph=True)
+        for part in parts:
+            if any(p.grad is not None for p in part.module.parameters()):
+                found[part.name].add(head)
+    own = [part for part in parts if any(True for _ in part.module.parameters())]
+    losses = losses_of(parts)
+    assert {p.name: losses[p.name] for p in own} == {p.name: found[p.name] for p in own}
+    styles = {node.style for node in nodes_of(detector, parts, 64, {})}
+    assert styles == {"shared", "auxiliary", "main"}
+
+
 def test_links_lead_to_the_level_they_are_added_to():
     detector = make("model=gelan_t", "pgi=icn")
     parts = trace(detector, torch.rand(1, 3, 64, 64))
     nodes = {node.name: node for node in nodes_of(detector, parts, 64, {})}
     p3 = nodes["aux_branches.icn.column.stages.2"]
-    assert p3.lines[:2] == ("<b>P3</b>", "AConv + GELANStage")
+    assert p3.lines[:2] == ("<b>icn column P3</b>", "AConv + GELANStage")
     links = [f"aux_branches.icn.links.linears.{level}" for level in (3, 4, 5)]
     assert set(p3.sources) == {"aux_branches.icn.column.stages.1", *links}
     assert nodes["aux_branches.icn.column.stages.0"].sources == (IMAGE,)

@@ -7,7 +7,7 @@ from all of its inputs. The marks on a part's inputs are the arrows that lead to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,25 @@ def trace(detector: Detector, image: Tensor) -> list[Part]:
         for handle in handles:
             handle.remove()
     return ran
+
+
+def losses_of(parts: Sequence[Part]) -> dict[str, frozenset[str]]:
+    """Return for each part the heads whose loss trains it: those that it leads to.
+
+    Args:
+        parts: from `trace`.
+
+    Returns:
+        Names of heads by the part's name, the image's too.
+    """
+    heads: dict[str, frozenset[str]] = {}
+    for part in reversed(parts):
+        if isinstance(part.module, Head):
+            heads[part.name] = frozenset({part.name})
+        for source in part.sources:
+            found = heads.get(part.name, frozenset())
+            heads[source] = heads.get(source, frozenset()) | found
+    return heads
 
 
 def _watch(part: Part, marks: _Marks, ran: list[Part]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -12,13 +12,21 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import DHLC, Column
 from yolov9_lit.models.head import Head
 from yolov9_lit.models.layers import CBLinear
-from yolov9_lit.research.figures.dataflow import IMAGE, Part
+from yolov9_lit.research.figures.dataflow import IMAGE, Part, losses_of
 
 STYLES = {
-    "deployed": "fill:#e8f1fb,stroke:#4878a8,color:#102030",
-    "dropped": "fill:#fdf1e3,stroke:#c07a2c,color:#402810,stroke-dasharray:5 4",
+    "main": "fill:#e8f1fb,stroke:#4878a8,color:#102030",
+    "shared": "fill:#e2f3e5,stroke:#3a8a4d,color:#102818,stroke-width:2px",
+    "auxiliary": "fill:#fdf1e3,stroke:#c07a2c,color:#402810,stroke-dasharray:5 4",
+    "frame": "fill:none,stroke:#9aa0a6",
 }
-"""Mermaid classes of the parts that the deploy form keeps and of those that it drops."""
+"""Mermaid classes: parts that the main loss alone trains, that auxiliary losses train too, and that
+the deploy form drops; and the frame around a group."""
+
+MAIN_HEAD = "head"
+"""Name of the main head's part."""
+
+AUXILIARY_ARROW = "stroke:#c07a2c"
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,14 @@ class Node:
         name: the part's name.
         group: names of the groups around it, from the outside in.
         lines: its text.
-        deployed: whether the deploy form keeps it.
+        style: one of `STYLES`.
         sources: names of the nodes that it reads.
     """
 
     name: str
     group: tuple[str, ...]
     lines: tuple[str, ...]
-    deployed: bool
+    style: str
     sources: tuple[str, ...]
 
 
@@ -51,14 +59,14 @@ def nodes_of(
         image_size: side of the image in the trace, in pixels.
         notes: a further line for parts, by name.
     """
-    merged = _merged(parts)
+    merged, losses = _merged(parts), losses_of(parts)
     nodes = []
     for part in parts:
         if part.name in merged:
             continue
         joined = [p for p in parts if merged.get(p.name) == part.name] + [part]
         sources = dict.fromkeys(s for p in joined for s in p.sources if merged.get(s) != part.name)
-        lines = [f"<b>{_title(part, image_size)}</b>"]
+        lines = [_title(part, image_size)]
         kinds = [type(p.module) for p in joined if not isinstance(p.module, nn.Identity)]
         lines.append(" + ".join(kind.__name__ for kind in kinds))
         if part.shape and not isinstance(part.module, CBLinear):
@@ -66,8 +74,9 @@ def nodes_of(
         if part.name in notes:
             lines.append(notes[part.name])
         group = _group(detector, part.name)
-        nodes.append(Node(part.name, group, tuple(lines), part.deployed, tuple(sources)))
-    return [replace(node, group=_outermost(node.group, nodes)) for node in nodes]
+        style = _style(part, losses.get(part.name, frozenset()))
+        nodes.append(Node(part.name, group, tuple(lines), style, tuple(sources)))
+    return [_placed(node, _outermost(node.group, nodes)) for node in nodes]
 
 
 def flowchart(nodes: Sequence[Node], guides: Sequence[tuple[str, str, str]] = ()) -> str:
@@ -80,10 +89,14 @@ def flowchart(nodes: Sequence[Node], guides: Sequence[tuple[str, str, str]] = ()
     lines = ["flowchart TB", *(f"  classDef {name} {style}" for name, style in STYLES.items())]
     lines.append(f"  {IMAGE}([{IMAGE}])")
     lines += _boxes(nodes, (), "  ")
-    for node in nodes:
-        arrow = "-->" if node.deployed else "-.->"
-        lines += [f"  {_id(source)} {arrow} {_id(node.name)}" for source in node.sources]
+    arrows = [(source, node) for node in nodes for source in node.sources]
+    for source, node in arrows:
+        arrow = "-.->" if node.style == "auxiliary" else "-->"
+        lines.append(f"  {_id(source)} {arrow} {_id(node.name)}")
     lines += [f"  {_id(a)} -.->|{text}| {_id(b)}" for a, b, text in guides]
+    dropped = [str(i) for i, (_, node) in enumerate(arrows) if node.style == "auxiliary"]
+    if dropped:
+        lines.append(f"  linkStyle {','.join(dropped)} {AUXILIARY_ARROW}")
     return "\n".join(lines) + "\n"
 
 
@@ -92,13 +105,14 @@ def _boxes(nodes: Sequence[Node], group: tuple[str, ...], indent: str) -> Iterat
     inner = dict.fromkeys(node.group[: len(group) + 1] for node in nodes if node.group != group)
     for node in nodes:
         if node.group == group:
-            style = "deployed" if node.deployed else "dropped"
-            yield f'{indent}{_id(node.name)}["{"<br/>".join(node.lines)}"]:::{style}'
+            yield f'{indent}{_id(node.name)}["{"<br/>".join(node.lines)}"]:::{node.style}'
     for child in inner:
         members = [node for node in nodes if node.group[: len(child)] == child]
-        yield f'{indent}subgraph {_id("_".join(("group", *child)))}["{child[-1]}"]'
+        name = _id("_".join(("group", *child)))
+        yield f'{indent}subgraph {name}[" "]'  # An arrow would run over a title: the boxes tell.
         yield from _boxes(members, child, indent + "  ")
         yield f"{indent}end"
+        yield f"{indent}class {name} frame"
 
 
 def _merged(parts: Sequence[Part]) -> dict[str, str]:
@@ -121,6 +135,19 @@ def _title(part: Part, image_size: int) -> str:
     if own.isdigit():  # of a column or of its links: the level says more than the place
         return f"P{math.log2(image_size / part.shape[1]):.0f}"
     return own.upper()
+
+
+def _style(part: Part, losses: Collection[str]) -> str:
+    if not part.deployed:
+        return "auxiliary"
+    return "shared" if set(losses) - {MAIN_HEAD} else "main"
+
+
+def _placed(node: Node, group: tuple[str, ...]) -> Node:
+    """Put a node into its group, whose name its first line tells."""
+    inside = [] if node.lines[0].endswith(" head") else [name.split()[-1] for name in group]
+    title = " ".join([*inside, node.lines[0]])
+    return replace(node, group=group, lines=(f"<b>{title}</b>", *node.lines[1:]))
 
 
 def _group(detector: Detector, name: str) -> tuple[str, ...]:
