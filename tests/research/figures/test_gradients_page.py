@@ -1,0 +1,81 @@
+"""The page of gradients by branch: what it holds of checkpoints, and what it refuses."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.errors import UserError
+from yolov9_lit.weights.card import PREFIX, ModelCard
+from yolov9_lit.weights.checkpoints import build_detector
+from yolov9_lit.weights.deployed import write_deployed
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", train=12, val=2, image_size=64)
+
+
+@pytest.fixture
+def draw(root, tmp_path):
+    """Draw the page of files."""
+
+    def page(*files, batches=2):
+        shown = ",".join(map(str, files))
+        settings = ["data.image_size=64", "data.batch_size=2", "data.num_workers=0"]
+        counts = [f"figure.batches={batches}", "figure.reference=3", f"data.root={root}"]
+        given = [f"ckpt=[{shown}]", "figure=gradients", "out=x"]
+        cfg = compose("figures", [*given, *settings, *counts, "~data.prepare"])
+        return build(cfg.figure)(tmp_path / "page")
+
+    return page
+
+
+def write(path, pgi, names):
+    model = compose("summary", ["model=gelan_t", f"pgi={pgi}"]).model
+    plain = OmegaConf.to_container(model, resolve=True) | {"num_classes": len(names)}
+    card = ModelCard(plain, names, (1, 2, 3, 4), 64)
+    torch.manual_seed(0)
+    detector = build_detector(card)
+    state = {PREFIX + name: tensor for name, tensor in detector.state_dict().items()}
+    torch.save({"card": card.to_dict(), "state_dict": state}, path)
+    return detector, card
+
+
+@pytest.fixture
+def names(root):
+    content = json.loads((root / "annotations/instances_train2017.json").read_text())
+    return tuple(category["name"] for category in content["categories"])
+
+
+@pytest.mark.slow
+def test_each_checkpoint_has_its_quantities_by_stage_and_branch(draw, names, tmp_path):
+    write(tmp_path / "icn.ckpt", "icn", names)
+    write(tmp_path / "none.ckpt", "none", names)
+    page = draw(tmp_path / "icn.ckpt", tmp_path / "none.ckpt")
+    rows = pd.read_csv(page.parent / "gradients.csv").groupby("checkpoint")
+    icn, none = rows.get_group("1-icn"), rows.get_group("2-none")
+    assert set(icn["branch"]) == {"main", "icn", "all"}
+    assert set(icn["batch"]) == {0, 1}
+    assert set(none["branch"]) == {"main"}
+    assert set(none["quantity"]) == {"norm", "reliability"}
+    text = page.read_text()
+    assert "no auxiliary branch" in text
+    assert text.count("data:image/png") == 3 + 2
+
+
+def test_other_files_are_refused(draw, names, tmp_path):
+    detector, card = write(tmp_path / "icn.ckpt", "icn", names)
+    write(tmp_path / "others.ckpt", "none", tuple("abcd"))
+    write_deployed(tmp_path / "deployed.safetensors", detector.deploy(), card)
+    with pytest.raises(UserError, match="is deployed"):
+        draw(tmp_path / "deployed.safetensors")
+    with pytest.raises(UserError, match="knows other classes"):
+        draw(tmp_path / "others.ckpt")
+    with pytest.raises(UserError, match=r"need 12 batches of training images, and .* gives 6"):
+        draw(tmp_path / "icn.ckpt", batches=9)
