@@ -12,6 +12,7 @@ from PIL import Image
 
 from yolov9_lit.app import predict as command
 from yolov9_lit.errors import UserError
+from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter
 from yolov9_lit.inference.predictor import Predictor
 from yolov9_lit.inference.source import open_source
@@ -60,6 +61,13 @@ def settings(source, run_dir, **changed):
         "batch_size": 3,
         "device": "cpu",
         "save_pictures": True,
+        "head": None,
+        "explain": False,
+        "explanation": {
+            "_target_": "yolov9_lit.inference.explaining.Explainer",
+            "cam": {"_target_": "yolov9_lit.inference.cams.LayerCam"},
+            "best": 2,
+        },
     }
     return OmegaConf.create(values | changed)
 
@@ -67,7 +75,7 @@ def settings(source, run_dir, **changed):
 @pytest.fixture
 def predict(predictor, monkeypatch):
     monkeypatch.setattr(command, "load", lambda path: predictor)
-    monkeypatch.setattr(Predictor, "deploy", lambda self: self)
+    monkeypatch.setattr(Predictor, "deploy", lambda self, head: self)
     return lambda *given, **changed: command.predict(settings(*given, **changed))
 
 
@@ -92,6 +100,40 @@ def test_files_and_detections_are_those_of_one_after_another(
     assert len(plain) == 6
     for path in plain:
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_explanations_lie_beside_the_same_pictures(predict, folder, tmp_path):
+    (folder / "2b.mp4").unlink()
+    plain, explained = tmp_path / "plain", tmp_path / "explained"
+    predict(folder, plain)
+    predict(folder, explained, explain=True)
+    names = sorted(path.name for path in plain.iterdir())
+    assert len(names) == 6
+    for name in names:
+        assert (explained / name).read_bytes() == (plain / name).read_bytes(), name
+    pictures = sorted(path.name for path in (explained / "explained").iterdir())
+    assert pictures == [name for name in names if name != "detections.json"]
+
+
+def test_what_cannot_be_explained_is_a_sentence(predict, folder, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"^explain=true .*not videos \(2b\.mp4\)"):
+        predict(folder, tmp_path / "out", explain=True)
+    monkeypatch.setattr(command, "load", lambda path: NoCheckpoint())
+    with pytest.raises(UserError, match=r"^explain=true: x\.ckpt is exported"):
+        predict(folder / "0.jpg", tmp_path / "out", explain=True)
+
+
+class NoCheckpoint(ImagePredictor):
+    """As an exported file is: with no detector inside."""
+
+    def __init__(self):
+        super().__init__(ModelCard({}, ("a", "b"), (1, 2), 64))
+
+    def deploy(self, head):
+        return self
+
+    def detect(self, images, settings):
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("error", [UserError("the disk is full."), KeyboardInterrupt()])

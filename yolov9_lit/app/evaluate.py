@@ -79,18 +79,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 def _measured_form(
     predictor: Predictor | ExportedPredictor, deploy: bool, head: str | None
 ) -> Predictor | ExportedPredictor:
-    if isinstance(predictor, ExportedPredictor):
-        if head is not None:
-            raise UserError(f"head={head}: an exported file has the main head only, leave it out.")
-        if predictor.file.record.nms:
-            log.warning("COCO's metrics need all candidates: export with nms=false for them")
-        return predictor
-    detector = predictor.detector
-    try:
-        if deploy:
-            form = detector.deploy(head)
-        else:
-            form = detector.without_auxiliary() if head is None else detector.auxiliary_alone(head)
-    except ValueError as error:
-        raise UserError(f"head={head}: {error}; leave it out to measure the main one.") from error
-    return Predictor(form, predictor.card)
+    if isinstance(predictor, ExportedPredictor) and predictor.file.record.nms:
+        log.warning("COCO's metrics need all candidates: export with nms=false for them")
+    if deploy or isinstance(predictor, ExportedPredictor):
+        return predictor.deploy(head)
+    return predictor.one_branch(head)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig
@@ -21,16 +21,21 @@ from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame
 from yolov9_lit.inference.pipeline import ahead
 from yolov9_lit.inference.predictor import load
-from yolov9_lit.inference.source import open_source
+from yolov9_lit.inference.source import Source, open_source
 from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
+
+if TYPE_CHECKING:
+    from yolov9_lit.app.explaining import Explanations
 
 log = logging.getLogger(__name__)
 
 
 def predict(cfg: DictConfig) -> Path:
     """Detect objects; leave annotated copies and detections.json in the run's folder.
+
+    With `explain` it leaves pictures of where the best detections come from as well.
 
     Returns:
         The run's folder.
@@ -40,12 +45,14 @@ def predict(cfg: DictConfig) -> Path:
     """
     batch_size = whole_number("batch_size", cfg.batch_size)
     save_pictures = yes_or_no("save_pictures", cfg.save_pictures)
+    explains = yes_or_no("explain", cfg.explain)
     for name in ("ckpt", "source", "run_dir"):
         path_argument(name, cfg[name])
     keep_freed_memory()
     source = open_source(cfg.source)
     run_dir = folder_argument("run_dir", cfg.run_dir)
-    predictor = _on_device(load(Path(cfg.ckpt)).deploy(), cfg.device)
+    predictor = _on_device(load(Path(cfg.ckpt)).deploy(cfg.head), cfg.device)
+    explanations = _explanations(cfg, predictor, source, run_dir) if explains else None
     rows: list[dict[str, Any]] = []
     frames = 0
     # A predictor takes no more at a time on a CPU: longer chunks would keep the writer waiting.
@@ -59,6 +66,8 @@ def predict(cfg: DictConfig) -> Path:
             if save_pictures:
                 image = draw_detections(frame.image, detections, predictor.class_names)
                 writer.write(frame, image)
+            if explanations:
+                explanations.write(frame)
     if not frames:
         raise UserError(f"Nothing at source={cfg.source} can be read: give images or videos.")
     lines = ",\n".join(map(json.dumps, rows))
@@ -108,6 +117,14 @@ def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     iterator = iter(frames)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def _explanations(
+    cfg: DictConfig, predictor: ImagePredictor, source: Source, run_dir: Path
+) -> Explanations:
+    from yolov9_lit.app.explaining import Explanations  # Its imports take time.
+
+    return Explanations(cfg, predictor, source, run_dir / "explained")
 
 
 def _on_device(predictor: ImagePredictor, name: str) -> ImagePredictor:

@@ -32,8 +32,14 @@ class ExportedPredictor(ImagePredictor):
         super().__init__(file.record.card, file.record.shape.image)
         self.file = file
 
-    def deploy(self) -> ExportedPredictor:
-        """Return the predictor itself: an exported file is deployed."""
+    def deploy(self, head: str | None = None) -> ExportedPredictor:
+        """Return the predictor itself: an exported file is deployed.
+
+        Raises:
+            UserError: a head is named.
+        """
+        if head is not None:
+            raise UserError(f"head={head}: an exported file has the main head only, leave it out.")
         return self
 
     @torch.inference_mode()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.exported import ExportedPredictor, open_exported
 from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor, unit_range
@@ -52,9 +55,38 @@ class Predictor(ImagePredictor):
             )
         ]
 
-    def deploy(self) -> Predictor:
-        """Return a copy with the main branch alone, fused, channels last; it detects the same."""
-        return Predictor(self.detector.deploy(), self.card).to(memory_format=torch.channels_last)
+    def one_branch(self, head: str | None = None) -> Predictor:
+        """Return a predictor of one branch alone; its modules are shared, not copied.
+
+        Args:
+            head: name of an auxiliary branch of a trained detector; the main one by default.
+
+        Raises:
+            UserError: there is no such branch.
+        """
+        whole = self.detector
+        with _told_as(head):
+            alone = whole.without_auxiliary() if head is None else whole.auxiliary_alone(head)
+        return Predictor(alone, self.card)
+
+    def deploy(self, head: str | None = None) -> Predictor:
+        """Return a copy of one branch alone, fused, channels last; it detects the same.
+
+        Raises:
+            UserError: there is no branch `head`, see `one_branch`.
+        """
+        with _told_as(head):
+            alone = self.detector.deploy(head)
+        return Predictor(alone, self.card).to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def _told_as(head: str | None) -> Iterator[None]:
+    """Raise a `UserError` for a branch that is not there."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"head={head}: {error}; leave it out for the main one.") from error
 
 
 def load(path: str | Path) -> Predictor | ExportedPredictor:

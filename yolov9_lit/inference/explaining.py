@@ -1,0 +1,137 @@
+"""What a detector looked at: a class-activation map of each of its best detections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from yolov9_lit.checks import check_fields
+from yolov9_lit.data.letterbox import evaluation_letterbox, prediction_shape, restore_boxes
+from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.inference.cams import Cam
+from yolov9_lit.inference.images import unit_range
+from yolov9_lit.inference.levels import Levels, Place, read_levels
+from yolov9_lit.inference.predictor import Predictor
+from yolov9_lit.kinds import PositiveInt
+from yolov9_lit.structures import Detections, ImageInfo
+
+
+class Explanation(NamedTuple):
+    """Some detections of one image, and where each comes from.
+
+    Attributes:
+        detections: by falling score, boxes in the image's pixels.
+        heats: (H, W) float32 of each in the image's pixels, 0..1; its largest value is 1, or all
+            are 0 where nothing speaks for the detection.
+    """
+
+    detections: Detections
+    heats: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains detections by their class score: the logit of their class at their anchor.
+
+    Attributes:
+        cam: how maps and gradients become heat; the heats of the levels are added.
+        maps: those that the head reads reach a few cells around the anchor, the backbone's the
+            whole image.
+        best: detections of an image that are explained.
+    """
+
+    cam: Cam
+    maps: Place = "neck"
+    best: PositiveInt = 3
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_fields(self)
+
+    def __call__(
+        self,
+        predictor: Predictor,
+        image: np.ndarray,
+        settings: NMSSettings,
+        image_size: int | None = None,
+    ) -> Explanation:
+        """Explain the best detections of one image.
+
+        Args:
+            predictor: with the branch that is asked as its main one, see `Predictor.deploy`.
+            image: (H, W, 3) uint8 RGB.
+            settings: those of the detections, see `ImagePredictor.predict`.
+            image_size: longest side of the input in pixels; the checkpoint's by default.
+        """
+        height, width = image.shape[:2]
+        size = predictor.input_size(image_size)
+        shape = prediction_shape((height, width), size)
+        boxed, placement = evaluation_letterbox(image, shape, size)
+        device = next(predictor.parameters()).device
+        inputs = torch.from_numpy(boxed).permute(2, 0, 1)[None].to(device)
+        with torch.enable_grad():
+            # The graph starts at the image: the weights of a deployed detector need no gradients.
+            pixels = unit_range(inputs.contiguous()).requires_grad_(self.cam.uses_gradients)
+            levels = read_levels(predictor.detector, pixels, self.maps)
+        boxes, scores = (tensor.detach() for tensor in predictor.decode(levels.output))
+        (found,) = non_max_suppression(boxes, scores, settings)
+        found = Detections(*(rows[: self.best] for rows in found))
+        anchors = _anchors(found, boxes[0], scores[0])
+        info = ImageInfo(0, "", height, width, *placement)
+        heats = tuple(
+            _in_image(self._heat(levels, anchor, label, shape), info)
+            for anchor, label in zip(anchors, found.labels.tolist(), strict=True)
+        )
+        return Explanation(found._replace(boxes=restore_boxes(found.boxes, info)), heats)
+
+    def _heat(self, levels: Levels, anchor: int, label: int, shape: tuple[int, int]) -> Tensor:
+        """Return the heat (H, W) of one class score in the input's pixels."""
+        gradients = [torch.zeros_like(one) for one in levels.maps]
+        if self.cam.uses_gradients:
+            gradients = score_gradients(levels, anchor, label)
+        heats = [
+            self.cam(one[0].detach().float(), gradient[0].float())
+            for one, gradient in zip(levels.maps, gradients, strict=True)
+        ]
+        enlarged = [
+            F.interpolate(heat[None, None], size=shape, mode="bilinear", align_corners=False)
+            for heat in heats
+        ]
+        return torch.stack(enlarged).sum(dim=0)[0, 0]
+
+
+def score_gradients(levels: Levels, anchor: int, label: int) -> list[Tensor]:
+    """Return the gradient of the first image's class logit at an anchor by each of the maps.
+
+    Zeros stand for a map that the score does not depend on.
+    """
+    score = levels.output.class_logits[0, anchor, label]
+    gradients = torch.autograd.grad(
+        score, levels.maps, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return list(gradients)
+
+
+def _anchors(found: Detections, boxes: Tensor, scores: Tensor) -> list[int]:
+    """Return the index of the anchor of each detection among all candidates (A, 4) and (A, C)."""
+    anchors = []
+    for box, score, label in zip(*found, strict=True):
+        same = (boxes == box).all(dim=1) & (scores[:, int(label)] == score)
+        anchors.append(int(same.nonzero()[0, 0]))
+    return anchors
+
+
+def _in_image(heat: Tensor, info: ImageInfo) -> np.ndarray:
+    """Cut the padding off a heat (H, W) of the input and scale it to the image and to 0..1."""
+    top, left = round(info.top), round(info.left)
+    height, width = round(info.height * info.scale_y), round(info.width * info.scale_x)
+    cut = heat[top : top + height, left : left + width].cpu().numpy()
+    scaled = np.asarray(cv2.resize(cut, (info.width, info.height), interpolation=cv2.INTER_LINEAR))
+    top_heat = float(scaled.max())
+    return scaled / top_heat if top_heat > 0 else scaled

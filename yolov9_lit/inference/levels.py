@@ -1,0 +1,58 @@
+"""What a detector computes on the way to its outputs: the maps of levels 3, 4 and 5."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from yolov9_lit.models.detector import Detector
+from yolov9_lit.models.gelan import BackboneOutput
+from yolov9_lit.structures import HeadOutput
+
+Place: TypeAlias = Literal["neck", "backbone"]
+"""Which maps: those that the head reads (of an auxiliary branch, its own), or the backbone's."""
+
+LEVELS = (3, 4, 5)
+
+
+class Levels(NamedTuple):
+    """One forward pass.
+
+    Attributes:
+        output: the head's.
+        maps: (B, C, H / stride, W / stride), levels 3, 4 and 5; of a backbone whose auxiliary
+            branches read other maps than its neck, these too.
+    """
+
+    output: HeadOutput
+    maps: tuple[Tensor, ...]
+
+
+def read_levels(detector: Detector, images: Tensor, place: Place = "neck") -> Levels:
+    """Run a detector whose main output is the one looked at, and keep the maps of its levels.
+
+    Args:
+        detector: in evaluation mode; `Detector.auxiliary_alone` gives that of a branch.
+        images: (B, C, H, W) in 0..1, H and W multiples of 32.
+        place: see `Place`.
+    """
+    found: list[Tensor] = []
+
+    def keep_read(module: object, inputs: tuple[tuple[Tensor, ...]]) -> None:
+        found.extend(inputs[0])
+
+    def keep_given(module: object, inputs: object, output: BackboneOutput) -> None:
+        count = len(LEVELS)
+        both = (*output.main[-count:], *output.auxiliary[-count:])
+        found.extend({id(tensor): tensor for tensor in both}.values())
+
+    if place == "neck":
+        handle = detector.head.register_forward_pre_hook(keep_read)
+    else:
+        handle = detector.backbone.register_forward_hook(keep_given)
+    try:
+        output = detector(images).main
+    finally:
+        handle.remove()
+    return Levels(output, tuple(found))
