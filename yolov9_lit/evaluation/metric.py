@@ -11,6 +11,9 @@ from torchmetrics import Metric
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.structures import Detections
 
+UNMEASURED = -1.0
+"""Figure of what does not occur in the evaluated images: objects of a size, of a class."""
+
 
 class ClassResult(NamedTuple):
     """One class's figures; -1 where the evaluated images hold none of it.

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
 from yolov9_lit.evaluation.found import Found
-from yolov9_lit.evaluation.metric import DetectionMetric, MetricResult
+from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
-from yolov9_lit.training.loggers.rows import current_step, log_row
 
 
 class EvaluationModule(L.LightningModule, ABC):
@@ -73,10 +72,8 @@ class EvaluationModule(L.LightningModule, ABC):
         self.result = metric.compute()
         self.figures = self.result.figures()
         for name, value in self.figures.items():
-            self.log(f"{stage}/{name}", value, prog_bar=name in ("AP", "AP50"), logger=False)
-        row = {f"{stage}/{name}": value for name, value in self.figures.items() if value >= 0}
-        if row and not self.trainer.sanity_checking:
-            log_row(self.trainer, row, current_step(self.trainer))
+            shown = name in ("AP", "AP50")
+            self.log(f"{stage}/{name}", value, prog_bar=shown, logger=value != UNMEASURED)
 
 
 class PredictorEvaluation(EvaluationModule):
