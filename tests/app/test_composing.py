@@ -24,6 +24,8 @@ COMMANDS = (
 MISTAKES = {
     ("predict", "trainer=cpu"): ("predict has no setting trainer", "confidence"),
     ("predict", "ckp=3"): ("predict has no setting ckp", "such as ckpt"),
+    ("train", "+lernrate=3"): ("train has no setting lernrate", "such as"),
+    ("summary", "++optimizer.lr=3"): ("summary has no setting optimizer.lr", "such as"),
     ("predict", "~confidnce"): ("predict has no setting confidnce", "such as confidence"),
     ("train", "~data=0"): ("~data=0 leaves nothing out", "give ~data"),
     ("train", "~data=coco"): ("~data=coco leaves nothing out", "give ~data"),
@@ -73,7 +75,8 @@ SHARED = {
     "optimizer.lr=abc": "optimizer.lr=abc is not valid",
     "data.batch_size=0": "data.batch_size=0 is not valid",
     "ckpt_path=none.ckpt": "no checkpoint ckpt_path=none.ckpt",
-    "trainer.gradient_clip_val=1": "trainer.gradient_clip_val",
+    "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val",
+    "+foo=3": "train has no setting foo",
 }
 
 
@@ -83,15 +86,25 @@ def test_a_mistake_that_all_jobs_of_a_sweep_share_is_told_once_before_any(
 ):
     monkeypatch.chdir(tmp_path)
     root = [] if argument in ("data.root=nowhere", "seed=3,4") else [f"data.root={tmp_path}"]
-    plus = "+" * argument.startswith("trainer.")
     code, _, told = answer(
-        monkeypatch, capsys, "train", "-m", "seed=1,2", "data=coco", *root, plus + argument
+        monkeypatch, capsys, "train", "-m", "seed=1,2", "data=coco", *root, argument
     )
     assert code == 2
     assert told.startswith("error: ")
     assert SHARED[argument] in told
     assert told.count("\n") == 1
     assert not list(tmp_path.rglob("run.json"))
+
+
+def test_what_a_users_own_config_reads_may_be_added(tmp_path, monkeypatch, capsys):
+    own = (
+        "+callbacks.mine={_target_: lightning.pytorch.callbacks.Timer, interval: '${my.interval}'}"
+    )
+    monkeypatch.chdir(tmp_path)
+    _, _, told = answer(
+        monkeypatch, capsys, "train", "data=coco", "data.root=no", own, "+my.interval=step"
+    )
+    assert "There is no data folder no" in told
 
 
 @pytest.mark.parametrize("swept", ["optimizer.lr=abc,-1", "seed=1,abc", "test=1 optimizer.lr=x,y"])

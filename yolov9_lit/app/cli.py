@@ -21,7 +21,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from yolov9_lit.app.arguments import readable
-from yolov9_lit.app.composing import composition_mistakes, let_hydra_tell, raised_by_hydra
+from yolov9_lit.app.composing import (
+    composition_mistakes,
+    let_hydra_tell,
+    raised_by_hydra,
+    require_known,
+)
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.folders import remove_traces, sweeping
 from yolov9_lit.app.shared_mistakes import checks
@@ -84,6 +89,7 @@ def command(
                 if loads:
                     with no_garbage_collection():
                         importlib.import_module(loads)
+                require_known(config_name, cfg)
                 with config_mistakes():
                     return task(cfg)
             except UserError as error:

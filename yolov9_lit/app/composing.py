@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.configs import CONFIG_DIR, compose
 from yolov9_lit.building import config_mistakes
@@ -61,6 +62,35 @@ def composition_mistakes(name: str) -> Iterator[None]:
         if not isinstance(cause, ConfigCompositionException | MissingConfigException):
             raise
         raise UserError(_sentence(name, str(cause)) or str(error)) from cause
+
+
+def require_known(name: str, cfg: DictConfig) -> None:
+    """Refuse keys added by `+` that nothing in a command reads.
+
+    What stands under one of its settings is judged there; groups of a user's own, and keys that
+    the config refers to, are read.
+
+    Args:
+        name: of the command's config.
+        cfg: as composed for the running command.
+
+    Raises:
+        UserError: there is one.
+    """
+    running = HydraConfig.get()
+    added = [
+        override.lstrip("+").partition("=")[0].partition("@")[0]
+        for override in running.overrides.task
+        if override.startswith("+")
+    ]
+    unread = [key for key in added if key not in running.runtime.choices]
+    if not unread:
+        return
+    known, text = set(compose(name)), OmegaConf.to_yaml(cfg)
+    for key in unread:
+        top = key.partition(".")[0]
+        if top not in known and f"${{{top}" not in text and "/" not in key:
+            raise UserError(_unknown(name, key))
 
 
 def _sentence(name: str, told: str) -> str:

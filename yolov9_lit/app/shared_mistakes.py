@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict, read_write
 
+from yolov9_lit.app.composing import require_known
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError
 
@@ -76,6 +77,7 @@ def _mistake(job: DictConfig) -> UserError | None:
         del settings["hydra"]
     try:
         with config_mistakes():
+            require_known(job.hydra.job.config_name, settings)
             resolve_name(checks[0])(settings)
     except UserError as error:
         return error
