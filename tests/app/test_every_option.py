@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from yolov9_lit.app.settings import check_evaluation, check_training
-from yolov9_lit.building import CONFIG_DIR, build, check
+from yolov9_lit.building import CONFIG_DIR, build, check, quoted
 from yolov9_lit.figures import KINDS as FIGURES
 from yolov9_lit.research.summary import KINDS as SUMMARY
 from yolov9_lit.weights.card import ModelCard, spelled_out
@@ -21,6 +21,7 @@ NEEDED = {
     "eval": ("ckpt=x", "data.root=x", "run_dir=x"),
     "export": ("ckpt=x", "out=x"),
     "figures": ("data.root=x", "out=x"),
+    "predict": ("ckpt=x", "source=x", "run_dir=x"),
     "summary": (),
     "train": ("data.root=x", "run_dir=x"),
 }
@@ -87,7 +88,7 @@ def test_an_option_composes_and_its_values_are_valid(composed, checkpoint, comma
     more = [f"ckpt={checkpoint}"] if (group, option) == ("model", "checkpoint") else []
     if group == "experiment" and option.startswith(("table", "pgi_cost")):
         more = ["row=table2-conv"]  # as the jobs of this sweep have one each
-    cfg = composed(command, f"{group}={option}", *more)
+    cfg = composed(command, f"{group}={quoted(option)}", *more)  # a figure's name is a number
     assert HydraConfig.get().runtime.choices[group] == option
     if "model" in cfg:
         adopt_structure(cfg)

@@ -5,17 +5,19 @@ what is left of it. They have GELAN's levels and widths, so they also fit every 
 a detector with one of them differs from GELAN in its backbone alone.
 
 GELAN itself is deepened by `csp_depth`: two branches a stage and csp_depth 1, 4, 7, 10 make columns
-of 53, 101, 149 and 197 layers.
+of 53, 101, 149 and 197 layers where P2
+is no plain stage. `DeepGELAN` finds it for a depth.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from yolov9_lit.models.blocks import BlockFactory, ConvBlock, CSPBlock, ResBlock
-from yolov9_lit.models.gelan import BackboneOutput, GelanSpec
+from yolov9_lit.models.gelan import Backbone, BackboneOutput, GelanSpec
 from yolov9_lit.models.layers import Conv
 
 
@@ -87,3 +89,32 @@ class CSPNet(DeepBackbone):
     block = CSPBlock
     unit_layers = 2
     extra_layers = 2
+
+
+class DeepGELAN(Backbone):
+    """GELAN with CSP blocks at P2 to P5, deepened by `csp_depth` to the nearest depth.
+
+    Attributes:
+        depth: layers on the longest path from the image to P5.
+    """
+
+    def __init__(self, spec: GelanSpec, depth: int) -> None:
+        """Build the column; P2 is as deep as the others, in the small models too.
+
+        Args:
+            spec: model whose widths and `elan_depth` it takes.
+            depth: layers from the image to P5; each step of `csp_depth` adds many.
+
+        Raises:
+            ValueError: the depth is too small for a `csp_depth` of 1.
+        """
+        downs, stages = len(spec.column_channels), len(spec.column_channels) - 1
+        # A stage has a split and a merge, a branch two projections and a convolution.
+        fixed = downs + stages * (2 + 3 * spec.elan_depth)
+        step = 2 * spec.elan_depth * stages
+        csp_depth = round((depth - fixed) / step)
+        if csp_depth < 1:
+            raise ValueError(f"depth is {depth}, it must be at least {fixed + step - step // 2}")
+        deepened = replace(spec, block=CSPBlock, csp_depth=csp_depth, plain_p2=False)
+        super().__init__(deepened)
+        self.depth = fixed + step * csp_depth

@@ -9,7 +9,7 @@ from PIL import Image
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.research.figures.inputs import read_subjects
+from yolov9_lit.research.figures.inputs import checkpoint_names, listed, read_subjects
 
 
 @pytest.fixture
@@ -58,3 +58,12 @@ def test_a_users_own_images_have_no_boxes(data, tmp_path):
 def test_images_that_cannot_be_read_are_a_sentence(data, tmp_path):
     with pytest.raises(UserError, match="image="):
         read_subjects(str(tmp_path / "images" / "0.png"), data, 1)
+
+
+def test_checkpoints_are_named_after_their_runs():
+    assert listed(None) == []
+    assert listed("a.ckpt") == ["a.ckpt"]
+    assert listed(("a.ckpt", "b.ckpt")) == ["a.ckpt", "b.ckpt"]
+    assert checkpoint_names(["runs/icn/checkpoints/best.ckpt"]) == ["icn"]
+    two = ["runs/icn/checkpoints/best.ckpt", "small.safetensors"]
+    assert checkpoint_names(two) == ["1-icn", "2-small"]

@@ -15,6 +15,7 @@ from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.research.figures.inputs import checkpoint_names, listed
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.gradient_plots import MEANINGS, plot_stages
 from yolov9_lit.training.gradients import Measure, branch_gradients, measure, undisturbed
@@ -51,10 +52,10 @@ def write_gradients_page(
     """
     if checkpoints is None:
         raise UserError("figure=gradients is drawn of trained models: give ckpt=FILE.")
-    files = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
+    files = listed(checkpoints)
     read = [read_trainable(file) for file in files]
     chosen = _training_batches(data, batches + reference)
-    names = _names(files)
+    names = checkpoint_names(files)
     out.mkdir(parents=True, exist_ok=True)
     frames, sections = [], []
     for name, file, checkpoint in zip(names, files, read, strict=True):
@@ -119,10 +120,3 @@ def _section(name: str, found: pd.DataFrame, out: Path) -> Section:
         else "This checkpoint has no auxiliary branch: there is nothing to compare the main one to."
     )
     return Section(name, text, plots)
-
-
-def _names(files: Sequence[str]) -> list[str]:
-    """Return a short name for each checkpoint: of its run, numbered if there are several."""
-    places = [Path(file).resolve() for file in files]
-    runs = [p.parts[-3] if p.parent.name == "checkpoints" else p.stem for p in places]
-    return [f"{i}-{run}" if len(files) > 1 else run for i, run in enumerate(runs, start=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -47,9 +47,22 @@ def read_subjects(
     return _validation_images(data, count) if image is None else _own_images(image, count)
 
 
+def listed(given: str | Sequence[str] | None) -> list[str]:
+    """Return what a setting names, one thing or several; nothing for null."""
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) else list(given)
+
+
+def checkpoint_names(files: Sequence[str]) -> list[str]:
+    """Return a short name for each checkpoint: of its run, numbered if there are several."""
+    places = [Path(file).resolve() for file in files]
+    runs = [p.parts[-3] if p.parent.name == "checkpoints" else p.stem for p in places]
+    return [f"{i}-{run}" if len(files) > 1 else run for i, run in enumerate(runs, start=1)]
+
+
 def _own_images(image: str | Sequence[str], count: int) -> list[Subject]:
-    sources = [image] if isinstance(image, str) else image
-    frames = (frame for source in sources for frame in open_source(source))
+    frames = (frame for source in listed(image) for frame in open_source(source))
     found = [
         Subject(frame.path.stem, frame.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
         for frame in islice(frames, count)
