@@ -86,3 +86,22 @@ def test_too_few_images_are_a_sentence(folder, tmp_path):
     with pytest.raises(UserError, match=r"^1 image is too few to probe on"):
         draw("figure=information", f"image={folder / '0.png'}", f"out={tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("figure", "setting", "told"),
+    [
+        ("6", "figure.map=median", "mean or principal"),
+        ("6", "figure.scale=1", "image or shared"),
+        ("2", "figure.level=6", "in 1..5"),
+        ("2", "figure.depths=[]", "figure.depths"),
+        ("6", "figure.size=gelan_x", "figure.size=gelan_x"),
+        ("information", "figure.depths=[]", "figure.depths, or ckpt"),
+        ("information", "figure.seeds=0", "1 or more"),
+        ("information", "figure.norm=none", "batch or running"),
+        ("information", "ckpt=nothing.ckpt", "nothing.ckpt"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(folder, tmp_path, figure, setting, told):
+    with pytest.raises(UserError, match=re.escape(told)):
+        draw(f"figure={figure}", f"image={folder}", f"out={tmp_path / 'out'}", setting)

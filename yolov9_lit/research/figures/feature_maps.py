@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 from yolov9_lit.kinds import InputSide, Limits, PositiveInt
 from yolov9_lit.reporting.page import Section, make_sections
@@ -80,9 +81,14 @@ def write_feature_maps(
 
     Returns:
         The page's path.
+
+    Raises:
+        UserError: images cannot be used, or there is nothing to draw.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    if not (models and depths):
+        raise UserError("There is nothing to draw: give figure.models and figure.depths.")
     subjects = read_subjects(image, data, images)
+    out.mkdir(parents=True, exist_ok=True)
     inputs = [_input(subject, image_size) for subject in subjects]
     pictures: list[list[Picture]] = [[] for _ in subjects]
     for depth in depths:

@@ -19,6 +19,9 @@ WORDS = {
 }
 """What each quantity is called on an axis."""
 
+DIGITS = {IMAGE: 3, OBJECTS: 2, RANK: 0}
+"""Shown after the point."""
+
 TRAINED = "trained"
 """`network` of a checkpoint; that of a backbone with random weights is its nominal depth."""
 
@@ -55,7 +58,7 @@ def last_layers(table: pd.DataFrame, quantity: str) -> Table:
     """Return a quantity at P5: mean and range over the seeds, a row a model."""
     last = table[(table["layer"] == "P5") & (table["quantity"] == quantity)]
     note = "Median over the seeds (smallest to largest)."
-    return Table(f"At P5: {WORDS[quantity]}", _by_network(last, "value", 3), (note,))
+    return Table(f"At P5: {WORDS[quantity]}", _by_network(last, DIGITS[quantity]), (note,))
 
 
 def half_depths(table: pd.DataFrame, quantity: str) -> Table:
@@ -69,13 +72,13 @@ def half_depths(table: pd.DataFrame, quantity: str) -> Table:
         rows.append({"model": model, "network": network, "seed": seed, "value": depth})
     title = f"First measured depth with less than half of P1's {WORDS[quantity]}"
     note = "Median over the seeds (smallest to largest)."
-    return Table(title, _by_network(pd.DataFrame(rows), "value", 0), (note,))
+    return Table(title, _by_network(pd.DataFrame(rows), 0), (note,))
 
 
-def _by_network(table: pd.DataFrame, column: str, digits: int) -> pd.DataFrame:
+def _by_network(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Return a row a model and a column a network: middle, and range over the seeds."""
     models, networks = (list(dict.fromkeys(table[c])) for c in ("model", "network"))
-    grouped = {key: group[column] for key, group in table.groupby(["model", "network"])}
+    grouped = {key: group["value"] for key, group in table.groupby(["model", "network"])}
     frame = pd.DataFrame({"model": models})
     for network in networks:
         values = [grouped.get((model, network)) for model in models]

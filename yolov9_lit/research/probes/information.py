@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError, told
@@ -78,6 +79,10 @@ def write_information(
     Raises:
         UserError: images or checkpoints cannot be used, or there are too few images.
     """
+    if not (models and depths) and not listed(checkpoints):
+        raise UserError("There is nothing to probe: give figure.models and figure.depths, or ckpt.")
+    files = listed(checkpoints)
+    backbones = dict(zip(checkpoint_names(files), map(trained_backbone, files), strict=True))
     subjects = read_subjects(image, data, images)
     if len(subjects) < LEAST_IMAGES:
         few = told(len(subjects), "images are too few to probe on")
@@ -86,9 +91,9 @@ def write_information(
     probes = make_probes(prepared, classes, layers, dimensions)
     if probes.labels is None:
         log.warning("No objects are known on enough of the images: only the image is read.")
-    trained = _of_checkpoints(listed(checkpoints), probes)
     seeds_used = range(seed, seed + seeds)
     random = _of_random(models, depths, seeds_used, size, norm, probes)
+    trained = _of_checkpoints(backbones, probes)
     table = pd.concat([*random, *trained], ignore_index=True)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "information.csv") as part:
@@ -118,9 +123,9 @@ def _of_random(
             log.info("%s of %d layers is probed.", name, depth)
 
 
-def _of_checkpoints(paths: Sequence[str], probes: Probes) -> Iterator[pd.DataFrame]:
-    for name, path in zip(checkpoint_names(paths), paths, strict=True):
-        found = measure(trained_backbone(path), probes)
+def _of_checkpoints(backbones: Mapping[str, nn.Module], probes: Probes) -> Iterator[pd.DataFrame]:
+    for name, backbone in backbones.items():
+        found = measure(backbone, probes)
         yield found.assign(model=name, network=TRAINED, seed=0)[_COLUMNS]
 
 
