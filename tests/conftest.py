@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 import resource
 from contextlib import contextmanager
@@ -35,6 +36,17 @@ def pytest_terminal_summary(terminalreporter):
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
     if count := sum(NOT_SHARED in reason for reason in skipped):
         terminalreporter.write_line(f"{count} tests skipped: {NOT_SHARED}")
+
+
+@pytest.fixture(autouse=True)
+def logs_end_with_their_test():
+    """Commands that run in this process log to files, which go with the test's folder."""
+    before = logging.root.handlers[:]
+    yield
+    for handler in logging.root.handlers[:]:
+        if isinstance(handler, logging.FileHandler) and handler not in before:
+            logging.root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture
