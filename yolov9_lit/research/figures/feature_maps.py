@@ -104,7 +104,7 @@ def write_feature_maps(
     plots = []
     for index, (subject, own) in enumerate(zip(subjects, pictures, strict=True)):
         path = out / (f"{name}.png" if len(subjects) == 1 else f"{name}_{index}.png")
-        plots.append(_draw(subject, own, scale, path, f"{subject.name}: {caption}"))
+        plots.append(_draw(subject, own, scale, path, f"{subject.name}. {caption}"))
     section = Section("Feature maps with random weights", caption, plots)
     path = out / f"{name}.html"
     with atomic_write(path) as part:
@@ -188,7 +188,7 @@ def _caption(
         "running": "the initial running averages, 0 and 1, which normalise nothing",
     }
     return (
-        f"output P{level} ({image_size // 2**level} x {image_size // 2**level} places for an "
+        f"Output P{level} ({image_size // 2**level} x {image_size // 2**level} places for an "
         f"image of {image_size} x {image_size} pixels) of backbones with {size}'s widths and "
         "random weights as a training starts from (PyTorch's default: uniform, Kaiming with "
         f"a = sqrt 5; seed {seed}). A picture is {channels[kind]}, {ends[scale]}, without "
