@@ -81,7 +81,9 @@ def _train(cfg: DictConfig) -> Result:
     datamodule = build(cfg.data)
     epoch_log = EpochLog()
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
-    trainer = _make_trainer(cfg, [epoch_log, use, *report_callbacks(cfg.evaluation, cfg.run_dir)])
+    # Without callbacks a run leaves nothing that is not needed.
+    report = report_callbacks(cfg.evaluation, cfg.run_dir) if cfg.get("callbacks") else []
+    trainer = _make_trainer(cfg, [epoch_log, use, *report])
     _rehearse(cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule.prepare_data()
