@@ -17,6 +17,7 @@ from yolov9_lit.research.report.cost_plots import draw_costs
 from yolov9_lit.research.report.costs import cost_table
 from yolov9_lit.research.report.curves import draw_curves, draw_losses
 from yolov9_lit.research.report.differences import difference_table
+from yolov9_lit.research.report.gradients import gradient_table
 from yolov9_lit.research.report.listings import (
     class_table,
     figure_table,
@@ -77,7 +78,12 @@ def write_report(
     results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
     differences = difference_table(comparisons)
     told = (results, differences, cost_table(rows, comparisons), left_out)
-    further = (class_table(rows, tests), figure_table(rows), run_table(rows, directory))
+    further = (
+        gradient_table(rows),
+        class_table(rows, tests),
+        figure_table(rows),
+        run_table(rows, directory),
+    )
     tables, appendix = ([table for table in part if table.rows] for part in (told, further))
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
 
