@@ -85,7 +85,7 @@ class Explainer:
         anchors = _anchors(found, boxes[0], scores[0])
         info = ImageInfo(0, "", height, width, *placement)
         heats = tuple(
-            _in_image(self._heat(levels, anchor, label, shape), info)
+            in_image(self._heat(levels, anchor, label, shape), info)
             for anchor, label in zip(anchors, found.labels.tolist(), strict=True)
         )
         return Explanation(found._replace(boxes=restore_boxes(found.boxes, info)), heats)
@@ -127,7 +127,7 @@ def _anchors(found: Detections, boxes: Tensor, scores: Tensor) -> list[int]:
     return anchors
 
 
-def _in_image(heat: Tensor, info: ImageInfo) -> np.ndarray:
+def in_image(heat: Tensor, info: ImageInfo) -> np.ndarray:
     """Cut the padding off a heat (H, W) of the input and scale it to the image and to 0..1."""
     top, left = round(info.top), round(info.left)
     height, width = round(info.height * info.scale_y), round(info.width * info.scale_x)

@@ -15,11 +15,11 @@ from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.reporting.page import Section, make_sections
-from yolov9_lit.research.figures.inputs import checkpoint_names, listed
+from yolov9_lit.research.figures.inputs import checkpoint_names, listed, require_classes
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.gradient_plots import MEANINGS, plot_stages
 from yolov9_lit.training.gradients import Measure, branch_gradients, measure, undisturbed
-from yolov9_lit.weights.checkpoints import Checkpoint, load_detector
+from yolov9_lit.weights.checkpoints import load_detector
 from yolov9_lit.weights.transfer import read_trainable
 
 
@@ -60,7 +60,7 @@ def write_gradients_page(
     frames, sections = [], []
     for name, file, checkpoint in zip(names, files, read, strict=True):
         torch.manual_seed(seed)
-        _require_classes(file, checkpoint, data)
+        require_classes(file, checkpoint.card, data)
         detector = load_detector(checkpoint, file).train()
         found = _measured(detector, loss, chosen[:batches], chosen[batches:])
         frames.append(found.assign(checkpoint=name))
@@ -86,13 +86,6 @@ def _training_batches(data: DetectionDataModule, count: int) -> list[Batch]:
             f"{data.root} gives {len(loader)}: lower them, or data.batch_size."
         )
     return list(islice(loader, count))
-
-
-def _require_classes(file: str, checkpoint: Checkpoint, data: DetectionDataModule) -> None:
-    if tuple(checkpoint.card.class_names) != tuple(data.class_names):
-        raise UserError(
-            f"{file} knows other classes than {data.root}: give the data it was trained on."
-        )
 
 
 def _measured(

@@ -13,6 +13,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.images import UnreadableImage, load_image
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.source import open_source
+from yolov9_lit.weights.card import ModelCard
 
 
 class Subject(NamedTuple):
@@ -52,6 +53,18 @@ def listed(given: str | Sequence[str] | None) -> list[str]:
     if given is None:
         return []
     return [given] if isinstance(given, str) else list(given)
+
+
+def require_classes(file: str, card: ModelCard, data: DetectionDataModule) -> None:
+    """Refuse a checkpoint that was trained on other classes than the data's, once these are read.
+
+    Raises:
+        UserError: so it is.
+    """
+    if tuple(card.class_names) != tuple(data.class_names):
+        raise UserError(
+            f"{file} knows other classes than {data.root}: give the data it was trained on."
+        )
 
 
 def checkpoint_names(files: Sequence[str]) -> list[str]:
