@@ -39,7 +39,7 @@ _made = tempfile.TemporaryDirectory()  # Runs name the annotations that they wer
 @cache
 def sound_sweep() -> Files:
     """Two seeds of one setting, one of another, and the odd run, a second seed of that."""
-    file = Path(__file__).parents[1] / "research/report/conftest.py"
+    file = Path(__file__).parents[1] / "research/conftest.py"
     spec = importlib.util.spec_from_file_location("report_runs", file)
     module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]
