@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.files import atomic_write
 
 pytestmark = pytest.mark.slow
 
@@ -213,9 +214,19 @@ def test_a_users_own_block(folder):
     assert again.returncode == 0, again.stderr
 
 
+def test_a_write_that_finds_no_room_names_its_file(tmp_path, largest_file):
+    def write():
+        with atomic_write(tmp_path / "whole.bin") as part:
+            part.write_bytes(bytes(5000))
+
+    with largest_file(1000), pytest.raises(OSError, match=r"whole\.bin"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_ends_a_training_in_a_sentence(folder, tmp_path):
     command = ("train", *TINY, "data.root=shapes", f"hydra.run.dir={tmp_path}", "test=false")
-    done = run(folder, *command, largest_file=100_000)  # Enough for all but the checkpoints.
+    done = run(folder, *command, largest_file=1_000_000)  # Enough for all but the checkpoints.
     assert done.returncode == 2, done.stderr
     error = done.stderr[done.stderr.index("error: ") :]
     assert error.count("\n") == 1

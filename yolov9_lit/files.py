@@ -25,6 +25,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.filename is None:  # Of a write to a file that is open.
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -77,7 +77,7 @@ def test_summary_describes_the_file_it_is_given(folder):
     for arguments, words in (
         (["ckpt=none.ckpt"], "There is no checkpoint none.ckpt"),
         (["ckpt=own.ckpt", "model=gelan_s"], "model=gelan_s another model"),
-        (["ckpt=own.ckpt", "image_size=33"], "give a multiple of 32"),
+        (["ckpt=own.ckpt", "image_size=33"], "give one multiple of 32"),
     ):
         assert words in run(folder, "summary", *arguments, code=2).stderr
 
