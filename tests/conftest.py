@@ -40,9 +40,10 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def logs_end_with_their_test():
-    """Commands that run in this process log to files, which go with the test's folder."""
-    before = logging.root.handlers[:]
+    """Commands that run in this process set levels, and log to files of the test's folder."""
+    before, level = logging.root.handlers[:], logging.root.level
     yield
+    logging.root.setLevel(level)
     for handler in logging.root.handlers[:]:
         if isinstance(handler, logging.FileHandler) and handler not in before:
             logging.root.removeHandler(handler)
