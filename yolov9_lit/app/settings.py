@@ -95,10 +95,8 @@ def check_evaluation(cfg: DictConfig) -> None:
     """
     _require(cfg, ("data", "evaluation", "trainer"))
     used = cfg.copy()
-    with open_dict(
-        used
-    ):  # What `augment` says is of training, and its image_size may be null here.
-        used.pop("augment", None)
+    with open_dict(used):
+        used.pop("augment", None)  # It is of training, and its image_size may be null here.
     check(used, EVALUATION)
     check_trainer(cfg.trainer)
 

@@ -139,7 +139,7 @@ def fitted_size(size: tuple[int, int], shape: tuple[int, int]) -> int:
     return min(space * longest // side for space, side in zip(shape, size, strict=True))
 
 
-def place_boxes(boxes: np.ndarray, placement: Placement) -> np.ndarray:
+def place_boxes(boxes: np.ndarray, placement: Placement | ImageInfo) -> np.ndarray:
     """Map boxes (K, 4) xyxy from the image's pixels to the input's."""
     scale = np.array([placement.scale_x, placement.scale_y] * 2, dtype=np.float32)
     offset = np.array([placement.left, placement.top] * 2, dtype=np.float32)

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from mimetypes import guess_type
+from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
 import pandas as pd
 
+from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import html
 from yolov9_lit.reporting.table import Table
@@ -45,6 +47,14 @@ def make_page(
     """Return the page: tables, then the plots (as data inside it), then further tables."""
     shown, more = "\n".join(map(html, tables)), "\n".join(map(html, appendix))
     return _page(title, subtitle, f"{shown}\n{_figures(plots)}\n{more}")
+
+
+def write_sections(path: Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:
+    """Write the page of sections, whole or not at all, and return its path."""
+    with atomic_write(path) as part:
+        page = make_sections(title, subtitle, sections)
+        part.write_text(page, encoding="utf-8", errors="replace")
+    return path
 
 
 def make_sections(title: str, subtitle: str, sections: Sequence[Section]) -> str:

@@ -16,7 +16,7 @@ from yolov9_lit.data.dataset import TrainDataset
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, counted
 from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.lettering import line_of_ink
@@ -114,8 +114,7 @@ def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str)
     for i, entry in enumerate(entries):
         left = _MARGIN + i % columns * width
         top = 2 * _MARGIN + _LINE + i // columns * height
-        objects = len(entry.augmented.labels)
-        caption = f"{entry.name}: {objects} object{'s' * (objects != 1)}"
+        caption = f"{entry.name}: {counted(len(entry.augmented.labels), 'object')}"
         _write(sheet, (left, top), caption, width - _MARGIN)
         right, top = left + _LARGE + _GAP, top + _LINE
         sheet.paste(_drawn(entry.augmented, _LARGE, class_names), (left, top))

@@ -159,6 +159,15 @@ class Compared:
         scores, f1 = self.f1(np.ones(len(self.scores), dtype=bool), int(self.measured.sum()))
         return float(scores[f1.argmax()]) if f1.any() else 0.25
 
+    def confidence(self, given: float | None) -> float:
+        """Return the confidence that an analysis looks at: the given one, or `threshold`."""
+        return self.threshold if given is None else given
+
+    def most_confident(self, chosen: np.ndarray) -> np.ndarray:
+        """Return the places of the detections that are chosen, (N,) bool, by falling score."""
+        places = np.flatnonzero(chosen)
+        return places[np.argsort(-self.scores[places], kind="stable")]
+
     def f1(self, chosen: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:
         """Return falling scores (T,), and F1 (T,) of the detections that score as much or more.
 

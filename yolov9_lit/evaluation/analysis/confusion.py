@@ -39,7 +39,7 @@ class Confusion(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Count which class is found as which."""
-        confidence = compared.threshold if self.confidence is None else self.confidence
+        confidence = compared.confidence(self.confidence)
         counts = confusion_matrix(compared, confidence)
         names = [*compared.class_names, BACKGROUND]
         frame = pd.DataFrame(counts, columns=names, index=pd.Index(names, name="truth"))

@@ -29,14 +29,13 @@ def _detections(compared: Compared, number: int, confidence: float) -> list[Box]
     """Return the image's detections, the most confident first; not those on a crowd."""
     matches = compared.matches
     chosen = (compared.images == number) & (compared.scores >= confidence) & matches.counted
-    places = np.flatnonzero(chosen)
     return [
         Box(
             _xyxy(compared.task.rows[place, 1:5]),
             f"{compared.class_names[compared.classes[place] - 1]} {compared.scores[place]:.2f}",
             Role.RIGHT if matches.hits[place] else Role.FALSE,
         )
-        for place in places[np.argsort(-compared.scores[places], kind="stable")]
+        for place in compared.most_confident(chosen)
     ]
 
 

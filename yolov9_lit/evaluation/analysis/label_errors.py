@@ -38,7 +38,7 @@ class LabelErrors(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """List what of the annotations is worth a look."""
-        confidence = compared.threshold if self.confidence is None else self.confidence
+        confidence = compared.confidence(self.confidence)
         tables = {
             "not_annotated": ("Perhaps not annotated", not_annotated(compared, confidence)),
             "other_class": ("Perhaps of another class", other_class(compared, confidence)),
@@ -67,7 +67,7 @@ def not_annotated(compared: Compared, confidence: float) -> pd.DataFrame:
     """List detections on the background, the most confident first; not those in a crowd."""
     overlaps = compared.overlaps
     free = (overlaps.iou <= BACKGROUND_IOU) & (overlaps.in_crowd <= BACKGROUND_IOU)
-    places = _by_confidence(compared, compared.wrong(confidence) & free)
+    places = compared.most_confident(compared.wrong(confidence) & free)
     return _detections(compared, places, {})
 
 
@@ -79,7 +79,7 @@ def other_class(compared: Compared, confidence: float) -> pd.DataFrame:
     chosen &= (classes != compared.classes) & np.append(compared.missed(0.0), False)[
         overlaps.nearest
     ]
-    places = _by_confidence(compared, chosen)
+    places = compared.most_confident(chosen)
     annotated = [compared.class_names[kind - 1] for kind in classes[places]]
     return _detections(compared, places, {"annotated as": annotated, "IoU": overlaps.iou[places]})
 
@@ -99,11 +99,6 @@ def never_found(compared: Compared) -> pd.DataFrame:
         },
         objects.boxes[places],
     )
-
-
-def _by_confidence(compared: Compared, chosen: np.ndarray) -> np.ndarray:
-    places = np.flatnonzero(chosen)
-    return places[np.argsort(-compared.scores[places], kind="stable")]
 
 
 def _detections(

@@ -8,7 +8,7 @@ from pathlib import Path
 from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.analysis.compared import Compared
 from yolov9_lit.files import atomic_write
-from yolov9_lit.reporting.page import make_sections
+from yolov9_lit.reporting.page import write_sections
 
 FOLDER = "analysis"
 
@@ -34,11 +34,4 @@ def write_report(
         for name, frame in section.data.items():
             with atomic_write(files / f"{name}.csv") as part:
                 frame.to_csv(part, index=False, encoding="utf-8", errors="replace")
-    page = folder / "report.html"
-    with atomic_write(page) as part:
-        part.write_text(
-            make_sections("Where the detector fails", subtitle, sections),
-            encoding="utf-8",
-            errors="replace",
-        )
-    return page
+    return write_sections(folder / "report.html", "Where the detector fails", subtitle, sections)

@@ -40,7 +40,7 @@ class WorstImages(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Rank the images by their errors, and draw the first."""
-        confidence = compared.threshold if self.confidence is None else self.confidence
+        confidence = compared.confidence(self.confidence)
         size = len(compared.image_ids) + 1
         missed = np.bincount(
             compared.task.objects.images[compared.missed(confidence)], minlength=size

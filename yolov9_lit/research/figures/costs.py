@@ -9,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import atomic_write
 from yolov9_lit.kinds import AnyPath
 from yolov9_lit.reporting.labels import Label, place_labels
-from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.reporting.plot import Plot, make_axes, save_axes, style
 from yolov9_lit.research.report.rows import make_rows
 from yolov9_lit.research.report.runs import read_runs
@@ -43,12 +42,8 @@ def write_costs(out: Path, runs: AnyPath | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / "figure5.csv", index=False)
     plots = [_draw(frame, cost, out / f"figure5_{cost}.png", text) for cost in COSTS]
-    path = out / "figure5.html"
     section = Section("AP against cost", text, plots)
-    with atomic_write(path) as part:
-        title = "What AP costs"
-        part.write_text(make_sections(title, "", [section]), encoding="utf-8")
-    return path
+    return write_sections(out / "figure5.html", "What AP costs", "", [section])
 
 
 def _paper() -> pd.DataFrame:

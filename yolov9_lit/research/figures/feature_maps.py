@@ -15,15 +15,20 @@ from torch import Tensor
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import atomic_write
 from yolov9_lit.kinds import InputSide, Limits, PositiveInt
-from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.reporting.plot import FONT, Plot, save_plot
 from yolov9_lit.research.figures.inputs import Subject, read_subjects
 from yolov9_lit.research.probes.backbones import DeepBackboneFactory, Norm, random_backbone
 
 Map = Literal["mean", "principal"]
 """How (C, h, w) becomes (h, w): the mean of the channels, or their first principal component."""
+
+PRINCIPAL = (
+    "the first principal component of its channels over the places of the map, its sign such that "
+    "the few extreme places are bright"
+)
+"""Words for that."""
 
 Scale = Literal["image", "shared"]
 """What is black and what is white: the extremes of each map, or of all maps of an image."""
@@ -106,11 +111,8 @@ def write_feature_maps(
         path = out / (f"{name}.png" if len(subjects) == 1 else f"{name}_{index}.png")
         plots.append(_draw(subject, own, scale, path, f"{subject.name}. {caption}"))
     section = Section("Feature maps with random weights", caption, plots)
-    path = out / f"{name}.html"
-    with atomic_write(path) as part:
-        title = "What random initial weights leave of an image"
-        part.write_text(make_sections(title, "", [section]), encoding="utf-8")
-    return path
+    title = "What random initial weights leave of an image"
+    return write_sections(out / f"{name}.html", title, "", [section])
 
 
 def channels_as_one(maps: Tensor, kind: Map) -> np.ndarray:
@@ -176,8 +178,7 @@ def _caption(
 ) -> str:
     channels = {
         "mean": "the mean of its channels",
-        "principal": "the first principal component of its channels over the places of the map, "
-        "its sign such that the few extreme places are bright",
+        "principal": PRINCIPAL,
     }
     ends = {
         "image": "each map from its own smallest value (dark) to its largest (bright)",

@@ -14,7 +14,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
-from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.research.figures.inputs import checkpoint_names, listed, require_classes
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.gradient_plots import MEANINGS, plot_stages
@@ -71,9 +71,7 @@ def write_gradients_page(
         f"Means and standard deviations over {batches} batches of {images} images; reliability: "
         f"against the sum over {reference} further batches."
     )
-    path = out / "gradients.html"
-    path.write_text(make_sections("Gradients by branch", subtitle, sections), encoding="utf-8")
-    return path
+    return write_sections(out / "gradients.html", "Gradients by branch", subtitle, sections)
 
 
 def _training_batches(data: DetectionDataModule, count: int) -> list[Batch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from yolov9_lit.data.letterbox import (
-    Placement,
     evaluation_letterbox,
     place_boxes,
     prediction_shape,
@@ -18,12 +17,9 @@ from yolov9_lit.data.letterbox import (
 from yolov9_lit.inference.images import unit_range
 from yolov9_lit.inference.levels import read_levels
 from yolov9_lit.inference.predictor import Predictor
-from yolov9_lit.research.figures.feature_maps import channels_as_one
+from yolov9_lit.research.figures.feature_maps import Map, channels_as_one
 from yolov9_lit.research.figures.inputs import Subject
 from yolov9_lit.structures import ImageInfo
-
-Map = Literal["mean", "principal"]
-"""How (C, h, w) becomes heat: mean of the absolute values, or the first principal component."""
 
 
 class Heats(NamedTuple):
@@ -55,7 +51,13 @@ class Share(NamedTuple):
 
 @torch.no_grad()
 def heats_of(predictor: Predictor, image: np.ndarray, kind: Map) -> Heats:
-    """Return the heat of the maps that the main head reads of an image (H, W, 3) uint8 RGB."""
+    """Return the heat of the maps that the main head reads of an image.
+
+    Args:
+        predictor: on the CPU.
+        image: (H, W, 3) uint8 RGB.
+        kind: mean of the channels' absolute values, or their first principal component.
+    """
     height, width = image.shape[:2]
     size = predictor.input_size(None)
     shape = prediction_shape((height, width), size)
@@ -72,7 +74,7 @@ def shares_of(heats: Heats, subject: Subject) -> list[Share]:
 
     A cell counts by the share of its pixels that are inside; padding counts for nothing.
     """
-    boxes = place_boxes(subject.boxes, _placement(heats.info))
+    boxes = place_boxes(subject.boxes, heats.info)
     found = []
     for one in heats.maps:
         image = _cover(_image_box(heats.info), heats.shape, one.shape)
@@ -111,11 +113,7 @@ def _image_cover(info: ImageInfo, shape: tuple[int, int], maps: Tensor) -> np.nd
 def _image_box(info: ImageInfo) -> np.ndarray:
     """Return the image itself as a box (1, 4) in the input's pixels."""
     whole = np.array([[0, 0, info.width, info.height]], np.float32)
-    return place_boxes(whole, _placement(info))
-
-
-def _placement(info: ImageInfo) -> Placement:
-    return Placement(info.scale_x, info.scale_y, info.left, info.top)
+    return place_boxes(whole, info)
 
 
 def _cover(boxes: np.ndarray, shape: tuple[int, int], cells: tuple[int, ...]) -> np.ndarray:

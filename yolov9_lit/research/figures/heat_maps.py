@@ -14,17 +14,17 @@ from torch.nn import functional as F
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import atomic_write
 from yolov9_lit.inference.explaining import in_image
 from yolov9_lit.inference.levels import LEVELS
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.heat import draw_heat
-from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.reporting.plot import FONT, Plot, save_plot
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.figures.heat import Map, heats_of, resampled_means, shares_of
+from yolov9_lit.research.figures.feature_maps import PRINCIPAL, Map
+from yolov9_lit.research.figures.heat import heats_of, resampled_means, shares_of
 from yolov9_lit.research.figures.inputs import (
     Subject,
     checkpoint_names,
@@ -35,8 +35,7 @@ from yolov9_lit.research.figures.inputs import (
 
 WORDS: Mapping[Map, str] = {
     "mean": "the mean of the absolute values of its channels",
-    "principal": "the first principal component of its channels over the places of the map, its "
-    "sign such that the few extreme places are bright",
+    "principal": PRINCIPAL,
 }
 
 
@@ -104,11 +103,7 @@ def write_heat_maps(
         Section("Heat inside the objects", text, (), tables),
         Section("Where the maps are hot", caption, plots),
     ]
-    path = out / "figure7.html"
-    with atomic_write(path) as part:
-        title = "Where trained models are active"
-        part.write_text(make_sections(title, "", sections), encoding="utf-8")
-    return path
+    return write_sections(out / "figure7.html", "Where trained models are active", "", sections)
 
 
 def _opened(file: str) -> Predictor:

@@ -13,7 +13,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError, told
 from yolov9_lit.files import atomic_write
 from yolov9_lit.kinds import Count, InputSide, PositiveInt
-from yolov9_lit.reporting.page import Section, make_sections
+from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.research.figures.inputs import checkpoint_names, listed, read_subjects
 from yolov9_lit.research.probes.backbones import (
     DeepBackboneFactory,
@@ -99,11 +99,8 @@ def write_information(
     with atomic_write(out / "information.csv") as part:
         table.to_csv(part, index=False, float_format="%.5g")
     subtitle = _subtitle(len(subjects), image_size, size, norm, probes)
-    page = make_sections("Information by depth", subtitle, list(_sections(table, out)))
-    path = out / "information.html"
-    with atomic_write(path) as part:
-        part.write_text(page, encoding="utf-8")
-    return path
+    sections = list(_sections(table, out))
+    return write_sections(out / "information.html", "Information by depth", subtitle, sections)
 
 
 def _of_random(

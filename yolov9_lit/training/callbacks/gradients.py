@@ -13,6 +13,7 @@ import lightning as L
 import pandas as pd
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.files import atomic_write
 from yolov9_lit.kinds import AnyPath, PositiveInt
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.gradient_plots import plot_epochs
@@ -138,4 +139,5 @@ def write_epoch(path: Path, rows: pd.DataFrame) -> None:
         before = pd.read_csv(path)
         kept = before[before["epoch"] < rows["epoch"].iloc[0]]
         rows = pd.concat([kept, rows]) if len(kept) else rows
-    rows.to_csv(path, index=False)
+    with atomic_write(path) as part:
+        rows.to_csv(part, index=False)

@@ -53,13 +53,13 @@ class AnalysisReport(L.Callback):
 def _log_plots(trainer: L.Trainer, folder: Path) -> None:
     """Show the plots in dashboards, too; the logger of the run's folder has them there."""
     loggers = [one for one in image_loggers(trainer) if not isinstance(one, ContinuingCSVLogger)]
+    files = sorted(folder.glob("*.png"))
+    if not (loggers and files):
+        return
     plots = [
         LoggedImage(path.stem, np.asarray(Image.open(path).convert("RGB")), path.stem)
-        for path in sorted(folder.glob("*.png"))
-        if loggers
+        for path in files
     ]
-    if not plots:
-        return
     for logger in loggers:
         logger.log_images("test/analysis", plots, current_step(trainer))
 
