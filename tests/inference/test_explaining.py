@@ -1,6 +1,7 @@
 """Class-activation maps against finite differences and scores whose source is known."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -175,3 +176,22 @@ def test_a_head_that_is_not_there_is_a_sentence(tiny):
         for ask in (form.deploy, form.one_branch):
             with pytest.raises(UserError, match=r"^head=icn: .*: none; leave it out"):
                 ask("icn")
+
+
+@pytest.mark.parametrize("place", ["neck", "backbone"])
+def test_maps_are_those_of_the_own_images_while_another_thread_predicts(place):
+    detector = Detector(Averages(), LastThree(), CellHead()).eval()
+    own, other = torch.rand(1, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    alone = read_levels(detector, own, place)
+
+    def predict_meanwhile(module, inputs):
+        if threading.current_thread() is threading.main_thread():
+            predicting = threading.Thread(target=detector, args=(other,))
+            predicting.start()
+            predicting.join()
+
+    detector.backbone.register_forward_pre_hook(predict_meanwhile)
+    beside = read_levels(detector, own, place)
+    assert len(beside.maps) == len(alone.maps) == 3
+    for one, expected in zip(beside.maps, alone.maps, strict=True):
+        assert torch.equal(one, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
@@ -32,20 +33,25 @@ class Levels(NamedTuple):
 def read_levels(detector: Detector, images: Tensor, place: Place = "neck") -> Levels:
     """Run a detector whose main output is the one looked at, and keep the maps of its levels.
 
+    Other threads may run the same detector meanwhile, as `predict` does: their maps are not kept.
+
     Args:
         detector: in evaluation mode; `Detector.auxiliary_alone` gives that of a branch.
         images: (B, C, H, W) in 0..1, H and W multiples of 32.
         place: see `Place`.
     """
     found: list[Tensor] = []
+    thread = get_ident()
 
     def keep_read(module: object, inputs: tuple[tuple[Tensor, ...]]) -> None:
-        found.extend(inputs[0])
+        if get_ident() == thread:
+            found.extend(inputs[0])
 
     def keep_given(module: object, inputs: object, output: BackboneOutput) -> None:
-        count = len(LEVELS)
-        both = (*output.main[-count:], *output.auxiliary[-count:])
-        found.extend({id(tensor): tensor for tensor in both}.values())
+        if get_ident() == thread:
+            count = len(LEVELS)
+            both = (*output.main[-count:], *output.auxiliary[-count:])
+            found.extend({id(tensor): tensor for tensor in both}.values())
 
     if place == "neck":
         handle = detector.head.register_forward_pre_hook(keep_read)
