@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,11 +58,14 @@ def largest_file():
     @contextmanager
     def limited(size):
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        # Python would keep the beginning of what it compiles as if it were whole.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "dont_write_bytecode", True)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+            try:
+                yield
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
 
