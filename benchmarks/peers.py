@@ -24,7 +24,12 @@ def ultralytics_module(name: str = "ultralytics") -> Any:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+    threads = os.environ.get("OMP_NUM_THREADS")
     module = importlib.import_module(name)
+    # It may set one thread, which every process that this one starts would take over.
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = threads
     logging.getLogger("ultralytics").setLevel(logging.ERROR)
     return module
 

@@ -113,9 +113,9 @@ class GELANStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W)."""
-        both = self.split(x)  # Concatenated whole: its halves alone are not contiguous.
-        parts = [both]
-        last = both.chunk(2, dim=1)[1]
+        # Not the whole, though it is the same: OpenVINO is slow to split what is also used whole.
+        parts = [*self.split(x).chunk(2, dim=1)]
+        last = parts[1]
         for branch in self.branches:
             last = branch(last)
             parts.append(last)
