@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from rich.table import Table
 
+from yolov9_lit.kinds import Count, InputSide, PositiveInt
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.models.head import anchor_points
 from yolov9_lit.structures import Targets
@@ -38,11 +39,11 @@ class AssignmentBenchmark:
         rounds: of which the median counts.
     """
 
-    objects: Sequence[int]
-    images: int
-    image_size: int
-    classes: int
-    rounds: int
+    objects: Sequence[Count]
+    images: PositiveInt
+    image_size: InputSide
+    classes: PositiveInt
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""

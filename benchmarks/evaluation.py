@@ -18,6 +18,7 @@ import torch
 from rich.table import Table
 
 from yolov9_lit.evaluation.coco_map import CocoMetric
+from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.structures import Detections
 
 _BATCH = 16
@@ -53,11 +54,11 @@ class EvaluationBenchmark:
     """
 
     backends: Sequence[str]
-    images: int
-    objects: int
-    detections: int
-    classes: int
-    rounds: int
+    images: PositiveInt
+    objects: PositiveInt
+    detections: PositiveInt
+    classes: PositiveInt
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""

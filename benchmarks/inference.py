@@ -24,6 +24,7 @@ from benchmarks.deployed import (
 )
 from benchmarks.peers import require_clone, ultralytics_is_there
 from benchmarks.turns import Measure, in_turns, ratio
+from yolov9_lit.kinds import Amount, InputSide, PathText, PositiveInt
 
 OURS = "yolov9_lit"
 SAME = "yolov9_lit, weights of ultralytics"
@@ -46,13 +47,13 @@ class InferenceBenchmark:
         rounds: in which they take turns.
     """
 
-    published: str | None
+    published: PathText | None
     models: Sequence[str]
-    image_size: int
-    batches: Sequence[int]
-    threads: int | None
-    least_seconds: float
-    rounds: int
+    image_size: InputSide
+    batches: Sequence[PositiveInt]
+    threads: PositiveInt | None
+    least_seconds: Amount
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""

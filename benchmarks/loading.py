@@ -22,6 +22,8 @@ from benchmarks.layout import Layout, lay_out
 from benchmarks.loaders import Batches, find_loaders, single_threaded
 from benchmarks.memory import memory_by_epoch
 from yolov9_lit.checks import existing_folder
+from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import Count, PathText, PositiveInt
 
 
 class Speed(NamedTuple):
@@ -50,17 +52,22 @@ class LoadingBenchmark:
     """
 
     data: DictConfig
-    published: str | None
-    copies: int
-    copies_in_memory: int
-    warm_up: int
-    images: int
-    rounds: int
-    memory_epochs: int
-    memory_workers: int
+    published: PathText | None
+    copies: PositiveInt
+    copies_in_memory: PositiveInt
+    warm_up: Count
+    images: PositiveInt
+    rounds: PositiveInt
+    memory_epochs: Count
+    memory_workers: Count
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return tables and the same figures for JSON."""
+        if self.images % self.data.batch_size:
+            raise UserError(
+                f"what.images={self.images} is not valid: give a multiple of data.batch_size, "
+                f"{self.data.batch_size}."
+            )
         with tempfile.TemporaryDirectory() as folder:
             large = self._lay_out(Path(folder) / "large", self.copies)
             small = self._lay_out(Path(folder) / "small", self.copies_in_memory)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmarks.peers import ultralytics_is_there, ultralytics_module
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.kinds import InputSide, PositiveInt, Share
 from yolov9_lit.structures import Detections
 
 _STRIDES = (8, 16, 32)
@@ -34,13 +35,13 @@ class NMSBenchmark:
         rounds: of which the median counts.
     """
 
-    images: int
-    image_size: int
-    objects: int
-    classes: int
-    confidence: float
-    iou: float
-    rounds: int
+    images: PositiveInt
+    image_size: InputSide
+    objects: PositiveInt
+    classes: PositiveInt
+    confidence: Share
+    iou: Share
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""

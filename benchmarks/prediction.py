@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import torch
@@ -28,11 +28,13 @@ from yolov9_lit.app.predict import predict
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.images import has_image_ending, read_image
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, counted
 from yolov9_lit.inference.export.format import ExportRecord, InputShape
 from yolov9_lit.inference.export.formats.openvino import OpenVinoFormat
 from yolov9_lit.inference.export.graph import CandidateGraph
 from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.inference.source import open_source
+from yolov9_lit.kinds import InputSide, PathText, PositiveInt
 
 OURS, THEIRS = "yolov9_lit", "ultralytics"
 IOU = 0.45
@@ -47,22 +49,22 @@ class PredictionBenchmark:
     Attributes:
         pictures: folder with images; None for drawn ones.
         models: options of the `model` group, GELAN ones.
-        runtimes: "pytorch", "openvino".
+        runtimes: that each package predicts in.
         image_size: longest side that the network sees.
         images: first ones of the folder that are taken.
         frames: of the video, which is made of the same images.
-        boxes: an image has on average; the confidence is chosen for it.
+        boxes: an image or frame has on average; the confidence is chosen for it.
         rounds: in which the packages take turns.
     """
 
-    pictures: str | None
+    pictures: PathText | None
     models: Sequence[str]
-    runtimes: Sequence[str]
-    image_size: int
-    images: int
-    frames: int
-    boxes: int
-    rounds: int
+    runtimes: Sequence[Literal["pytorch", "openvino"]]
+    image_size: InputSide
+    images: PositiveInt
+    frames: PositiveInt
+    boxes: PositiveInt
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""
@@ -115,8 +117,11 @@ class PredictionBenchmark:
         else:
             given = existing_folder("what.pictures", Path(self.pictures).expanduser())
         paths = sorted(path for path in given.iterdir() if has_image_ending(path))[: self.images]
-        if not paths:
-            raise UserError(f"There is no image in {given}: give a folder with images in it.")
+        if len(paths) < self.images:
+            raise UserError(
+                f"{given} has {counted(len(paths), 'image')}, not what.images={self.images}: give "
+                "fewer, or another folder."
+            )
         for path in paths:
             shutil.copy(path, source)
         size = (640, 480)
@@ -129,13 +134,17 @@ class PredictionBenchmark:
         return source
 
     def _confidence(self, weights: Path, source: Path) -> float:
-        """Return the confidence at which some images have the wanted number of boxes."""
-        paths = sorted(path for path in source.iterdir() if has_image_ending(path))[:4]
-        found = load(weights).predict(
-            paths, confidence=0.0, iou=IOU, image_size=self.image_size, batch_size=1
-        )
-        scores = torch.cat([detections.scores for detections in found]).sort(descending=True)[0]
-        return float(scores[min(self.boxes * len(paths), len(scores) - 1)])
+        """Return the confidence at which images and frames have the wanted number on average."""
+        predictor = load(weights).deploy()
+        scores = torch.cat(
+            [
+                predictor.predict(frame.image, confidence=0.0, iou=IOU, image_size=self.image_size)[
+                    0
+                ].scores
+                for frame in open_source(source)
+            ]
+        ).sort(descending=True)[0]
+        return float(scores[min(self.boxes * (self.images + self.frames), len(scores) - 1)])
 
     def _table(
         self,

@@ -23,6 +23,7 @@ from benchmarks.turns import Measure, in_turns, ratio
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.train import make_acceleration
 from yolov9_lit.building import build
+from yolov9_lit.kinds import Count, InputSide, PathText, PositiveInt
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_trainer
@@ -72,22 +73,22 @@ class TrainingBenchmark:
         batch_size: images of a step.
         objects: of an image.
         threads: of each process on the CPU; None for torch's own choice.
-        warm_up: steps of a round that are not counted, >= 1.
+        warm_up: steps of a round that are not counted.
         steps: of a round.
         rounds: in which the packages take turns.
     """
 
-    published: str | None
-    multimedia: str | None
+    published: PathText | None
+    multimedia: PathText | None
     models: Sequence[str]
     overrides: Sequence[str]
-    image_size: int
-    batch_size: int
-    objects: int
-    threads: int | None
-    warm_up: int
-    steps: int
-    rounds: int
+    image_size: InputSide
+    batch_size: PositiveInt
+    objects: Count
+    threads: PositiveInt | None
+    warm_up: PositiveInt
+    steps: PositiveInt
+    rounds: PositiveInt
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""

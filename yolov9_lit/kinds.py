@@ -121,7 +121,8 @@ def words(kind: Any) -> str:
     if _is_plain(inner, Mapping):
         return "a mapping, {name: value}"
     if _is_plain(inner, Iterable):
-        return "a list, [value,value]"
+        told = parts and get_origin(parts[0]) in (Annotated, Literal)
+        return "a list, [value,value]" + (f", each {words(parts[0])}" if told else "")
     if inner in _PATHS:
         return "a path"
     return f"a {getattr(inner, '__name__', inner)}, built by a _target_"
