@@ -1,7 +1,8 @@
 """The named shapes of the data that flows between the parts; plain tensors, no framework.
 
 Letters in shapes: B images of a batch, H and W input pixels, G ground-truth boxes (padded to the
-fullest image), A anchor points over all levels, C classes, N detections of one image.
+fullest image), A anchor points over all levels, C classes, N detections of one image, M mask
+coefficients. What only some tasks have is None in the others.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ class Targets(NamedTuple):
         boxes: (B, G, 4) float, xyxy in input pixels; zeros where padded.
         labels: (B, G) int64, contiguous class indices in 0..C-1; zeros where padded.
         valid: (B, G) bool, False where padded.
+        masks: (B, H/4, W/4) int16, 0 where nothing is, k on the k-th box of that image; where
+            objects overlap the smaller one is on top. None where the task needs no masks.
     """
 
     boxes: Tensor
     labels: Tensor
     valid: Tensor
+    masks: Tensor | None = None
 
 
 class ImageInfo(NamedTuple):
@@ -85,12 +89,17 @@ class HeadOutput(NamedTuple):
         class_logits: (B, A, C).
         anchor_points: (A, 2), xy of the cell centres in input pixels.
         strides: (A, 1), input pixels per cell.
+        coefficients: (B, A, M), how much of each prototype an anchor's mask has, any sign; None
+            where the head finds no masks.
+        prototypes: (B, M, H/4, W/4), any sign; with the coefficients or None.
     """
 
     box_logits: Tensor
     class_logits: Tensor
     anchor_points: Tensor
     strides: Tensor
+    coefficients: Tensor | None = None
+    prototypes: Tensor | None = None
 
 
 class Prediction(NamedTuple):
@@ -107,8 +116,11 @@ class Detections(NamedTuple):
         boxes: (N, 4) float, xyxy in pixels.
         scores: (N,) float in 0..1.
         labels: (N,) int64, contiguous class indices.
+        masks: (N, H, W) bool, in the pixels that the boxes are given in; None where the detector
+            finds no masks.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    masks: Tensor | None = None
