@@ -124,3 +124,17 @@ class Detections(NamedTuple):
     scores: Tensor
     labels: Tensor
     masks: Tensor | None = None
+
+    def select(self, rows: Tensor | slice) -> Detections:
+        """Return some of the detections.
+
+        Args:
+            rows: a slice, indices (K,) int64, or (N,) bool.
+        """
+        masks = None if self.masks is None else self.masks[rows]
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], masks)
+
+    def cpu(self) -> Detections:
+        """Return them in the host's memory."""
+        masks = None if self.masks is None else self.masks.cpu()
+        return Detections(self.boxes.cpu(), self.scores.cpu(), self.labels.cpu(), masks)

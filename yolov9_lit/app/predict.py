@@ -99,7 +99,7 @@ def _rows(
     frame: Frame, detections: Detections, predictor: ImagePredictor
 ) -> Iterator[dict[str, Any]]:
     """Yield COCO results entries, with the file instead of an image id and the class's name."""
-    boxes, scores, labels = (tensor.tolist() for tensor in detections)
+    boxes, scores, labels = (tensor.tolist() for tensor in detections[:3])
     for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
         row = {
             "file": str(frame.path),

@@ -81,7 +81,7 @@ class Explainer:
             levels = read_levels(predictor.detector, pixels, self.maps)
         boxes, scores = (tensor.detach() for tensor in predictor.decode(levels.output))
         (found,) = non_max_suppression(boxes, scores, settings)
-        found = Detections(*(rows[: self.best] for rows in found))
+        found = found.select(slice(self.best))
         anchors = _anchors(found, boxes[0], scores[0])
         info = ImageInfo(0, "", height, width, *placement)
         heats = tuple(
@@ -121,7 +121,7 @@ def score_gradients(levels: Levels, anchor: int, label: int) -> list[Tensor]:
 def _anchors(found: Detections, boxes: Tensor, scores: Tensor) -> list[int]:
     """Return the index of the anchor of each detection among all candidates (A, 4) and (A, C)."""
     anchors = []
-    for box, score, label in zip(*found, strict=True):
+    for box, score, label in zip(*found[:3], strict=True):
         same = (boxes == box).all(dim=1) & (scores[:, int(label)] == score)
         anchors.append(int(same.nonzero()[0, 0]))
     return anchors

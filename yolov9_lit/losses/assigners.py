@@ -100,7 +100,7 @@ class TaskAlignedAssigner:
         most_pairs = MOST_PAIRS_ON_CPU if boxes.device.type == "cpu" else MOST_PAIRS
         together = max(most_pairs // wanting.numel(), 1)
         for start in range(0, targets.boxes.shape[1], together):
-            part = Targets(*(t[:, start : start + together] for t in targets))
+            part = Targets(*(t[:, start : start + together] for t in targets[:3]))
             inside = _points_inside(anchor_points, part.boxes)
             overlaps = complete_iou(part.boxes.unsqueeze(2), boxes.unsqueeze(1)).clamp(min=0)
             class_scores = probabilities.transpose(1, 2).gather(

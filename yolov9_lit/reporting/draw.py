@@ -29,7 +29,7 @@ def draw_detections(
     """
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn)
-    rows = zip(*(tensor.tolist() for tensor in detections), strict=True)
+    rows = zip(*(tensor.tolist() for tensor in detections[:3]), strict=True)
     for box, score, label in reversed(list(rows)):
         text = f"{class_names[label]} {score:.2f}"
         _draw_box(drawn, [round(v) for v in box], text, class_colour(label), width)

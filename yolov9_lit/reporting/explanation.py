@@ -36,7 +36,7 @@ def draw_explanation(
     placed = detections._replace(boxes=detections.boxes * scale)
     tiles = [(draw_detections(scaled, placed, class_names), "detections")]
     for i, heat in enumerate(heats):
-        only = Detections(*(rows[i : i + 1] for rows in placed))
+        only = placed.select(slice(i, i + 1))
         text = f"heat of {class_names[int(only.labels)]} {float(only.scores):.2f}"
         drawn = draw_detections(draw_heat(scaled, heat), only, class_names)
         tiles.append((drawn, text if heat.any() else f"{text}: none"))

@@ -50,7 +50,7 @@ def drawn_batch(batch: Batch, class_names: tuple[str, ...], count: int) -> list[
     images = batch.images[:count].permute(0, 2, 3, 1).cpu()
     if images.is_floating_point():
         images = (images * 255).round().to(torch.uint8)
-    targets = [tensor[:count].cpu().numpy() for tensor in batch.targets]
+    targets = [tensor[:count].cpu().numpy() for tensor in batch.targets[:3]]
     infos = batch.infos[:count]
     names = distinct_names([info.path for info in infos])
     drawn = []

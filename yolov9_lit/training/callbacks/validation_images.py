@@ -92,7 +92,7 @@ class ValidationImages(L.Callback):
                 size = found.boxes.new_tensor([info.width, info.height] * 2)
                 relative = found._replace(boxes=found.boxes / size)
                 confident = found.scores >= self.confidence
-                self._found[info.position] = Detections(*(t[confident].cpu() for t in relative))
+                self._found[info.position] = relative.select(confident).cpu()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._found:
