@@ -15,21 +15,9 @@ from torch.nn import functional as F
 
 from yolov9_lit.losses.assigners import Assigner, Assignment
 from yolov9_lit.losses.boxes import complete_iou
+from yolov9_lit.losses.items import DetectionItems, Items
 from yolov9_lit.models.head import decode_boxes
 from yolov9_lit.structures import HeadOutput, Prediction, Targets
-
-
-class LossItems(NamedTuple):
-    """One branch's scalar terms, over the sum of target scores and times the gains."""
-
-    box: Tensor
-    cls: Tensor
-    dfl: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """Sum of the three."""
-        return self.box + self.cls + self.dfl
 
 
 class DetectionLossOutput(NamedTuple):
@@ -43,9 +31,9 @@ class DetectionLossOutput(NamedTuple):
     """
 
     total: Tensor
-    main: LossItems
-    aux: tuple[LossItems, ...]
-    items: LossItems
+    main: Items
+    aux: tuple[Items, ...]
+    items: Items
 
 
 class DetectionLoss(nn.Module):
@@ -85,7 +73,7 @@ class DetectionLoss(nn.Module):
         """
         super().__init__()
         self.assigner = assigner
-        self.gains = LossItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
+        self.gains = DetectionItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
         self.aux_weight: float | Sequence[float] = (
             _in_order(aux_weight, aux_names) if isinstance(aux_weight, Mapping) else aux_weight
@@ -109,16 +97,16 @@ class DetectionLoss(nn.Module):
         """
         boxes = decode_boxes(prediction.main)
         lead = _assign(self.assigner, prediction.main, boxes, targets)
-        main = self._items(prediction.main, boxes, lead)
-        aux = []
+        main = self._items(prediction.main, boxes, lead, targets)
+        aux: list[Items] = []
         for i, output in enumerate(prediction.aux):
             boxes = decode_boxes(output)
             assigner = self.aux_assigners.get(i, self.assigner)
             assignment = lead if self.is_guided(i) else _assign(assigner, output, boxes, targets)
-            aux.append(self._items(output, boxes, assignment))
+            aux.append(self._items(output, boxes, assignment, targets))
 
         weights = (self.main_weight, *self.aux_weights(len(aux)))
-        items = LossItems(
+        items = type(main)(
             *(
                 sum((w * term for w, term in zip(weights, terms, strict=True)), start=terms[0] * 0)
                 for terms in zip(main, *aux, strict=True)
@@ -144,8 +132,10 @@ class DetectionLoss(nn.Module):
             )
         return tuple(self.aux_weight)
 
-    def _items(self, output: HeadOutput, boxes: Tensor, assignment: Assignment) -> LossItems:
-        """One branch's terms.
+    def _items(
+        self, output: HeadOutput, boxes: Tensor, assignment: Assignment, targets: Targets
+    ) -> Items:
+        """One branch's terms; a task with more of them adds its own.
 
         Sums run over all anchors: background weighs nothing, and selecting the foreground would
         make the device wait for the host.
@@ -162,8 +152,8 @@ class DetectionLoss(nn.Module):
         cells = complete_iou(boxes / output.strides, target_boxes / output.strides)
         box = ((1 - cells) * weight).sum()
         dfl = (_distribution_focal_loss(output, target_boxes) * weight).sum()
-        terms = LossItems(box, cls, dfl)
-        return LossItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
+        terms = DetectionItems(box, cls, dfl)
+        return DetectionItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
 
 
 def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
