@@ -139,7 +139,7 @@ def test_explained_are_the_best_detections_of_predict(tiny):
     (expected,) = one.predict(image, confidence=0.1)
     assert len(expected.scores) > 2
     assert len(heats) == 2
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(found[:3], expected[:3], strict=True):
         torch.testing.assert_close(ours, theirs[:2])
 
 
