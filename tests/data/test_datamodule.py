@@ -110,7 +110,7 @@ def augmentation(name, size=64):
 
 def shows_its_class(batch):
     """Where a target's centre lies, the image has the colour of its class."""
-    for image, boxes, labels, valid in zip(batch.images, *batch.targets, strict=True):
+    for image, boxes, labels, valid in zip(batch.images, *batch.targets[:3], strict=True):
         for box, label in zip(boxes[valid], labels[valid], strict=True):
             x, y = ((box[:2] + box[2:]) / 2).long().tolist()
             assert image[:, y, x].argmax() == label
@@ -128,7 +128,7 @@ def test_same_batches_whatever_the_workers(folder, workers):
     module = datamodule(folder, augmentation=augmentation("paper"), num_workers=workers)
     for ours, theirs in zip(epoch(module, 3), alone, strict=True):
         assert torch.equal(ours.images, theirs.images)
-        assert all(torch.equal(a, b) for a, b in zip(ours.targets[:3], theirs.targets[:3]))
+        assert all(map(torch.equal, ours.targets[:3], theirs.targets[:3]))
         assert ours.infos == theirs.infos
 
 
