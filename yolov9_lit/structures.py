@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+MASK_STRIDE = 4
+"""Input pixels per pixel of a target's mask, and of a prototype."""
+
 
 class Targets(NamedTuple):
     """Ground truth of a batch, padded to the fullest image.

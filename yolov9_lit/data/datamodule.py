@@ -249,7 +249,12 @@ class DetectionDataModule(L.LightningDataModule):
         found = []
         for split in splits:
             if split != "test" or self._splits["test"] is not self._splits.get("val"):
-                found += lacks(split, self._splits[split], self.batches.image_size)
+                found += lacks(
+                    split,
+                    self._splits[split],
+                    self.batches.image_size,
+                    masks=self.batches.masks,
+                )
                 found += self._seen_in_training(split)
         self.lacks += found
         tell_lacks(str(self.root), found, strict=self.strict)

@@ -19,7 +19,13 @@ from torch.utils.data import Dataset
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.cache import ReadScaled
 from yolov9_lit.data.images import UnreadableImage, check_size, load_image
-from yolov9_lit.data.letterbox import evaluation_letterbox, fitted_size, place_boxes
+from yolov9_lit.data.letterbox import (
+    evaluation_letterbox,
+    fitted_size,
+    place_boxes,
+    place_points,
+)
+from yolov9_lit.data.masks import index_map
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
@@ -53,7 +59,8 @@ class EvalKey(NamedTuple):
 class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
-    `skipped` lists the images that others replace.
+    `skipped` lists the images that others replace; `masks` is what `index_map` makes of the
+    objects, None where the task needs none.
     """
 
     image: np.ndarray
@@ -61,9 +68,12 @@ class Item(NamedTuple):
     labels: np.ndarray
     info: ImageInfo
     skipped: tuple[SkippedImage, ...] = ()
+    masks: np.ndarray | None = None
 
 
 _MOST_TRIES = 100
+
+_SHORT_EDGE = 4.0  # Pixels of an outline's edge before augmentation: about one of a mask.
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +88,7 @@ class TrainDataset(Dataset[Item]):
         augmentation: applied to each.
         image_size: side of the square inputs in pixels.
         seed: of all randomness.
+        masks: whether the inputs have masks.
     """
 
     annotations: Annotations
@@ -85,6 +96,7 @@ class TrainDataset(Dataset[Item]):
     augmentation: Augmentation
     image_size: int
     seed: int
+    masks: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -101,7 +113,8 @@ class TrainDataset(Dataset[Item]):
             position=key.image,
             drawn=drawn,
         )
-        return Item(sample.image, sample.boxes, sample.labels, info, skipped)
+        masks = index_map(sample.polygons, sample.image.shape[:2]) if self.masks else None
+        return Item(sample.image, sample.boxes, sample.labels, info, skipped, masks)
 
     def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...], int]:
         """Make the sample of a key.
@@ -149,6 +162,9 @@ class TrainDataset(Dataset[Item]):
         image, height, width = self.read(index)
         sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
         sample = sample.scaled_from(height, width)
+        if self.masks:
+            dense = sample.polygons.dense(_SHORT_EDGE)
+            sample = sample.with_objects(sample.boxes, sample.labels, dense)
         # Of slivers in huge images 32-bit coordinates may leave nothing.
         seen = (sample.boxes[:, 2:] > sample.boxes[:, :2]).all(axis=1)
         single = ~objects.crowd
@@ -162,10 +178,12 @@ class EvalDataset(Dataset[Item | SkippedImage]):
     Attributes:
         annotations: of the images.
         image_size: longest side of an image in pixels; None for as long as the input has room for.
+        masks: whether the inputs have masks.
     """
 
     annotations: Annotations
     image_size: int | None
+    masks: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -187,10 +205,15 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         single = ~objects.crowd
         image_id = int(self.annotations.image_ids[key.image])
         boxes = place_boxes(objects.boxes[single], placement)
+        masks = None
+        if self.masks:
+            polygons = objects.polygons.take(single)
+            polygons = polygons.at(place_points(polygons.points, placement))
+            masks = index_map(polygons, shape)
         info = ImageInfo(
             image_id, path, height, width, *placement, position=key.image, drawn=len(boxes)
         )
-        return Item(image, boxes, objects.labels[single], info)
+        return Item(image, boxes, objects.labels[single], info, masks=masks)
 
 
 def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
@@ -212,6 +235,10 @@ def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
     for i, item in enumerate(items):
         count = len(item.labels)
         boxes[i, :count], labels[i, :count], valid[i, :count] = item.boxes, item.labels, True
-    targets = Targets(*(torch.from_numpy(array) for array in (boxes, labels, valid)))
+    maps = [item.masks for item in items if item.masks is not None]
+    masks = torch.from_numpy(np.stack(maps)) if maps else None
+    targets = Targets(
+        torch.from_numpy(boxes), torch.from_numpy(labels), torch.from_numpy(valid), masks
+    )
     infos = tuple(item.info for item in items)
     return Batch(torch.from_numpy(images), targets, infos, tuple(skipped))

@@ -146,6 +146,12 @@ def place_boxes(boxes: np.ndarray, placement: Placement | ImageInfo) -> np.ndarr
     return boxes * scale + offset
 
 
+def place_points(points: np.ndarray, placement: Placement | ImageInfo) -> np.ndarray:
+    """Map points (P, 2) xy from the image's pixels to the input's."""
+    scale = np.array([placement.scale_x, placement.scale_y], dtype=np.float32)
+    return points * scale + np.array([placement.left, placement.top], dtype=np.float32)
+
+
 def restore_boxes(boxes: Tensor, info: ImageInfo) -> Tensor:
     """Map boxes (N, 4) xyxy from the input's pixels to the image's, clipped to it."""
     offset = boxes.new_tensor([info.left, info.top] * 2)

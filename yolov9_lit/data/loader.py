@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import Count, InputSide, PositiveFloat, PositiveInt
-from yolov9_lit.structures import Batch
+from yolov9_lit.structures import MASK_STRIDE, Batch
 
 _LAYOUT = {
     "pictures": "number of images",
@@ -95,6 +96,7 @@ class Batches:
             memory, on disk, or none.
         cache_gb: its limit.
         seed: of all randomness in the data.
+        masks: whether batches have the masks of their objects, of the outlines that are known.
     """
 
     cache_dir: Path
@@ -108,19 +110,31 @@ class Batches:
     cache: Literal["ram", "disk"] | None = "ram"
     cache_gb: PositiveFloat = 0.5
     seed: Count = 0
+    masks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         check_fields(self, "data.")
 
     def training(self, annotations: Annotations, sampler: EpochSampler) -> TrainLoader:
-        """Return the loader of shuffled, augmented batches."""
+        """Return the loader of shuffled, augmented batches.
+
+        Raises:
+            UserError: there are to be masks, and a transform loses outlines; or memory is short.
+        """
+        steps = self.augmentation.transforms if self.augmentation else ()
+        if self.masks and any(getattr(step, "spatial", False) for step in steps):
+            raise UserError(
+                "An Albumentations transform of `augment` moves pixels, and masks are lost there: "
+                "leave it out or use this project's own, or give task=detect."
+            )
         dataset = TrainDataset(
             annotations,
             self._scaled(annotations),
             self.augmentation or Augmentation(),
             self.image_size,
             self.seed,
+            self.masks,
         )
         options = self._loader_options()
         loader = TrainLoader(dataset, batch_size=self.batch_size, sampler=sampler, **options)
@@ -137,7 +151,8 @@ class Batches:
             world_size,
             shape=self.eval_shape,
         )
-        dataset = EvalDataset(annotations, None if self.eval_shape else self.image_size)
+        longest = None if self.eval_shape else self.image_size
+        dataset = EvalDataset(annotations, longest, self.masks)
         self._require_memory(len(batches))
         return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 
@@ -176,10 +191,12 @@ class Batches:
 
     @property
     def _batch_bytes(self) -> int:
-        """Bytes of the images of the largest batch."""
+        """Bytes of the images of the largest batch, and of their masks."""
         area = self.image_size**2
         height, width = self.eval_shape or (self.image_size, self.image_size)
-        return 3 * max(self.batch_size * area, self._eval_batch_size * height * width)
+        of_pixel = 3 + (2 / MASK_STRIDE**2 if self.masks else 0)
+        pixels = max(self.batch_size * area, self._eval_batch_size * height * width)
+        return math.ceil(of_pixel * pixels)
 
     def _loader_options(self) -> dict[str, Any]:
         return {

@@ -84,14 +84,33 @@ class FlatPolygons:
         """Return the objects `rows` (K,), indices or a mask over all; the points are copies."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         first, counts = self.object_offsets[rows], np.diff(self.object_offsets)[rows]
-        polygons = _spans(first, counts)
+        polygons = spans(first, counts)
         lengths = np.diff(self.point_offsets)[polygons]
-        points = self.points[_spans(self.point_offsets[polygons], lengths)]
+        points = self.points[spans(self.point_offsets[polygons], lengths)]
         return FlatPolygons(points, _offsets(lengths), _offsets(counts))
 
     def at(self, points: np.ndarray) -> FlatPolygons:
         """Return the same outlines with other points (P, 2)."""
         return FlatPolygons(points, self.point_offsets, self.object_offsets)
+
+    def edge_ends(self) -> np.ndarray:
+        """Return for each point the next one of its outline, (P, 2); the last's is the first."""
+        following = np.arange(1, len(self.points) + 1)
+        lasts, drawn = self.point_offsets[1:] - 1, np.diff(self.point_offsets) > 0
+        following[lasts[drawn]] = self.point_offsets[:-1][drawn]
+        return self.points[following]
+
+    def dense(self, most: float) -> FlatPolygons:
+        """Return the same outlines with points no more than `most` pixels apart.
+
+        What clips point by point then bends no edge that crosses an image's border.
+        """
+        ways = self.edge_ends() - self.points
+        parts = np.maximum(np.ceil(np.hypot(*ways.T) / most), 1).astype(np.int64)
+        along = spans(np.zeros_like(parts), parts) / np.repeat(parts, parts)
+        points = np.repeat(self.points, parts, axis=0)
+        points += (along[:, None] * np.repeat(ways, parts, axis=0)).astype(np.float32)
+        return FlatPolygons(points, _offsets(parts)[self.point_offsets], self.object_offsets)
 
     @property
     def points_of_objects(self) -> np.ndarray:
@@ -112,7 +131,7 @@ def _offsets(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
-def _spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the indices starts[i] ... starts[i] + counts[i] - 1 of all i, in one array."""
     before = np.cumsum(counts) - counts
     return np.arange(counts.sum()) + np.repeat(starts - before, counts)

@@ -94,13 +94,16 @@ class Use:
         return [f"augmentation left {trained:,} of the {drawn:,} boxes of the first epoch"]
 
 
-def lacks(split: str, annotations: Annotations, image_size: int) -> list[str]:
+def lacks(
+    split: str, annotations: Annotations, image_size: int, *, masks: bool = False
+) -> list[str]:
     """Say what is missing of a split, so that little can be learnt from it or measured.
 
     Args:
         split: "train", "val" or "test".
         annotations: of it.
         image_size: longest side of an image in pixels.
+        masks: whether these are learnt too.
     """
     by_class, tiny = _counted(annotations, image_size)
     count = int(by_class.sum())
@@ -119,6 +122,11 @@ def lacks(split: str, annotations: Annotations, image_size: int) -> list[str]:
         found.append(
             f"{split} has no box of {len(unseen):,} of {len(by_class):,} classes "
             f"({first_few(unseen)})"
+        )
+    if masks and (bare := _without_outline(annotations)):
+        found.append(
+            f"{bare:,} of the {count:,} boxes of {split} have no outline, so no mask is learnt "
+            "of them"
         )
     if tiny > count / 2:
         found.append(
@@ -156,6 +164,11 @@ def _counted(annotations: Annotations, image_size: int) -> tuple[np.ndarray, int
         tiny += int((single & (sides < LEAST_SIDE)).sum())
         by_class += np.bincount(annotations.labels[span][single], minlength=len(by_class))
     return by_class, tiny
+
+
+def _without_outline(annotations: Annotations) -> int:
+    """Count the objects, crowds left out, whose outline is not known."""
+    return int((~annotations.crowd & (np.diff(annotations.polygons.object_offsets) == 0)).sum())
 
 
 def _of_length(mask: np.ndarray, length: int) -> np.ndarray:

@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from yolov9_lit.structures import HeadOutput
-
-STRIDE = 4
-"""Input pixels per pixel of a mask or a prototype."""
+from yolov9_lit.structures import MASK_STRIDE, HeadOutput
 
 MOST_PIXELS = 2**24
 """Pixels of predicted masks that are looked at together; more are looked at in parts."""
@@ -42,7 +39,7 @@ def mask_loss(output: HeadOutput, boxes: Tensor, objects: Tensor, masks: Tensor)
     found = torch.ops.yolov9_lit.mask_loss(
         output.coefficients.float(),
         output.prototypes.float(),
-        boxes.detach() / STRIDE,
+        boxes.detach() / MASK_STRIDE,
         objects,
         masks,
     )

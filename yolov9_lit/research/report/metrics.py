@@ -12,7 +12,7 @@ import pandas as pd
 MOST_EPOCHS = 1_000_000
 """What stands in a file beyond that is damage."""
 
-TERM = re.compile(r"(train|val)/([^/]+)/(?:box|cls|dfl)")
+TERM = re.compile(r"(train|val)/([^/]+)/[^/]+")
 """Columns of a branch's loss terms."""
 
 
