@@ -40,9 +40,9 @@ class TruthOf:
     datamodule: DetectionDataModule
     split: str
 
-    def __call__(self) -> Truth:
+    def __call__(self, *, masks: bool = False) -> Truth:
         """Return what the split is measured by."""
-        return self.datamodule.ground_truth(self.split)
+        return self.datamodule.ground_truth(self.split, masks=masks)
 
     def __deepcopy__(self, memo: Any) -> TruthOf:
         return self
@@ -109,7 +109,7 @@ class DetectionDataModule(L.LightningDataModule):
         self.batches = Batches(cache_dir=cache, **batches)
         self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
-        self._truths: dict[Path, Truth] = {}
+        self._truths: dict[tuple[Path, bool], Truth] = {}
         self.lacks: list[str] = []
 
     @property
@@ -125,12 +125,18 @@ class DetectionDataModule(L.LightningDataModule):
         """Return the annotation file of a split: "train", "val" or "test"."""
         return self.folder / self.paths[split][0]
 
-    def ground_truth(self, split: str) -> Truth:
-        """Return what "val" or "test" is measured by; read here only if `setup` read arrays."""
+    def ground_truth(self, split: str, *, masks: bool = False) -> Truth:
+        """Return what "val" or "test" is measured by.
+
+        It is read here, once, if it is to have masks or `setup` read arrays.
+        """
         file = self.annotation_file(split)
-        if file not in self._truths:
-            self._truths[file] = read_ground_truth(file)
-        return self._truths[file]
+        if (file, masks) not in self._truths:
+            known = self.annotations(split)
+            sizes = map(tuple, known.sizes.tolist())
+            by_id = dict(zip(known.image_ids.tolist(), sizes, strict=True))
+            self._truths[file, masks] = read_ground_truth(file, masks=masks, sizes=by_id)
+        return self._truths[file, masks]
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -241,7 +247,7 @@ class DetectionDataModule(L.LightningDataModule):
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)
         if split != "train":
-            self._truths[file] = read.truth()
+            self._truths[file, False] = read.truth()
         return read.annotations
 
     def _note_lacks(self, splits: Sequence[str]) -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.mask_entries import RLE
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
-from yolov9_lit.evaluation.metric import ClassResult
+from yolov9_lit.evaluation.metric import MASK, ClassResult
 
 
 class CocoResult(NamedTuple):
-    """What pycocotools prints, as fractions; -1 where nothing could be measured."""
+    """What pycocotools prints, as fractions; -1 where nothing could be measured.
+
+    `masks` is what it prints of these, None where the detector finds none.
+    """
 
     AP: float
     AP50: float
@@ -34,10 +39,14 @@ class CocoResult(NamedTuple):
     AR_l: float
     num_images: int
     per_class: tuple[ClassResult, ...]
+    masks: CocoResult | None = None
 
     def figures(self) -> dict[str, float]:
-        """Return the twelve by name."""
-        return {name: getattr(self, name) for name in FIGURES}
+        """Return the twelve by name, and those of masks by "mask_" and the name."""
+        boxes = {name: getattr(self, name) for name in FIGURES}
+        if self.masks is None:
+            return boxes
+        return boxes | {f"{MASK}{name}": value for name, value in self.masks.figures().items()}
 
 
 FIGURES = CocoResult._fields[:12]
@@ -76,11 +85,23 @@ def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
         found: the detections; those of a category that the truth lacks count nowhere.
         backend: a name in `BACKENDS`.
     """
-    task = Task.of(truth, found)
+    names = {entry["id"]: entry["name"] for entry in truth["categories"]}
+    boxes = _measure(Task.of(truth, found), names, backend)
+    if found.masks is None:
+        return boxes
+    masks = _measure(Task.of_masks(truth, found), names, backend)
+    both = (
+        box._replace(mask_AP=mask.AP, mask_AP50=mask.AP50, mask_AR_100=mask.AR_100)
+        for box, mask in zip(boxes.per_class, masks.per_class, strict=True)
+    )
+    return boxes._replace(per_class=tuple(both), masks=masks)
+
+
+def _measure(task: Task, names: Mapping[int, str], backend: str) -> CocoResult:
+    """Return the figures of boxes or masks; `names` are the categories' by id."""
     curves = BACKENDS[backend](task)
     measured = np.isin(task.objects.images, task.images) & ~task.objects.crowd
     counts = np.bincount(task.objects.categories[measured], minlength=task.categories + 1)
-    names = {entry["id"]: entry["name"] for entry in truth["categories"]}
     return CocoResult(
         AP=curves.average_precision(),
         AP50=curves.average_precision(0),
@@ -125,18 +146,29 @@ def _by_pycocotools(task: Task) -> Curves:
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # It prints.
         expected, given = COCO(), COCO()
+        if task.masks:
+            images = [image | {"height": 0, "width": 0} for image in images]  # Asked, not used.
+            _add_masks(entries, task.masks.objects)
         expected.dataset = {"images": images, "annotations": entries, "categories": categories}
         given.dataset = {**expected.dataset, "annotations": []}
         expected.createIndex()
         if len(task.rows):
-            given = expected.loadRes(task.rows)
+            found = expected.loadNumpyAnnotations(task.rows)
+            if task.masks:
+                _add_masks(found, task.masks.found)
+            given = expected.loadRes(found)
         else:
             given.createIndex()
-        evaluation = COCOeval(expected, given, "bbox")
+        evaluation = COCOeval(expected, given, task.compared)
         evaluation.params.imgIds = task.images.tolist()
         evaluation.evaluate()
         evaluation.accumulate()
     return _curves(evaluation)
+
+
+def _add_masks(entries: list[Entry], masks: list[RLE]) -> None:
+    for entry, mask in zip(entries, masks, strict=True):
+        entry["segmentation"] = mask
 
 
 BACKENDS: dict[str, Callable[[Task], Curves]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.data.coco.truth import ReadTruth
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import BACKENDS, CocoResult, evaluate
 from yolov9_lit.evaluation.found import BOX_DECIMALS, SCORE_DECIMALS, Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.structures import Detections
 
@@ -23,12 +25,18 @@ STATES = {
     "boxes": (torch.float32, (4,)),
     "scores": (torch.float32, ()),
     "labels": (torch.int64, ()),
+    "masked": (torch.int64, ()),
+    "mask_sizes": (torch.int64, (2,)),
+    "mask_bytes": (torch.int64, ()),
+    "mask_text": (torch.uint8, ()),
 }
 """Type and row shape of each state."""
 
 
 class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
+
+    Where masks are given, theirs are twelve figures more.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
     ranks) counts once. Equal to pycocotools, whose re-implementation hotcoco is the default.
@@ -40,10 +48,14 @@ class CocoMetric(DetectionMetric):
     boxes: list[Tensor]
     scores: list[Tensor]
     labels: list[Tensor]
+    masked: list[Tensor]
+    mask_sizes: list[Tensor]
+    mask_bytes: list[Tensor]
+    mask_text: list[Tensor]
 
     def __init__(
         self,
-        truth: Callable[[], Truth],
+        truth: ReadTruth,
         category_ids: Sequence[int],
         backend: Literal["hotcoco", "pycocotools"] = "hotcoco",
     ) -> None:
@@ -63,11 +75,18 @@ class CocoMetric(DetectionMetric):
         self.truth = truth
         self.category_ids = tuple(int(i) for i in category_ids)
         self.backend = backend
-        # One row an image (its id and number of detections) and one a detection, in the same order.
+        # One row an image (its id and number of detections; its id again if it has masks), one a
+        # detection, and of the masks' texts one a byte, in the same order. What is of masks is in
+        # the host's memory until processes share it.
         for state in STATES:
             self.add_state(state, [], dist_reduce_fx="cat")
 
-    def update(self, detections: Sequence[Detections], image_ids: Sequence[int]) -> None:
+    def update(
+        self,
+        detections: Sequence[Detections],
+        image_ids: Sequence[int],
+        masks: Sequence[EncodedMasks] | None = None,
+    ) -> None:
         """Add images; see `DetectionMetric`."""
         counts = [len(d.scores) for d in detections]
         self.seen.append(torch.tensor(image_ids, dtype=torch.int64, device=self.device))
@@ -76,13 +95,21 @@ class CocoMetric(DetectionMetric):
             self.boxes.append(d.boxes.float())
             self.scores.append(d.scores.float())
             self.labels.append(d.labels)
+        if masks is not None:
+            self.masked.append(torch.tensor(image_ids, dtype=torch.int64))
+            self._keep_masks(EncodedMasks.joined(masks))
+
+    def _keep_masks(self, masks: EncodedMasks) -> None:
+        lengths = [len(counts) for counts in masks.counts]
+        text = np.frombuffer(b"".join(masks.counts), dtype=np.uint8)
+        self.mask_sizes.append(torch.from_numpy(masks.sizes))
+        self.mask_bytes.append(torch.tensor(lengths, dtype=torch.int64))
+        self.mask_text.append(torch.from_numpy(text.copy()))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather the states of all ranks; one without images takes part with empty tensors."""
         for state in STATES:
-            rows = getattr(self, state)
-            if not rows:
-                rows.append(self._column(state))
+            setattr(self, state, [self._column(state).to(self.device)])
         super().sync(*args, **kwargs)
 
     def _column(self, state: str) -> Tensor:
@@ -99,7 +126,7 @@ class CocoMetric(DetectionMetric):
         outcome: list[CocoResult | Exception | None] = [None]
         if _rank() == 0:
             try:
-                outcome = [evaluate(self.truth(), self._found(), self.backend)]
+                outcome = [self._evaluated()]
             except Exception as error:  # The other ranks are waiting for it.
                 outcome = [error]
         if dist.is_available() and dist.is_initialized():
@@ -109,6 +136,11 @@ class CocoMetric(DetectionMetric):
             raise result
         assert result is not None
         return result
+
+    def _evaluated(self) -> CocoResult:
+        found = self._found()
+        truth = self.truth() if found.masks is None else self.truth(masks=True)
+        return evaluate(truth, found, self.backend)
 
     def detections(self) -> Found:
         """Return all detections; see `DetectionMetric`."""
@@ -133,7 +165,15 @@ class CocoMetric(DetectionMetric):
         category_ids = np.asarray(self.category_ids, dtype=np.int64)[labels]
         scores = columns["scores"][keep].astype(float).round(SCORE_DECIMALS)
         boxes = boxes.round(BOX_DECIMALS)
-        return Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids)
+        masks = self._masks(columns).take(keep) if len(columns["masked"]) else None
+        return Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids, masks)
+
+    @staticmethod
+    def _masks(columns: Mapping[str, np.ndarray]) -> EncodedMasks:
+        text = columns["mask_text"].tobytes()
+        ends = columns["mask_bytes"].cumsum().tolist()
+        parts = [text[start:end] for start, end in pairwise([0, *ends])]
+        return EncodedMasks.packed(columns["mask_sizes"], parts)
 
 
 def _rank() -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import hotcoco
 import numpy as np
 
 from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.mask_entries import RLE, box_mask
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.found import Found
 
@@ -42,6 +43,18 @@ class Objects(NamedTuple):
         )
 
 
+class Masks(NamedTuple):
+    """What a backend compares in place of boxes.
+
+    Attributes:
+        objects: M, of the truth.
+        found: N, of the detections.
+    """
+
+    objects: list[RLE]
+    found: list[RLE]
+
+
 class Task(NamedTuple):
     """What a backend compares; images and categories are numbered from 1 in the order of their ids.
 
@@ -52,12 +65,14 @@ class Task(NamedTuple):
         categories: how many there are.
         objects: the truth, of these and perhaps more images.
         rows: (N, 7) detections: image, x, y, width, height, score, category.
+        masks: of objects and detections, where these are compared and not the boxes.
     """
 
     images: np.ndarray
     categories: int
     objects: Objects
     rows: np.ndarray
+    masks: Masks | None = None
 
     @classmethod
     def of(cls, truth: Truth, found: Found) -> Task:
@@ -77,11 +92,38 @@ class Task(NamedTuple):
             np.column_stack(columns),
         )
 
+    @classmethod
+    def of_masks(cls, truth: Truth, found: Found) -> Task:
+        """Take the masks of what `of` takes; an object without one is ignored, as a crowd is.
+
+        As in pycocotools, a detection is small, medium or large by its box where it has one.
+        """
+        assert found.masks is not None
+        task = cls.of(truth, found)
+        known = np.isin(found.category_ids, sorted_ids(truth["categories"]))
+        entries = truth["annotations"]
+        bare = np.array(["segmentation" not in entry for entry in entries], dtype=bool)
+        sizes = dict(zip(found.image_ids.tolist(), found.masks.sizes.tolist(), strict=True))
+        objects = [
+            entry.get("segmentation")
+            or box_mask(entry["bbox"], tuple(sizes.get(entry["image_id"], (0, 0))))
+            for entry in entries
+        ]
+        return task._replace(
+            objects=task.objects._replace(crowd=task.objects.crowd | bare),
+            masks=Masks(objects, found.masks.take(known).rles()),
+        )
+
     def entries(self) -> tuple[list[Entry], list[Entry]]:
         """Return entries of `images` and `categories`."""
         images = np.union1d(self.images, self.objects.images)
         categories = range(1, self.categories + 1)
         return [{"id": i} for i in images.tolist()], [{"id": i, "name": f"{i}"} for i in categories]
+
+    @property
+    def compared(self) -> Literal["bbox", "segm"]:
+        """What the backends call that which is compared."""
+        return "segm" if self.masks else "bbox"
 
     def comparison(self) -> hotcoco.COCOeval:
         """Return hotcoco's comparison, to be evaluated."""
@@ -93,8 +135,12 @@ class Task(NamedTuple):
             objects.boxes,
             area=objects.areas,
             iscrowd=objects.crowd,
+            segmentation=[*self.masks.objects] if self.masks else None,
         )
-        evaluation = hotcoco.COCOeval(expected, expected.load_res(self.rows), "bbox")
+        given = expected.load_res(
+            self.rows, segmentation=[*self.masks.found] if self.masks else None
+        )
+        evaluation = hotcoco.COCOeval(expected, given, self.compared)
         evaluation.params.img_ids = self.images.tolist()
         return evaluation
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.files import atomic_write
 
 BOX_DECIMALS = 3
@@ -32,6 +33,7 @@ class Found(NamedTuple):
         boxes: (N, 4), x, y, width and height in pixels, with `BOX_DECIMALS`.
         scores: (N,), with `SCORE_DECIMALS`.
         category_ids: (N,) int64.
+        masks: of the N detections; None where the detector finds no masks.
     """
 
     images: np.ndarray
@@ -39,13 +41,21 @@ class Found(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     category_ids: np.ndarray
+    masks: EncodedMasks | None = None
 
     def of_images(self, ids: Collection[int]) -> Found:
         """Return those of some of the images."""
         wanted = np.fromiter(ids, np.int64, len(ids))
         kept = np.isin(self.image_ids, wanted)
         images = self.images[np.isin(self.images, wanted)]
-        return Found(images, *(column[kept] for column in self[1:]))
+        return Found(
+            images,
+            self.image_ids[kept],
+            self.boxes[kept],
+            self.scores[kept],
+            self.category_ids[kept],
+            None if self.masks is None else self.masks.take(kept),
+        )
 
     def write(self, path: Path) -> None:
         """Write COCO's results format, whole or not at all; make the folder if needed."""
@@ -73,11 +83,18 @@ class Found(NamedTuple):
                     )
                 ),
                 _numbers(self.scores[rows]),
-                np.full(len(self.scores[rows]), "}", dtype=object),
+                self._ends(rows),
             )
             text = "".join(np.stack(columns, axis=1).ravel().tolist())
             yield text if start else text.removeprefix(", ")
         yield "]"
+
+    def _ends(self, rows: slice) -> np.ndarray:
+        """Return what follows the score of some detections."""
+        if self.masks is None:
+            return np.full(len(self.scores[rows]), "}", dtype=object)
+        masks = (mask | {"counts": mask["counts"].decode()} for mask in self.masks.rles(rows))
+        return np.array([f', "segmentation": {json.dumps(mask)}}}' for mask in masks], dtype=object)
 
 
 def _texts(ids: np.ndarray, before: str, after: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from torchmetrics import Metric
 
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.structures import Detections
 
 UNMEASURED = -1.0
@@ -25,6 +26,7 @@ class ClassResult(NamedTuple):
         AP: mean over the IoU thresholds 0.50 to 0.95.
         AP50: at IoU 0.50.
         AR_100: mean recall with 100 detections an image.
+        mask_AP: the same three of masks; -1 where these are not measured.
     """
 
     category_id: int
@@ -33,6 +35,13 @@ class ClassResult(NamedTuple):
     AP: float
     AP50: float
     AR_100: float
+    mask_AP: float = UNMEASURED
+    mask_AP50: float = UNMEASURED
+    mask_AR_100: float = UNMEASURED
+
+
+MASK = "mask_"
+"""What the names of masks' figures begin with; the rest is that of the boxes' figure."""
 
 
 class MetricResult(Protocol):
@@ -61,12 +70,19 @@ class DetectionMetric(Metric):
     """
 
     @abstractmethod
-    def update(self, detections: Sequence[Detections], image_ids: Sequence[int]) -> None:
+    def update(
+        self,
+        detections: Sequence[Detections],
+        image_ids: Sequence[int],
+        masks: Sequence[EncodedMasks] | None = None,
+    ) -> None:
         """Add images.
 
         Args:
             detections: one entry an image, boxes in the original image's pixels.
             image_ids: the data set's own.
+            masks: one entry an image, of its detections, in the same pixels; only where the
+                detector finds masks.
         """
 
     @abstractmethod

@@ -37,10 +37,10 @@ def sound_outlines(
     for i, (entry, is_crowd) in enumerate(zip(entries, crowd.tolist(), strict=True)):
         given = None if is_crowd else entry.get("segmentation")
         if isinstance(given, list):
-            sound = all(map(_is_outline, given))
+            sound = all(map(is_outline, given))
             broken[i] = not sound
             # The list itself where it is sound: COCO has a million of them.
-            found.append(given if sound else [p for p in given if _is_outline(p)])
+            found.append(given if sound else [p for p in given if is_outline(p)])
         else:
             masks += isinstance(given, dict)
             broken[i] = not isinstance(given, dict | None)
@@ -70,7 +70,7 @@ def bounds(outlines: Sequence[Outlines]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([least, most], axis=1), outlined
 
 
-def _is_outline(polygon: Any) -> bool:
+def is_outline(polygon: Any) -> bool:
     """Tell whether it is a list of the coordinates of three corners or more, all finite."""
     try:
         return (

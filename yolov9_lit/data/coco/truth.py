@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.file import Entry, load_coco
+from yolov9_lit.data.coco.image_entries import stated_size
 from yolov9_lit.data.coco.judge import Judged, judge_annotations
+from yolov9_lit.data.coco.mask_entries import sound_mask
 from yolov9_lit.memory import no_garbage_collection
+
+log = logging.getLogger(__name__)
 
 Truth = dict[str, list[Entry]]
 """The lists "images", "annotations" and "categories"."""
+
+Sizes = Mapping[int, tuple[int, int]]
+"""Heights and widths in pixels by an image's id."""
+
+
+class ReadTruth(Protocol):
+    """Gives a ground truth when it is called."""
+
+    def __call__(self, *, masks: bool = False) -> Truth:
+        """Return it, its annotations with the masks of `add_masks` where these are wanted."""
+        ...
 
 
 def ground_truth(judged: Judged) -> Truth:
@@ -51,13 +69,50 @@ def truth_of(annotations: Annotations, boxes: np.ndarray, areas: np.ndarray) -> 
 
 
 @no_garbage_collection()
-def read_ground_truth(annotation_file: Path) -> Truth:
+def read_ground_truth(
+    annotation_file: Path, *, masks: bool = False, sizes: Sizes | None = None
+) -> Truth:
     """Read a COCO-format file without its images; its faults were told when it was judged first.
+
+    Args:
+        annotation_file: JSON.
+        masks: whether the annotations are to have their masks.
+        sizes: of images; of others those that the file states.
 
     Raises:
         UserError: the file does not exist or is no COCO JSON.
     """
-    return ground_truth(judge_annotations(load_coco(annotation_file)))
+    judged = judge_annotations(load_coco(annotation_file))
+    truth = ground_truth(judged)
+    if masks:
+        stated = {i: size for i, entry in judged.images.items() if (size := stated_size(entry))}
+        given = (item.entry.get("segmentation") for item in judged.objects)
+        add_masks(truth, given, stated | dict(sizes or {}), annotation_file)
+    return truth
+
+
+def add_masks(truth: Truth, given: Iterable[object], sizes: Sizes, source: Path) -> None:
+    """Give annotations their masks, as run lengths under "segmentation"; tell how many lack one.
+
+    Args:
+        truth: its annotations get masks where their image has a size and they are sound.
+        given: an outline or mask of each annotation, as in a file.
+        sizes: of the images.
+        source: the file, for the message.
+    """
+    bare = 0
+    for entry, segmentation in zip(truth["annotations"], given, strict=True):
+        size = sizes.get(entry["image_id"])
+        if mask := size and sound_mask(segmentation, size):
+            entry["segmentation"] = mask
+        else:
+            bare += 1
+    if bare:
+        log.warning(
+            "%d of the %d annotations in %s have no usable outline: in the figures of masks, what "
+            "is found on their boxes counts neither as right nor as wrong",
+            *(bare, len(truth["annotations"]), source),
+        )
 
 
 def _measured(item: SoundObject, number: int) -> Entry:
