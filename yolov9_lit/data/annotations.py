@@ -31,7 +31,7 @@ class ImageObjects(NamedTuple):
         boxes: (K, 4) float32, xyxy in pixels of the image.
         labels: (K,) int64, contiguous class indices.
         crowd: (K,) bool, True for a region of many objects.
-        polygons: outlines of the K objects inside the image; none for crowds and RLE masks.
+        polygons: outlines of the K objects inside the image, of RLE masks too; none for crowds.
     """
 
     boxes: np.ndarray

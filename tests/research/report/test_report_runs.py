@@ -132,6 +132,14 @@ def test_the_losses_of_each_branch(folders):
     assert second["train", "main"] != second["train", "main"], "one of its terms is not known"
 
 
+def test_a_task_with_more_terms_has_them_in_its_losses(folders):
+    terms = ["train/main/box", "train/main/mask", "train/main/cls", "train/main/dfl"]
+    folder = folders.make("one")
+    (folder / "metrics.csv").write_text(",".join(["epoch", "step", *terms]) + "\n0,3,1,20,300,4000")
+    (run,) = read_runs(folders.root)
+    assert run.losses.to_dict("index") == {0: {("train", "main"): 4321}}
+
+
 def test_seeds_are_pooled_and_what_differs_names_the_row(folders):
     for seed in (0, 1):
         for pgi in ("none", "fpn"):

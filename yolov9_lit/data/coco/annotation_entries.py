@@ -97,6 +97,12 @@ def sound_annotations(
     return [*map(SoundObject._make, rows)]
 
 
+def spans_box(outlines: Outlines, box: Box, size: tuple[float, float]) -> bool:
+    """Return whether an object's outlines span its box, in an image of a height and width."""
+    sides = np.array([size[::-1]], dtype=float)
+    return bool(_span([outlines], np.array([box]), sides)[0])
+
+
 def _judge(
     entries: Sequence[Entry], columns: Columns, listed: set[int], faults: Faults
 ) -> tuple[dict[Fault, np.ndarray], np.ndarray]:

@@ -98,7 +98,7 @@ class Note(Enum):
         "lines are read as an outline but may be a pose: poses need kpt_shape in the YAML file"
     )
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
-    RLE = "objects have an RLE mask: training takes the box, copy-paste needs outlines"
+    RLE = "objects have an RLE mask: training traces its outline, if it spans the box"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"
     CATEGORIES_EMPTY = "categories have no box"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"

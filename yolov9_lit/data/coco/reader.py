@@ -12,6 +12,7 @@ from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.image_entries import stated_size
 from yolov9_lit.data.coco.judge import Judged, judge
+from yolov9_lit.data.coco.outline_entries import Outlines
 from yolov9_lit.data.images import ImageFiles
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.memory import no_garbage_collection
@@ -54,7 +55,7 @@ def pack(judged: Judged) -> Annotations:
         labels=labels,
         crowd=np.array([item.crowd for item in objects], dtype=bool),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(images)))]),
-        polygons=FlatPolygons.of_numbers(item.outlines for item in objects),
+        polygons=FlatPolygons.of_numbers(_outlines(item, judged) for item in objects),
         faults=judged.faults.counts(),
     )
 
@@ -68,6 +69,15 @@ def measures(judged: Judged) -> tuple[np.ndarray, np.ndarray]:
     objects, _ = _by_image(judged)
     boxes = np.array([item.entry["bbox"] for item in objects], dtype=float).reshape(-1, 4)
     return boxes, np.array([item.area for item in objects], dtype=float)
+
+
+def _outlines(item: SoundObject, judged: Judged) -> Outlines:
+    """Return an object's outlines, those of its mask where that is what the file has."""
+    if item.crowd or not isinstance(item.entry.get("segmentation"), dict):
+        return item.outlines
+    from yolov9_lit.data.coco.traced import traced_outlines  # Few files have run lengths.
+
+    return traced_outlines(item, stated_size(judged.images[item.entry["image_id"]]))
 
 
 def _by_image(judged: Judged) -> tuple[list[SoundObject], np.ndarray]:
