@@ -75,8 +75,8 @@ class Head(nn.Module):
         """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
         points, strides = anchor_points(features)
         return HeadOutput(
-            box_logits=_by_anchor(self.box, features),
-            class_logits=_by_anchor(self.cls, features),
+            box_logits=by_anchor(self.box, features),
+            class_logits=by_anchor(self.cls, features),
             anchor_points=points,
             strides=strides,
         )
@@ -91,7 +91,7 @@ class DepthwiseClassHead(Head):
         )
 
 
-def _by_anchor(branches: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor:
+def by_anchor(branches: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor:
     """Apply a branch to each level: (B, A, channels), an anchor's numbers beside each other."""
     maps = [branch(x) for branch, x in zip(branches, features, strict=True)]
     return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)

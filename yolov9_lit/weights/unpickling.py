@@ -184,7 +184,16 @@ def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Te
     return storage.as_strided(size, stride, offset)
 
 
+def _method(owner: Any, name: Any) -> StandIn:
+    """Stand for a method of a stand-in's class, as published models of segmentation keep one."""
+    if not (isinstance(owner, type) and issubclass(owner, StandIn) and isinstance(name, str)):
+        raise Refusal("it asks for getattr, a function that is refused")
+    return StandIn()
+
+
 ADMITTED: dict[tuple[str, str], Any] = {
+    ("__builtin__", "getattr"): _method,
+    ("builtins", "getattr"): _method,
     ("collections", "OrderedDict"): lambda: OrderedDict(),
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,

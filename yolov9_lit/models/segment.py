@@ -1,0 +1,65 @@
+"""The head of instance segmentation: mask coefficients beside boxes and classes, and prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from yolov9_lit.kinds import PositiveInt
+from yolov9_lit.models.head import Head, by_anchor
+from yolov9_lit.models.layers import Conv
+from yolov9_lit.models.prototypes import PrototypesFactory, UpsampledPrototypes
+from yolov9_lit.structures import HeadOutput
+
+
+class SegmentHead(Head):
+    """A head whose objects have masks, as in YOLACT (arXiv 1904.02689, section 3).
+
+    The mask of an anchor's object is the sigmoid of its coefficients times the prototypes, inside
+    its box: `masks_of` in `models.masks`.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        num_classes: int,
+        box_groups: int = 4,
+        class_width_factor: int = 1,
+        class_width_limit: int = 128,
+        coefficients: PositiveInt = 32,
+        prototypes: PrototypesFactory = UpsampledPrototypes,
+    ) -> None:
+        """Build the branches.
+
+        With c0 the channels of level 3, the coefficients' branch is max(c0 / 4, M) wide.
+
+        Args:
+            channels: of the three feature maps.
+            num_classes: C >= 1.
+            box_groups: see `Head`.
+            class_width_factor: see `Head`.
+            class_width_limit: see `Head`.
+            coefficients: M, of an anchor; as many prototypes are made.
+            prototypes: factory of what makes them of level 3.
+        """
+        super().__init__(channels, num_classes, box_groups, class_width_factor, class_width_limit)
+        width = max(channels[0] // 4, coefficients)
+        self.coefficients = nn.ModuleList(
+            nn.Sequential(
+                Conv(c, width, 3), Conv(width, width, 3), nn.Conv2d(width, coefficients, 1)
+            )
+            for c in channels
+        )
+        self.prototypes = prototypes(channels[0], coefficients)
+
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
+        """Three maps (B, channels, H / stride, W / stride) -> raw outputs and prototypes."""
+        return (
+            super()
+            .forward(features)
+            ._replace(
+                coefficients=by_anchor(self.coefficients, features),
+                prototypes=self.prototypes(features[0]),
+            )
+        )
