@@ -112,6 +112,22 @@ class Prediction(NamedTuple):
     aux: tuple[HeadOutput, ...]
 
 
+class MaskParts(NamedTuple):
+    """What the masks of one image's detections are computed from; far smaller than they are.
+
+    Attributes:
+        coefficients: (N, M).
+        prototypes: (M, H/4, W/4).
+    """
+
+    coefficients: Tensor
+    prototypes: Tensor
+
+    def select(self, rows: Tensor | slice) -> MaskParts:
+        """Return those of some of the detections."""
+        return self._replace(coefficients=self.coefficients[rows])
+
+
 class Detections(NamedTuple):
     """Objects found in one image, by falling score.
 
@@ -121,12 +137,14 @@ class Detections(NamedTuple):
         labels: (N,) int64, contiguous class indices.
         masks: (N, H, W) bool, in the pixels that the boxes are given in; None where the detector
             finds no masks.
+        parts: what they can be computed from, until they are.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     masks: Tensor | None = None
+    parts: MaskParts | None = None
 
     def select(self, rows: Tensor | slice) -> Detections:
         """Return some of the detections.
@@ -134,10 +152,20 @@ class Detections(NamedTuple):
         Args:
             rows: a slice, indices (K,) int64, or (N,) bool.
         """
-        masks = None if self.masks is None else self.masks[rows]
-        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], masks)
+        return Detections(
+            self.boxes[rows],
+            self.scores[rows],
+            self.labels[rows],
+            None if self.masks is None else self.masks[rows],
+            None if self.parts is None else self.parts.select(rows),
+        )
 
     def cpu(self) -> Detections:
         """Return them in the host's memory."""
-        masks = None if self.masks is None else self.masks.cpu()
-        return Detections(self.boxes.cpu(), self.scores.cpu(), self.labels.cpu(), masks)
+        return Detections(
+            self.boxes.cpu(),
+            self.scores.cpu(),
+            self.labels.cpu(),
+            None if self.masks is None else self.masks.cpu(),
+            None if self.parts is None else MaskParts(*(part.cpu() for part in self.parts)),
+        )

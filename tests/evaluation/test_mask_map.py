@@ -16,8 +16,10 @@ from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.evaluation.coco_figures import FIGURES
 from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.evaluation.masks import EncodedMasks
+from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression, suppressed
 from yolov9_lit.evaluation.tables import per_class_table, results_table
-from yolov9_lit.structures import Detections
+from yolov9_lit.models.masks import masks_of
+from yolov9_lit.structures import Detections, HeadOutput, ImageInfo
 
 CATEGORIES = (3, 17, 40)
 HEIGHT, WIDTH = 90, 120
@@ -286,3 +288,32 @@ def test_tables_show_both(tmp_path):
         value = result.figures()[f"mask_{name}"]
         assert cell.text == (f"{100 * value:.1f}" if value >= 0 else "-")
     assert list(classes.columns)[-3:] == ["mask_AP", "mask_AP50", "mask_AR_100"]
+
+
+def test_detections_keep_the_parts_of_their_own_anchors():
+    """Coefficients tell which anchor they are of; masks come some at a time and are the same."""
+    torch.manual_seed(0)
+    anchors = 400
+    corners = torch.rand(2, anchors, 2) * 60
+    boxes = torch.cat([corners, corners + 1 + torch.rand(2, anchors, 2) * 30], dim=-1)
+    coefficients = torch.arange(2.0 * anchors).reshape(2, anchors, 1) - anchors
+    prototypes = torch.randn(2, 1, 24, 32)
+    scores, nothing = torch.rand(2, anchors, 3), torch.zeros(0)
+    output = HeadOutput(nothing, nothing, nothing, nothing, coefficients, prototypes)
+    settings = NMSSettings(max_detections=75)
+    found = suppressed((boxes, scores), output, settings)
+    plain = non_max_suppression(boxes, scores, settings)
+    info = ImageInfo(1, "", HEIGHT, WIDTH, 0.8, 0.8, 1.0, 2.0)
+    for i, (own, other) in enumerate(zip(found, plain, strict=True)):
+        assert torch.equal(own.boxes, other.boxes)
+        assert torch.equal(own.scores, other.scores)
+        rows = own.parts.coefficients[:, 0].long() + anchors - i * anchors
+        assert torch.equal(boxes[i][rows], own.boxes)
+        assert torch.equal(scores[i][rows, own.labels], own.scores)
+        assert len(rows) == 75
+        encoded = EncodedMasks.computed(own.parts, own.boxes, info)
+        masks = masks_of(own.parts.coefficients, prototypes[i], own.boxes, info)
+        assert masks.any()
+        assert encoded.rles() == EncodedMasks.of(masks).rles()
+    bare = suppressed((boxes, scores), output._replace(coefficients=None), settings)
+    assert all(d.parts is None for d in bare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torchvision.ops import batched_nms
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.kinds import PositiveInt, Share
-from yolov9_lit.structures import Detections
+from yolov9_lit.structures import Detections, HeadOutput, MaskParts
 
 _FIRST = 2_048  # Candidates of an image that are looked at first.
 
@@ -41,6 +42,26 @@ class NMSSettings:
         check_fields(self)
 
 
+def suppressed(
+    decoded: tuple[Tensor, Tensor], output: HeadOutput, settings: NMSSettings
+) -> list[Detections]:
+    """Return the detections of a head's output, with the parts of their masks if it has such.
+
+    Args:
+        decoded: its boxes (B, A, 4) and scores (B, A, C), see `non_max_suppression`.
+        output: what they were decoded from.
+        settings: thresholds and limits.
+    """
+    boxes, scores = decoded
+    if output.coefficients is None or output.prototypes is None:
+        return non_max_suppression(boxes, scores, settings)
+    found = []
+    for i, (detections, anchors) in enumerate(_suppress_all(boxes, scores, settings)):
+        parts = MaskParts(output.coefficients[i][anchors], output.prototypes[i])
+        found.append(detections._replace(parts=parts))
+    return found
+
+
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:
     """Suppress overlapping boxes class by class.
 
@@ -52,13 +73,18 @@ def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) ->
     Returns:
         One entry an image, by falling score.
     """
-    return [
-        _suppress(image_boxes, image_scores, settings)
-        for image_boxes, image_scores in zip(boxes, scores, strict=True)
-    ]
+    return [detections for detections, _ in _suppress_all(boxes, scores, settings)]
 
 
-def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detections:
+def _suppress_all(
+    boxes: Tensor, scores: Tensor, settings: NMSSettings
+) -> Iterator[tuple[Detections, Tensor]]:
+    for image_boxes, image_scores in zip(boxes, scores, strict=True):
+        yield _suppress(image_boxes, image_scores, settings)
+
+
+def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> tuple[Detections, Tensor]:
+    """Return the detections of an image, and the anchor (N,) that each comes from."""
     if settings.multi_label:
         anchors, labels = (scores > settings.confidence).nonzero(as_tuple=True)
         kept_scores = scores[anchors, labels]
@@ -73,7 +99,7 @@ def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> Detection
     anchors, labels = anchors[order], labels[order].to(torch.int64)
     candidates = boxes[anchors].float()
     keep = _best(candidates, kept_scores.float(), labels, settings)
-    return Detections(candidates[keep], kept_scores[keep], labels[keep])
+    return Detections(candidates[keep], kept_scores[keep], labels[keep]), anchors[keep]
 
 
 def _best(boxes: Tensor, scores: Tensor, labels: Tensor, settings: NMSSettings) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.evaluation.nms import NMSSettings, suppressed
 from yolov9_lit.inference.exported import ExportedPredictor, open_exported
 from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor, unit_range
 from yolov9_lit.models.detector import Detector
@@ -47,12 +47,11 @@ class Predictor(ImagePredictor):
         """Detect objects in inputs, see `ImagePredictor.detect`."""
         device = next(self.parameters()).device
         pieces = images.split(MOST_ON_CPU) if device.type == "cpu" else (images,)
+        outputs = (self(unit_range(piece.to(device))).main for piece in pieces)
         return [
             detections
-            for piece in pieces
-            for detections in non_max_suppression(
-                *self.decode(self(unit_range(piece.to(device))).main), settings
-            )
+            for output in outputs
+            for detections in suppressed(self.decode(output), output, settings)
         ]
 
     def one_branch(self, head: str | None = None) -> Predictor:

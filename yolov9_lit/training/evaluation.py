@@ -9,6 +9,7 @@ from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
@@ -48,13 +49,23 @@ class EvaluationModule(L.LightningModule, ABC):
         """Add a batch's detections, in input pixels, to a metric.
 
         Returns:
-            The same detections in the original images' pixels.
+            The same detections in the original images' pixels, without masks, which the metric has.
         """
+        pairs = [*zip(detections, batch.infos, strict=True)]
         restored = [
-            found._replace(boxes=restore_boxes(found.boxes, info))
-            for found, info in zip(detections, batch.infos, strict=True)
+            found._replace(boxes=restore_boxes(found.boxes, info), parts=None)
+            for found, info in pairs
         ]
-        metric.update(restored, [info.image_id for info in batch.infos])
+        ids = [info.image_id for info in batch.infos]
+        masks = [
+            EncodedMasks.computed(found.parts, found.boxes, info)
+            for found, info in pairs
+            if found.parts is not None
+        ]
+        if masks:
+            metric.update(restored, ids, masks)
+        else:
+            metric.update(restored, ids)
         return restored
 
     def on_test_epoch_start(self) -> None:
@@ -72,7 +83,7 @@ class EvaluationModule(L.LightningModule, ABC):
         self.result = metric.compute()
         self.figures = self.result.figures()
         for name, value in self.figures.items():
-            shown = name in ("AP", "AP50")
+            shown = name in ("AP", "AP50", "mask_AP")
             self.log(f"{stage}/{name}", value, prog_bar=shown, logger=value != UNMEASURED)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from yolov9_lit.evaluation.metric import DetectionMetric
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.evaluation.nms import NMSSettings, suppressed
 from yolov9_lit.inference.images import unit_range
 from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.cost import DetectorCost, detector_cost
@@ -199,7 +199,7 @@ class DetectionModule(EvaluationModule):
         return self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
 
     def _suppressed(self, prediction: Prediction) -> list[Detections]:
-        return non_max_suppression(*self.detector.decode(prediction.main), self.nms)
+        return suppressed(self.detector.decode(prediction.main), prediction.main, self.nms)
 
     def _named(self, stage: str, output: DetectionLossOutput) -> dict[str, Tensor]:
         """Return each branch's loss terms by the name they are logged as, detached."""
