@@ -93,12 +93,12 @@ def model_config(name: str) -> dict[str, Any]:
         "_convert_": "all",
         "num_classes": None,
         "in_channels": 3,
-        "backbone": _factory(backbone_of(size)),
-        "head": {**_factory(Head), **head, "class_width_limit": 128},
+        "backbone": factory(backbone_of(size)),
+        "head": {**factory(Head), **head, "class_width_limit": 128},
         **{field: _listed(value) for field, value in widths(size).items()},
-        "down": _factory(DOWNS[size.down]),
-        "block": _factory(BLOCKS["csp"]),
-        "pgi": {branch: _factory(part) for branch, part in pgi.items()},
+        "down": factory(DOWNS[size.down]),
+        "block": factory(BLOCKS["csp"]),
+        "pgi": {branch: factory(part) for branch, part in pgi.items()},
     }
 
 
@@ -110,7 +110,8 @@ def spelled_out(model: Mapping[Any, Any]) -> dict[str, Any]:
     return config
 
 
-def _factory(part: Any) -> dict[str, Any]:
+def factory(part: Any) -> dict[str, Any]:
+    """Return the config of a part that its owner finishes."""
     return {"_target_": _path(part), "_partial_": True}
 
 

@@ -25,6 +25,8 @@ from yolov9_lit.models.gelan import (
 )
 from yolov9_lit.models.head import Head
 from yolov9_lit.models.layers import SPPELAN, AConv, ADown, Conv, RepConv
+from yolov9_lit.models.prototypes import StagePrototypes, UpsampledPrototypes
+from yolov9_lit.models.segment import SegmentHead
 
 ChildNames = Mapping[type[nn.Module], Mapping[str, str]]
 """By class, its children that hold tensors: our name (a path) to theirs."""
@@ -42,6 +44,7 @@ PUBLISHED_NAMES: ChildNames = {
     GELANStage: {"split": "cv1", "branches.0": "cv2", "branches.1": "cv3", "merge": "cv4"},
     CSPBlock: {"main": "cv1", "shortcut": "cv2", "merge": "cv3", "bottlenecks": "m"},
     Residual: {"layers.0": "cv1", "layers.1": "cv2"},
+    UpsampledPrototypes: {"0": "cv1", "2": "cv2", "3": "cv3"},
 }
 YOLO_MIT_NAMES: ChildNames = {
     **CONVOLUTIONS,
@@ -111,15 +114,14 @@ class Layout:
         ]
         if self.heads_joined:
             heads = [path for path in (*AUXILIARY_HEADS, "head") if path in found]
-            layers.append(
-                Layer(
-                    tuple(
-                        (f"{head}.{branch}", f"cv{2 * i + offset}.")
-                        for i, head in enumerate(heads, start=1)
-                        for branch, offset in (("box", 0), ("cls", 1))
-                    )
-                )
-            )
+            masks = [path for path in heads if isinstance(found[path], SegmentHead)]
+            layers += [
+                Layer(((f"{path}.prototypes.{part}", ""),))
+                for path in masks
+                if isinstance(found[f"{path}.prototypes"], StagePrototypes)
+                for part in ("stage", "smooth")
+            ]
+            layers.append(Layer((*_branches(heads), *_masks(masks, found))))
         return layers
 
     def tensors(self, detector: Detector) -> Iterator[tuple[int, str, str]]:
@@ -128,6 +130,22 @@ class Layout:
             for path, prefix in layer.parts:
                 for theirs, ours in renamed(detector.get_submodule(path), self.names):
                     yield rank, prefix + theirs, f"{path}.{ours}"
+
+
+def _branches(heads: list[str]) -> Iterator[tuple[str, str]]:
+    """Parts of the last layer: the box and the class branches of each head."""
+    for i, head in enumerate(heads, start=1):
+        yield f"{head}.box", f"cv{2 * i}."
+        yield f"{head}.cls", f"cv{2 * i + 1}."
+
+
+def _masks(heads: list[str], found: Mapping[str, nn.Module]) -> Iterator[tuple[str, str]]:
+    """Parts of the last layer, after the branches of all heads: coefficients and prototypes."""
+    for i, head in enumerate(heads, start=1):
+        yield f"{head}.coefficients", f"cv{2 * len(heads) + 1 + i}."
+        staged = isinstance(found[f"{head}.prototypes"], StagePrototypes)
+        inner = ".project" if staged else ""
+        yield f"{head}.prototypes{inner}", f"proto{i if i > 1 else ''}."
 
 
 def renamed(module: nn.Module, names: ChildNames) -> Iterator[tuple[str, str]]:

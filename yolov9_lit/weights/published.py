@@ -18,9 +18,12 @@ from torch import Tensor
 
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
+from yolov9_lit.models.prototypes import StagePrototypes, UpsampledPrototypes
+from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.models.sizes import list_models, size_of
-from yolov9_lit.weights.card import ModelCard, model_config
+from yolov9_lit.weights.card import ModelCard, factory, model_config
 from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
+from yolov9_lit.weights.file_widths import SINGLE, file_widths
 from yolov9_lit.weights.layouts import PUBLISHED, YOLO_MIT, Layout
 from yolov9_lit.weights.unpickling import StandIn, attribute
 
@@ -33,6 +36,7 @@ LONGEST_NAME = 1000
 
 DEPTHWISE_HEAD = "yolov9_lit.models.head.DepthwiseClassHead"
 
+_BOTTLENECK = re.compile(r"cv2\.0\.m\.(\d{1,2})\.")
 _LAYER = re.compile(r"(?P<prefix>(?:[A-Za-z_]\w*\.)*)(?P<layer>\d+)\.(?P<name>.+)")
 
 
@@ -211,12 +215,36 @@ def _matches(file: FileLayers) -> Iterator[Match]:
     if f"{cls}.2.weight" not in shapes or f"{box}.1.conv.weight" not in shapes:
         return
     stem = list(next(iter(file.layers[0].values()))[1].shape[:1])
-    for name in list_models():
-        if [size_of(name).stem[0]] == stem:
-            model = model_config(name)
-            model["num_classes"] = shapes[f"{cls}.2.weight"][0]
-            model["head"] |= _head(shapes, box, cls, model["head"])
-            yield _compare(model, file)
+    sizes = [name for name in list_models() if [size_of(name).stem[0]] == stem]
+    narrowed = {} if sizes else _narrowed(file)
+    for name in sizes or [n for n in list_models() if narrowed and not size_of(n).composite]:
+        model = model_config(name) | narrowed
+        model["num_classes"] = shapes[f"{cls}.2.weight"][0]
+        model["head"] |= _head(shapes, box, cls, model["head"]) | _masks(file.layers)
+        yield _compare(model, file)
+
+
+def _narrowed(file: FileLayers) -> dict[str, Any]:
+    """Widths of a published file that no size has; none of another layout's or too short a file."""
+    if file.layout is not PUBLISHED or len(file.layers) <= SINGLE:
+        return {}
+    return file_widths([{n: t.shape for n, (_, t) in layer.items()} for layer in file.layers])
+
+
+def _masks(layers: list[FileLayer]) -> dict[str, Any]:
+    """Arguments of a head that finds masks; none of a detection head."""
+    shapes = {name: tensor.shape for name, (_, tensor) in layers[-1].items()}
+    if found := shapes.get("proto.cv1.conv.weight"):
+        count = shapes["proto.cv3.conv.weight"][0]
+        prototypes = factory(UpsampledPrototypes) | {"width": found[0]}
+    elif found := shapes.get("proto.conv.weight"):
+        count = found[0]
+        bottlenecks = [_BOTTLENECK.match(name) for name in layers[-3]]
+        depth = max((int(match[1]) for match in bottlenecks if match), default=0) + 1
+        prototypes = factory(StagePrototypes) | {"width": found[1], "csp_depth": depth}
+    else:
+        return {}
+    return factory(SegmentHead) | {"coefficients": count, "prototypes": prototypes}
 
 
 def _head(
