@@ -129,12 +129,26 @@ def test_nothing_to_learn_has_gradients_of_zero():
         assert all(not grad.any() for grad in torch.autograd.grad(found, leaves))
 
 
+@pytest.mark.slow
 def test_operator_is_sound():
     """Its shapes, gradients and behaviour in graphs are what it says, by torch's own checks."""
     output, boxes, objects, shown = some_anchors(0)
     given = output.coefficients.requires_grad_(), output.prototypes.requires_grad_()
     operator = torch.ops.yolov9_lit.mask_loss.default
     torch.library.opcheck(operator, (*given, boxes / 4, objects, shown))
+
+
+@pytest.mark.slow
+def test_is_one_graph(reference):
+    given = leaves(reference, "main")
+    loss = SegmentationLoss(TaskAlignedAssigner())
+    arguments = Prediction(head_output(given), ()), targets_of(reference)
+    found = torch.compile(loss, fullgraph=True, backend="aot_eager")(*arguments).total
+    found.backward()
+    assert found.item() == pytest.approx(float(reference["single_total"]), rel=1e-4)
+    expected = reference["single_grad_main_prototypes"]
+    atol = 1e-4 * np.abs(expected).max()
+    np.testing.assert_allclose(given["prototypes"].grad, expected, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("lacking", ["masks", "coefficients"])
