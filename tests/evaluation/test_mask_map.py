@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as mp
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -317,3 +318,40 @@ def test_detections_keep_the_parts_of_their_own_anchors():
         assert encoded.rles() == EncodedMasks.of(masks).rles()
     bare = suppressed((boxes, scores), output._replace(coefficients=None), settings)
     assert all(d.parts is None for d in bare)
+
+
+def _worker(rank, meeting, path, found, shares, queue):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=len(shares)
+    )
+    metric = metric_for(path)
+    feed(metric, {image: found[image] for image in shares[rank]})
+    queue.put((metric.compute().figures(), written(metric)))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", [7, 12])
+def test_two_processes_give_what_one_gives(tmp_path, split):
+    """One of them may have no image at all."""
+    truth, masks = scene(1)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    found = detections(masks, 1, 5)
+    alone = metric_for(path)
+    feed(alone, found)
+    images = list(found)
+    shares = [images[:split], images[split:]]
+    context = mp.get_context("spawn")
+    queue = context.Queue()
+    arguments = (tmp_path / "meeting", path, found, shares, queue)
+    processes = [context.Process(target=_worker, args=(rank, *arguments)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    results = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(30)
+    for figures, rows in results:
+        assert figures == alone.compute().figures()
+        assert sorted(map(str, rows)) == sorted(map(str, written(alone)))
