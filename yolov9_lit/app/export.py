@@ -21,6 +21,7 @@ from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, Input
 from yolov9_lit.inference.export.write import export as write
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.kinds import LARGEST_SIDE
+from yolov9_lit.models.segment import SegmentHead
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,10 @@ def export(cfg: DictConfig) -> Agreement:
     predictor = load(ckpt)
     if not isinstance(predictor, Predictor):
         raise UserError(f"{ckpt} is an exported file: give a checkpoint.")
+    if isinstance(predictor.detector.head, SegmentHead):
+        raise UserError(
+            f"{ckpt} finds masks, which no export format has yet: give a checkpoint of task=detect."
+        )
     record = ExportRecord(
         card=predictor.card,
         shape=shape,

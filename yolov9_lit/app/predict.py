@@ -100,7 +100,10 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield COCO results entries, with the file instead of an image id and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections[:3])
-    for (x1, y1, x2, y2), score, label in zip(boxes, scores, labels, strict=True):
+    segmentations = _segmentations(detections)
+    for (x1, y1, x2, y2), score, label, segmentation in zip(
+        boxes, scores, labels, segmentations, strict=True
+    ):
         row = {
             "file": str(frame.path),
             "category_id": predictor.card.category_ids[label],
@@ -108,9 +111,21 @@ def _rows(
             "bbox": [round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1)],
             "score": round(score, 5),
         }
+        if segmentation is not None:
+            row["segmentation"] = segmentation
         if frame.frame_index is not None:
             row["frame"] = frame.frame_index
         yield row
+
+
+def _segmentations(detections: Detections) -> list[dict[str, Any] | None]:
+    """Return each mask in COCO's compressed run lengths; None where there are no masks."""
+    if detections.masks is None:
+        return [None] * len(detections.scores)
+    from yolov9_lit.evaluation.masks import EncodedMasks  # hotcoco, which boxes do without.
+
+    rles = EncodedMasks.of(detections.masks).rles()
+    return [{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles]
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

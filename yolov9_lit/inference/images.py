@@ -24,6 +24,7 @@ from yolov9_lit.data.letterbox import (
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import LARGEST_SIDE
+from yolov9_lit.models.masks import masks_of
 from yolov9_lit.structures import Detections, ImageInfo
 from yolov9_lit.weights.card import ModelCard
 
@@ -106,7 +107,8 @@ class ImagePredictor(nn.Module, ABC):
             batch_size: largest number of images in a batch.
 
         Returns:
-            One entry per image, boxes xyxy in the image's own pixels.
+            One entry per image, boxes xyxy and masks, if the head finds any, in the image's own
+            pixels.
 
         Raises:
             UserError: an image cannot be read, or a value is out of its range.
@@ -142,10 +144,17 @@ class ImagePredictor(nn.Module, ABC):
             infos.append(ImageInfo(0, "", height, width, *placement))
         batch = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
         found = self.detect(batch, settings)
-        return [
-            d._replace(boxes=restore_boxes(d.boxes, info))
-            for d, info in zip(found, infos, strict=True)
-        ]
+        return [_in_image(d, info) for d, info in zip(found, infos, strict=True)]
+
+
+def _in_image(detections: Detections, info: ImageInfo) -> Detections:
+    """Put detections in input pixels into the image's own, with masks if the head finds them."""
+    masks = None
+    if detections.parts is not None:
+        masks = masks_of(*detections.parts, detections.boxes, info)
+    return Detections(
+        restore_boxes(detections.boxes, info), detections.scores, detections.labels, masks
+    )
 
 
 def unit_range(images: Tensor) -> Tensor:

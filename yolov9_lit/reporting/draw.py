@@ -19,9 +19,11 @@ def draw_detections(
 ) -> np.ndarray:
     """Draw boxes with class and score on a copy of the image, the highest score on top.
 
+    Masks are tinted and outlined beneath all boxes.
+
     Args:
         image: (H, W, 3) uint8 RGB.
-        detections: boxes in the image's pixels, in order of falling score.
+        detections: boxes and masks in the image's pixels, in order of falling score.
         class_names: by class index.
 
     Returns:
@@ -29,6 +31,10 @@ def draw_detections(
     """
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn)
+    if detections.masks is not None:
+        masks = zip(detections.masks.cpu().numpy(), detections.labels.tolist(), strict=True)
+        for mask, label in reversed(list(masks)):
+            _draw_mask(drawn, mask, class_colour(label), width)
     rows = zip(*(tensor.tolist() for tensor in detections[:3]), strict=True)
     for box, score, label in reversed(list(rows)):
         text = f"{class_names[label]} {score:.2f}"
@@ -106,6 +112,16 @@ def put_label(
 def label_size(width: int) -> int:
     """Return the font size in pixels that goes with lines of that width."""
     return max(7 * width, 10)
+
+
+def _draw_mask(
+    image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width: int
+) -> None:
+    """Tint what a mask (H, W) bool covers and draw its outline, holes included, in place."""
+    inside = image[mask]
+    image[mask] = (inside * (1 - _TINT) + np.array(colour) * _TINT).round().astype(np.uint8)
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.polylines(image, list(outlines), True, colour, width, cv2.LINE_AA)
 
 
 def _draw_box(
