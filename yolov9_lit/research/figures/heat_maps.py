@@ -16,7 +16,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.explaining import in_image
 from yolov9_lit.inference.levels import LEVELS
-from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.inference.predictor import Predictor, load, require_checkpoint
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.heat import draw_heat
@@ -74,7 +74,9 @@ def write_heat_maps(
         raise UserError("figure=7 is drawn of trained models: give ckpt=FILE.")
     files = listed(checkpoints)
     names = checkpoint_names(files)
-    models = {name: _opened(file) for name, file in zip(names, files, strict=True)}
+    models = {
+        name: require_checkpoint(load(file), file) for name, file in zip(names, files, strict=True)
+    }
     drawn = read_subjects(image, data, images)
     known = read_subjects(None, data, measured)
     for file, predictor in zip(files, models.values(), strict=True):
@@ -88,7 +90,7 @@ def write_heat_maps(
     )
     names_of_classes = data.class_names if image is None else ()
     plots = [
-        _draw(subject, models, map, names_of_classes, out / f"figure7_{i}.png", caption)
+        _draw(subject, models, map, names_of_classes, out / f"figure7_{i}.png")
         for i, subject in enumerate(drawn)
     ]
     count = frame["image"].nunique()
@@ -104,16 +106,6 @@ def write_heat_maps(
         Section("Where the maps are hot", caption, plots),
     ]
     return write_sections(out / "figure7.html", "Where trained models are active", "", sections)
-
-
-def _opened(file: str) -> Predictor:
-    predictor = load(file)
-    if not isinstance(predictor, Predictor):
-        raise UserError(
-            f"{file} is exported and shows no feature maps: give the checkpoint that it was made "
-            "from."
-        )
-    return predictor
 
 
 def _measure(
@@ -176,7 +168,6 @@ def _draw(
     kind: Map,
     class_names: Sequence[str],
     path: Path,
-    caption: str,
 ) -> Plot:
     """Draw the image with its objects and, a row for each model, the heat of each level."""
     shape = (len(models), len(LEVELS) + 1)
@@ -199,4 +190,4 @@ def _draw(
             enlarged = F.interpolate(tensor, size=heats.shape, mode="nearest")[0, 0]
             axes.imshow(draw_heat(subject.image, in_image(enlarged, heats.info)))
             axes.set_title(f"P{level}", fontsize=FONT)
-    return save_plot(figure, path, f"{subject.name}. {caption}")
+    return save_plot(figure, path, subject.name)
