@@ -69,7 +69,7 @@ def write_cams(
     image: str | Sequence[str] | None,
     data: DetectionDataModule,
     explanation: Explainer,
-    heads: Sequence[str] | None,
+    heads: str | Sequence[str] | None,
     confidence: Share,
     iou: Share,
     images: PositiveInt,
@@ -97,7 +97,7 @@ def write_cams(
     """
     if checkpoints is None:
         raise UserError("figure=cam is drawn of trained models: give ckpt=FILE.")
-    views = open_views(listed(checkpoints), heads)
+    views = open_views(listed(checkpoints), None if heads is None else listed(heads))
     subjects = read_subjects(image, data, images)
     settings = NMSSettings(confidence=confidence, iou=iou, multi_label=False)
     caption = _caption(explanation, views, confidence)
