@@ -44,6 +44,9 @@ OF_THE_SWEEP = (
 """Overrides of Hydra's own config that a job does not inherit."""
 
 
+_ON_LINUX = sys.platform == "linux"
+
+
 class JobFailedError(CompactHydraException):
     """A job of a sweep ended badly; its folder tells why."""
 
@@ -78,14 +81,14 @@ def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
 
 def _call(command: list[str]) -> int:
     """Run a command to its end; on Linux it dies with this process, elsewhere it goes on."""
-    if sys.platform == "linux":
-        return subprocess.run(command, preexec_fn=_die_with_parent).returncode
-    return subprocess.run(command).returncode
+    return subprocess.run(command, preexec_fn=die_with_parent if _ON_LINUX else None).returncode
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have Linux end this process with the one that started it; elsewhere do nothing."""
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if _ON_LINUX:
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _job_command(folder: Path) -> list[str]:
