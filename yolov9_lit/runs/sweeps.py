@@ -30,7 +30,6 @@ from yolov9_lit.reporting.console import console
 from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.runs.record import FILE, Result, RunRecord
 from yolov9_lit.runs.resume import finished, refusal_recorded
-from yolov9_lit.weights.transfer import adopt_structure
 
 OF_THE_SWEEP = (
     "hydra.mode",
@@ -62,6 +61,8 @@ def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
         JobFailedError: the job ended badly; its `run.json` holds the error.
         UserError: the folder holds another experiment, or the config has a mistake.
     """
+    from yolov9_lit.weights.transfer import adopt_structure  # Every command imports this module.
+
     with refusal_recorded(cfg):
         adopt_structure(cfg)
         experiment_config(cfg)
