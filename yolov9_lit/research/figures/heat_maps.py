@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -32,6 +33,9 @@ from yolov9_lit.research.figures.inputs import (
     read_subjects,
     require_classes,
 )
+
+LEGIBLE = 480
+"""Least pixels of an image's longer side on which boxes are drawn."""
 
 WORDS: Mapping[Map, str] = {
     "mean": "the mean of the absolute values of its channels",
@@ -178,8 +182,14 @@ def _draw(
     grid = figure.subplots(*shape, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
+    scale = max(1.0, LEGIBLE / max(height, width))  # Labels are of one size.
+    enlarged_image = cv2.resize(subject.image, None, fx=scale, fy=scale)
     boxed = draw_objects(
-        subject.image, subject.boxes, subject.labels, [()] * len(subject.boxes), class_names
+        enlarged_image,
+        subject.boxes * scale,
+        subject.labels,
+        [()] * len(subject.boxes),
+        class_names,
     )
     for line, (name, predictor) in zip(grid, models.items(), strict=True):
         line[0].imshow(boxed)
