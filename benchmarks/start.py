@@ -46,7 +46,9 @@ class StartBenchmark:
         """Measure; return a table and the same figures for JSON."""
         with tempfile.TemporaryDirectory() as folder:
             contenders = self._contenders(Path(folder))
-            found = {what: in_turns(starts, self.rounds) for what, starts in contenders.items()}
+            found = {
+                what: in_turns(starts, self.rounds).figures for what, starts in contenders.items()
+            }
         names = ("model", "image_size", "batch_size", "workers", "images", "rounds")
         return [_table(found)], {
             **{name: getattr(self, name) for name in names},
