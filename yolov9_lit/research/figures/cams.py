@@ -17,7 +17,7 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.explaining import Explainer
 from yolov9_lit.inference.levels import Place
 from yolov9_lit.kinds import Limits, PathText, PositiveInt, Share
-from yolov9_lit.reporting.explanation import draw_tile, told_as
+from yolov9_lit.reporting.explanation import draw_tile
 from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.sheet import draw_sheet
@@ -167,15 +167,13 @@ def _draw(
             if seen is None:
                 tiles.append((tile(view, None, None), f"{view.name}: does not find it"))
             else:
-                told = f"{view.name}: {_told(seen, view.predictor.class_names)}"
-                tiles.append((tile(view, *seen), told))
+                tiles.append((tile(view, *seen), f"{view.name}: {_told(seen)}"))
     return draw_sheet(tiles, len(views) + 1)
 
 
-def _told(one: Explained, class_names: Sequence[str]) -> str:
+def _told(one: Explained) -> str:
     share = one.share_inside()
-    heat = "no heat" if np.isnan(share) else f"{share:.0%} in the box"
-    return f"{told_as(one.detection, class_names)}, {heat}"
+    return "no heat" if np.isnan(share) else f"{share:.0%} in the box"
 
 
 def _rows(subject: Subject, views: Sequence[View], objects: Sequence[Object]) -> Iterator[Row]:

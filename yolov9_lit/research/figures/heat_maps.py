@@ -34,7 +34,7 @@ from yolov9_lit.research.figures.inputs import (
     require_classes,
 )
 
-LEGIBLE = 480
+LEGIBLE = 320
 """Least pixels of an image's longer side on which boxes are drawn."""
 
 WORDS: Mapping[Map, str] = {
