@@ -145,6 +145,12 @@ def test_on_a_cpu_the_free_memory_bounds_the_size(searched, monkeypatch):
     assert found.sizes == [1, 2, 3, 4, 6, 12]
     assert found.size == 6
     assert found.objects >= 1
+    shared = searched("schedule.nominal_batch=12", "trainer.devices=2")
+    assert (shared.sizes, shared.size, shared.device) == (
+        [1, 2, 3, 6],
+        3,
+        "this machine for each of 2 processes",
+    )
 
 
 def test_other_commands_want_a_number():

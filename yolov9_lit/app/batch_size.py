@@ -171,7 +171,8 @@ def search(config: dict[Any, Any], build_module: BuildModule) -> Found:
         size = largest_tried(sizes, steps.fits)
         name = torch.cuda.get_device_name(device)
     else:
-        free, name = available_bytes(), "this machine"
+        free = available_bytes() // devices  # The processes of a CPU share its memory.
+        name = "this machine" + (f" for each of {devices} processes" if devices > 1 else "")
         size = largest_foreseen(sizes, steps.peak, USED * free)
     updates = build(cfg.schedule).accumulation((size or 1) * devices) * devices
     return Found(size, updates, sizes, objects, free / 1e9, name)
