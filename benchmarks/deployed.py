@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.device import device_to_measure
 from benchmarks.peers import published_module, ultralytics_module
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
@@ -64,17 +65,17 @@ def loaded_forward(path: str) -> Forward:
 
 
 def _forward(predictor: Predictor) -> Forward:
-    deployed = predictor.deploy()
+    deployed = predictor.deploy().to(device_to_measure())
     return lambda images: deployed.decode(deployed(images).main)
 
 
 def ultralytics_forward(path: str) -> Forward:
     """Build Ultralytics' fused forward of a checkpoint."""
-    return ultralytics(path).model.eval().fuse(verbose=False)
+    return ultralytics(path).model.eval().fuse(verbose=False).to(device_to_measure())
 
 
 def published_forward(model: str, published: str) -> Forward:
     """Build the published repository's fused forward of its GELAN model."""
     package = published_module(published, "models.yolo")
     config = Path(published) / f"models/detect/{model.replace('_', '-')}.yaml"
-    return package.Model(str(config)).eval().fuse()
+    return package.Model(str(config)).eval().fuse().to(device_to_measure())

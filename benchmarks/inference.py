@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +21,15 @@ from benchmarks.deployed import (
     ultralytics_forward,
     write_weights,
 )
+from benchmarks.device import device_to_measure, now
 from benchmarks.peers import require_clone, ultralytics_is_there
-from benchmarks.turns import Measure, in_turns, ratio
+from benchmarks.throughput import Throughput, throughput_table
+from benchmarks.turns import Measure, Turns, in_turns, ratio
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
 from yolov9_lit.kinds import Amount, InputSide, PathText, PositiveInt
+from yolov9_lit.models.cost import detector_cost
+from yolov9_lit.weights.coco_classes import COCO_NAMES
 
 OURS = "yolov9_lit"
 SAME = "yolov9_lit, weights of ultralytics"
@@ -57,11 +62,11 @@ class InferenceBenchmark:
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""
-        found: dict[str, dict[str, dict[str, list[float]]]] = {}
+        turns: dict[str, dict[str, Turns]] = {}
         with tempfile.TemporaryDirectory() as folder:
             for model in self.models:
                 forwards = self._forwards(model, Path(folder))
-                found[model] = {
+                turns[model] = {
                     str(batch): in_turns(
                         {
                             name: partial(self._start, make, batch, name in (OURS, SAME))
@@ -71,11 +76,28 @@ class InferenceBenchmark:
                     )
                     for batch in self.batches
                 }
-        return [self._table(found)], {
+        found = {
+            model: {batch: measured.figures for batch, measured in batches.items()}
+            for model, batches in turns.items()
+        }
+        reached = {model: _reached(model, self.image_size, turns[model]) for model in turns}
+        by_case = {
+            f"{model}, batch {batch}": packages
+            for model, batches in reached.items()
+            for batch, packages in batches.items()
+        }
+        return [self._table(found), throughput_table(by_case)], {
             "image_size": self.image_size,
             "threads": self.threads,
             "rounds": self.rounds,
             "ms_per_image": found,
+            "throughput": {
+                model: {
+                    batch: {name: one._asdict() for name, one in packages.items()}
+                    for batch, packages in batches.items()
+                }
+                for model, batches in reached.items()
+            },
             "ratio": {
                 model: {
                     batch: {
@@ -104,7 +126,9 @@ class InferenceBenchmark:
         if self.threads:
             torch.set_num_threads(self.threads)
         forward = make()
-        images = torch.rand(batch, self.image_size, self.image_size, 3).permute(0, 3, 1, 2)
+        device = device_to_measure()
+        images = torch.rand(batch, self.image_size, self.image_size, 3, device=device)
+        images = images.permute(0, 3, 1, 2)
         if not channels_last:  # As each package's own prediction gives it the images.
             images = images.contiguous()
         measure = partial(self._time, forward, images)
@@ -114,8 +138,8 @@ class InferenceBenchmark:
     @torch.inference_mode()
     def _time(self, forward: Forward, images: torch.Tensor) -> float:
         """Return the milliseconds of an image."""
-        done, start = 0, time.perf_counter()
-        while (spent := time.perf_counter() - start) < self.least_seconds or not done:
+        done, start = 0, now()
+        while (spent := now() - start) < self.least_seconds or not done:
             forward(images)
             done += len(images)
         return 1000 * spent / done
@@ -132,3 +156,18 @@ class InferenceBenchmark:
                     median = f"{statistics.median(measured):.1f}"
                     table.add_row(model, batch, name, median, compared)
         return table
+
+
+def _reached(
+    model: str, image_size: int, batches: Mapping[str, Turns]
+) -> dict[str, dict[str, Throughput]]:
+    """Return the throughput by batch and package."""
+    detector = build(compose("summary", [f"model={model}"]).model, num_classes=len(COCO_NAMES))
+    gflops = detector_cost(detector, image_size).deployed.gflops
+    return {
+        batch: {
+            name: Throughput.of(statistics.median(ms) / 1000, gflops, turns.peak_mb[name])
+            for name, ms in turns.figures.items()
+        }
+        for batch, turns in batches.items()
+    }

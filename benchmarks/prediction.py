@@ -91,7 +91,7 @@ class PredictionBenchmark:
                         )
                         for package, run in ((OURS, ours), (THEIRS, theirs))
                     }
-                    seconds[model][runtime] = in_turns(contenders, self.rounds)
+                    seconds[model][runtime] = in_turns(contenders, self.rounds).figures
                     boxes[model][runtime] = {
                         package: int((folder / f"{model}-{runtime}-{package}" / TALLY).read_text())
                         for package in contenders

@@ -16,6 +16,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from benchmarks.device import device_to_measure
 from benchmarks.peers import (
     cloned_module,
     published_module,
@@ -75,7 +76,7 @@ def published(name: str, folder: str | None, batch: Batch, classes: int) -> Step
     losses = published_module(folder, "utils.loss_tal_dual" if dual else "utils.loss_tal")
     tools = published_module(folder, "utils.torch_utils")
     recipe = yaml.safe_load((Path(folder) / "data/hyps/hyp.scratch-high.yaml").read_text())
-    device = _device()
+    device = device_to_measure()
     model = yolo.Model(str(Path(folder) / f"models/detect/{name}.yaml"), nc=classes).to(device)
     model.hyp, model.nc = recipe, classes
     optimizer = tools.smart_optimizer(model, "SGD", 0.01, 0.937, 0.0005)
@@ -98,7 +99,7 @@ def ultralytics(name: str, folder: str | None, batch: Batch, classes: int) -> St
     tools = ultralytics_module("ultralytics.utils.torch_utils")
     trainers = ultralytics_module("ultralytics.engine.trainer")
     settings = ultralytics_module("ultralytics.cfg").get_cfg()
-    device = _device()
+    device = device_to_measure()
     model = tasks.DetectionModel(f"{name}.yaml", nc=classes, verbose=False).to(device)
     model.args = settings
     context = SimpleNamespace(args=settings, data={"nc": classes})
@@ -137,7 +138,7 @@ def multimedia(name: str, folder: str | None, batch: Batch, classes: int) -> Ste
     boxes = cloned_module(folder, "yolo.utils.bounding_box_utils")
     losses = cloned_module(folder, "yolo.tools.loss_functions")
     tools = cloned_module(folder, "yolo.utils.model_utils")
-    device = _device()
+    device = device_to_measure()
     model = package.create_model(cfg.model, class_num=classes, weight_path=False).to(device)
     converter = boxes.create_converter(
         cfg.model.name, model, cfg.model.anchor, cfg.image_size, device
@@ -180,10 +181,6 @@ def _rows(batch: Batch) -> Tensor:
     boxes = torch.cat(((left_top + right_bottom) / 2, right_bottom - left_top), dim=-1)
     image = torch.arange(len(boxes)).view(-1, 1, 1).expand(*boxes.shape[:2], 1)
     return torch.cat((image, batch.targets.labels.unsqueeze(-1), boxes), dim=-1).flatten(0, 1)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 PEERS = (

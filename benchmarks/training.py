@@ -7,7 +7,7 @@ same random images and objects, on the device that `trainer` chooses for this on
 from __future__ import annotations
 
 import logging
-import time
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,12 +18,15 @@ import torch
 from rich.table import Table
 from torch.utils.data import DataLoader
 
+from benchmarks.device import now
 from benchmarks.steppers import PEERS, Stepper
-from benchmarks.turns import Measure, in_turns, ratio
+from benchmarks.throughput import Throughput, throughput_table
+from benchmarks.turns import Measure, Turns, in_turns, ratio
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.train import make_acceleration
 from yolov9_lit.building import build
 from yolov9_lit.kinds import Count, InputSide, PathText, PositiveInt
+from yolov9_lit.models.cost import detector_cost
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_trainer
@@ -92,12 +95,18 @@ class TrainingBenchmark:
 
     def __call__(self) -> tuple[Sequence[Table], Mapping[str, Any]]:
         """Measure; return a table and the same figures for JSON."""
-        found = {model: in_turns(self._contenders(model), self.rounds) for model in self.models}
+        turns = {model: in_turns(self._contenders(model), self.rounds) for model in self.models}
+        found = {model: measured.figures for model, measured in turns.items()}
+        reached = {model: self._reached(model, measured) for model, measured in turns.items()}
         names = ("image_size", "batch_size", "objects", "threads", "rounds")
-        return [self._table(found)], {
+        return [self._table(found), throughput_table(reached)], {
             **{name: getattr(self, name) for name in names},
             "overrides": [*self.overrides],
             "seconds_per_step": found,
+            "throughput": {
+                model: {name: one._asdict() for name, one in packages.items()}
+                for model, packages in reached.items()
+            },
             "ratio": {
                 model: {
                     name: ratio(seconds[OURS], others)._asdict()
@@ -118,16 +127,26 @@ class TrainingBenchmark:
                 starts[peer.name] = partial(_stepping, stepper, self.warm_up, self.steps)
         return {name: partial(_start, start, self.threads) for name, start in starts.items()}
 
+    def _reached(self, model: str, turns: Turns) -> dict[str, Throughput]:
+        """Return each package's throughput; backward takes twice the FLOPs of forward."""
+        cfg = compose("summary", [f"model={model}"]).model
+        forward = detector_cost(build(cfg, num_classes=CLASSES), self.image_size).trained.gflops
+        return {
+            name: Throughput.of(
+                statistics.median(seconds) / self.batch_size, 3 * forward, turns.peak_mb[name]
+            )
+            for name, seconds in turns.figures.items()
+        }
+
     def _table(self, found: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
         table = Table("model", "package", title="A training step", title_justify="left")
-        for name in ("seconds", "images/s", "ours / it"):
+        for name in ("seconds", "ours / it"):
             table.add_column(name, justify="right")
         for model, seconds in found.items():
             for name, measured in seconds.items():
-                median = sorted(measured)[len(measured) // 2]
+                median = statistics.median(measured)
                 compared = "" if name == OURS else str(ratio(seconds[OURS], measured))
-                rate = self.batch_size / median
-                table.add_row(model, name, f"{median:.3f}", f"{rate:.1f}", compared)
+                table.add_row(model, name, f"{median:.3f}", compared)
         return table
 
 
@@ -179,8 +198,8 @@ class _Clock(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         if index + 1 == self.warm_up:
-            self._began = _now()
-        self.seconds = _now() - self._began
+            self._began = now()
+        self.seconds = now() - self._began
 
 
 def _stepping(start: Callable[[], Stepper], warm_up: int, steps: int) -> Measure:
@@ -190,9 +209,9 @@ def _stepping(start: Callable[[], Stepper], warm_up: int, steps: int) -> Measure
     def measure() -> float:
         for index in range(warm_up + steps):
             if index == warm_up:
-                began = _now()
+                began = now()
             step()
-        return (_now() - began) / steps
+        return (now() - began) / steps
 
     return measure
 
@@ -201,10 +220,3 @@ def _start(start: Callable[[], Measure], threads: int | None) -> Measure:
     if threads:
         torch.set_num_threads(threads)
     return start()
-
-
-def _now() -> float:
-    """Return seconds, when the device has done what it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()

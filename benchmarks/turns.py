@@ -6,10 +6,13 @@ A machine's drift then meets all alike: what counts is the ratio of two in the s
 from __future__ import annotations
 
 import multiprocessing
+import re
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 from yolov9_lit.errors import UserError, one_line
@@ -31,17 +34,24 @@ class Ratio(NamedTuple):
         return f"{self.median:.2f} ({self.least:.2f} .. {self.most:.2f})"
 
 
-def in_turns(
-    contenders: Mapping[str, Callable[[], Measure]], rounds: int
-) -> dict[str, list[float]]:
+class Turns(NamedTuple):
+    """What was measured of contenders.
+
+    Attributes:
+        figures: of each, by round.
+        peak_mb: most memory that each one's process had, see `_peak_mb`.
+    """
+
+    figures: dict[str, list[float]]
+    peak_mb: dict[str, float]
+
+
+def in_turns(contenders: Mapping[str, Callable[[], Measure]], rounds: int) -> Turns:
     """Measure each contender once a round.
 
     Args:
         contenders: by name, what starts it in its process and returns its measure; to be pickled.
         rounds: how many times each is measured.
-
-    Returns:
-        Each contender's figures by round.
 
     Raises:
         UserError: one of them cannot be started.
@@ -62,7 +72,8 @@ def in_turns(
         for _ in range(rounds):
             for name, process in processes.items():
                 figures[name].append(process.submit(_measured).result())
-    return figures
+        peaks = {name: process.submit(_peak_mb).result() for name, process in processes.items()}
+    return Turns(figures, peaks)
 
 
 def ratio(figures: Sequence[float], others: Sequence[float]) -> Ratio:
@@ -78,3 +89,14 @@ def _start(start: Callable[[], Measure]) -> None:
 
 def _measured() -> float:
     return _measure()
+
+
+def _peak_mb() -> float:
+    """Return the most MB that this process had: of tensors on a GPU, without one resident."""
+    torch = sys.modules.get("torch")  # Who has not imported it has nothing on a GPU.
+    if torch is not None and torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated()) / 2**20
+    # The system's own maximum (ru_maxrss) begins with what the process had that started this one.
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 2**10

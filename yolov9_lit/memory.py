@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8  # as in glibc's malloc.h
 _MB = 2**20
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""Files of a container's limit and use, by the second and the first kind of Linux's groups."""
+_CACHED = re.compile(r"^inactive_file (\d+)", re.MULTILINE)
 
 
 @cache
@@ -55,3 +64,39 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def peak_bytes() -> int:
+    """Return the most resident memory that this process has had."""
+    status = Path("/proc/self/status")
+    # What getrusage tells on Linux may be of the process that started this one.
+    if status.is_file() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
+    if sys.platform == "win32":
+        import psutil  # Few commands ask.
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def available_bytes(container: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the memory that this process may still take.
+
+    Args:
+        container: folder in which Linux tells the limit of the container that it is in, if any.
+    """
+    import psutil
+
+    available = [psutil.virtual_memory().available]
+    for files in _LIMITS:
+        try:
+            limit, used, state = [(container / name).read_text().strip() for name in files]
+        except OSError:
+            continue
+        if limit != "max":
+            cached = _CACHED.search(state)  # Files that the system would drop.
+            available.append(int(limit) - int(used) + (int(cached[1]) if cached else 0))
+    return max(min(available), 0)

@@ -119,7 +119,7 @@ def test_what_cannot_be_explained_is_a_sentence(predict, folder, tmp_path, monke
     with pytest.raises(UserError, match=r"^explain=true .*not videos \(2b\.mp4\)"):
         predict(folder, tmp_path / "out", explain=True)
     monkeypatch.setattr(command, "load", lambda path: NoCheckpoint())
-    with pytest.raises(UserError, match=r"^explain=true: x\.ckpt is exported"):
+    with pytest.raises(UserError, match=r"^x\.ckpt is exported and shows no feature maps"):
         predict(folder / "0.jpg", tmp_path / "out", explain=True)
 
 

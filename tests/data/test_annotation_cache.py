@@ -53,7 +53,7 @@ def data(tmp_path):
 
 
 def forbid_reading(monkeypatch):
-    monkeypatch.setattr(cache, "load_coco", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(cache, "load_records", lambda path: pytest.fail(f"{path} was read"))
 
 
 def measured(truth):

@@ -4,9 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from yolov9_lit.app.configs import compose
+from yolov9_lit.building import build
 from yolov9_lit.losses import assigners
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.losses.boxes import complete_iou
+from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.structures import Targets
 
 
@@ -108,7 +111,7 @@ def crowded(images, objects, generator):
 
 
 @pytest.mark.parametrize("objects_at_once", [1, 7, 40])
-def test_a_crowd_is_assigned_in_parts_as_it_is_at_once(objects_at_once, monkeypatch):
+def test_a_crowd_is_assigned_in_parts_bit_by_bit_as_it_is_at_once(objects_at_once, monkeypatch):
     inputs = crowded(2, 40, torch.Generator().manual_seed(0))
     whole = TaskAlignedAssigner()(*inputs)
     pairs = []
@@ -119,12 +122,21 @@ def test_a_crowd_is_assigned_in_parts_as_it_is_at_once(objects_at_once, monkeypa
         return overlaps
 
     limit = objects_at_once * 2 * 64  # objects times images times anchors
-    monkeypatch.setattr(assigners, "MOST_PAIRS_ON_CPU", limit)
     monkeypatch.setattr(assigners, "complete_iou", counted)
-    parts = TaskAlignedAssigner()(*inputs)
+    parts = TaskAlignedAssigner(most_pairs=limit)(*inputs)
     assert max(pairs) <= limit
     assert torch.equal(whole.foreground, parts.foreground)
     assert torch.equal(whole.indices, parts.indices)
     assert torch.equal(whole.boxes, parts.boxes)
-    torch.testing.assert_close(whole.scores, parts.scores, rtol=0, atol=1e-6)
+    assert torch.equal(whole.scores, parts.scores)
     assert whole.foreground.any()
+
+
+def test_one_setting_bounds_all_assigners_and_makes_no_other_experiment():
+    def composed(most_pairs):
+        overrides = ["run_dir=/run", "pgi=cf", f"execution.assigner.most_pairs={most_pairs}"]
+        return compose("train", overrides)
+
+    loss = build(composed(1000).loss)
+    assert [loss.assigner.most_pairs, loss.aux_assigners[1].most_pairs] == [1000, 1000]
+    assert experiment_config(composed(1000)) == experiment_config(composed("null"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import importlib
 import logging
 import re
@@ -89,6 +90,7 @@ def command(
                 if loads:
                     with no_garbage_collection():
                         importlib.import_module(loads)
+                        gc.freeze()  # What is imported stays: no search for garbage looks at it.
                 require_known(config_name, cfg)
                 with config_mistakes():
                     return task(cfg)

@@ -83,7 +83,8 @@ def require_known(name: str, cfg: DictConfig) -> None:
         for override in running.overrides.task
         if override.startswith("+")
     ]
-    unread = [key for key in added if key not in running.runtime.choices]
+    chosen = running.runtime.choices
+    unread = [key for key in added if key.partition(".")[0] not in chosen]
     if not unread:
         return
     known, text = set(compose(name)), OmegaConf.to_yaml(cfg)

@@ -11,7 +11,7 @@ from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.inference.media import AnnotatedWriter, Frame
-from yolov9_lit.inference.predictor import Predictor
+from yolov9_lit.inference.predictor import require_checkpoint
 from yolov9_lit.inference.source import Source
 from yolov9_lit.reporting.explanation import draw_explanation
 
@@ -33,16 +33,11 @@ class Explanations:
         Raises:
             UserError: the predictor is an exported file, or the source holds a video.
         """
-        if not isinstance(predictor, Predictor):
-            raise UserError(
-                f"explain=true: {cfg.ckpt} is exported and shows no feature maps, give the "
-                "checkpoint that it was made from."
-            )
+        self.predictor = require_checkpoint(predictor, cfg.ckpt)
         if source.videos:
             names = first_few(sorted(path.name for path in source.videos))
             raise UserError(f"explain=true explains images, not videos ({names}): give images.")
         self.explainer = build(cfg.explanation)
-        self.predictor = predictor
         self.image_size = cfg.image_size
         self.settings = NMSSettings(
             confidence=cfg.confidence,

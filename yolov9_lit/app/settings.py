@@ -48,6 +48,7 @@ TRAINING: Mapping[str, Any] = {
     "channels_last": bool | None,
     "compile": Literal["off", "blocks", "whole"],
     "checkpointing": bool,
+    "data.batch_size": PositiveInt | Literal["auto"],
     "model": Detector,
     "model.num_classes": PositiveInt | None,
     "loss": DetectionLoss,

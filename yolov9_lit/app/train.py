@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.app.batch_size import settle_batch_size
 from yolov9_lit.app.folders import require_data
 from yolov9_lit.app.settings import check_training
 from yolov9_lit.building import build, refusal
@@ -50,7 +51,7 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
         figures = run_apart(cfg, check_training).figures
     else:
         check_job(cfg)
-        figures = recorded(cfg, _train).figures
+        figures = recorded(cfg, _train, _settle).figures
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
@@ -74,7 +75,12 @@ def train(cfg: DictConfig) -> Result:
         UserError: settings, data, model or checkpoint do not fit.
     """
     check_training(cfg)
+    _settle(cfg)
     return _train(cfg)
+
+
+def _settle(cfg: DictConfig) -> None:
+    settle_batch_size(cfg, build_module)
 
 
 def _train(cfg: DictConfig) -> Result:

@@ -20,9 +20,11 @@ class Cam(ABC):
 
     Attributes:
         uses_gradients: whether the heat depends on the score; otherwise the gradients are zeros.
+        words: what the heat of a map is, as a caption tells it.
     """
 
     uses_gradients: ClassVar[bool] = True
+    words: ClassVar[str]
 
     @abstractmethod
     def __call__(self, activation: Tensor, gradient: Tensor) -> Tensor:
@@ -31,6 +33,11 @@ class Cam(ABC):
 
 class LayerCam(Cam):
     """Each value by its own positive gradient: keeps the place (LayerCAM, Jiang et al. 2021)."""
+
+    words = (
+        "sum over a map's channels of each value times its own gradient of the score, where that "
+        "is positive (LayerCAM)"
+    )
 
     def __call__(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Return relu(sum over channels of relu(gradient) * activation)."""
@@ -43,6 +50,11 @@ class GradCam(Cam):
     A detection's gradient is local, and its mean over the map is applied to the whole map: the
     heat is also on other places that look like the detection.
     """
+
+    words = (
+        "sum over a map's channels, each times the mean over the map of its gradient of the score "
+        "(Grad-CAM), so that places far from the detection can be hot, too"
+    )
 
     def __call__(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Return relu(sum over channels of mean gradient * activation)."""
@@ -58,6 +70,10 @@ class EigenCam(Cam):
     """
 
     uses_gradients = False
+    words = (
+        "projection of a map's values on their first singular vector (EigenCAM): what dominates "
+        "the map, the same for every detection"
+    )
 
     def __call__(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Return relu of the projection (h, w)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.data.letterbox import evaluation_letterbox, prediction_shape, restore_boxes
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
 from yolov9_lit.inference.cams import Cam
 from yolov9_lit.inference.images import unit_range
@@ -20,6 +22,24 @@ from yolov9_lit.inference.levels import Levels, Place, read_levels
 from yolov9_lit.inference.predictor import Predictor
 from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.structures import Detections, ImageInfo
+
+
+class Seen(NamedTuple):
+    """One image as a detector sees it.
+
+    Attributes:
+        detections: all of them by falling score, boxes in the image's pixels.
+        anchors: of each detection the anchor that gave it.
+        levels: the forward pass.
+        info: how the image was put into the network's input.
+        shape: (height, width) of the input in pixels.
+    """
+
+    detections: Detections
+    anchors: list[int]
+    levels: Levels
+    info: ImageInfo
+    shape: tuple[int, int]
 
 
 class Explanation(NamedTuple):
@@ -44,11 +64,13 @@ class Explainer:
         maps: those that the head reads reach a few cells around the anchor, the backbone's the
             whole image.
         best: detections of an image that are explained.
+        classes: names of those that are explained; None for all.
     """
 
     cam: Cam
     maps: Place = "neck"
     best: PositiveInt = 3
+    classes: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -61,7 +83,20 @@ class Explainer:
         settings: NMSSettings,
         image_size: int | None = None,
     ) -> Explanation:
-        """Explain the best detections of one image.
+        """Explain the best detections of one image; see `see`."""
+        seen = self.see(predictor, image, settings, image_size)
+        rows = self.choose(seen.detections, predictor.class_names)
+        heats = tuple(self.heat(seen, row) for row in rows)
+        return Explanation(seen.detections.select(torch.tensor(rows, dtype=torch.long)), heats)
+
+    def see(
+        self,
+        predictor: Predictor,
+        image: np.ndarray,
+        settings: NMSSettings,
+        image_size: int | None = None,
+    ) -> Seen:
+        """Detect in one image, and keep what detections come from.
 
         Args:
             predictor: with the branch that is asked as its main one, see `Predictor.deploy`.
@@ -81,14 +116,31 @@ class Explainer:
             levels = read_levels(predictor.detector, pixels, self.maps)
         boxes, scores = (tensor.detach() for tensor in predictor.decode(levels.output))
         (found,) = non_max_suppression(boxes, scores, settings)
-        found = found.select(slice(self.best))
         anchors = _anchors(found, boxes[0], scores[0])
         info = ImageInfo(0, "", height, width, *placement)
-        heats = tuple(
-            in_image(self._heat(levels, anchor, label, shape), info)
-            for anchor, label in zip(anchors, found.labels.tolist(), strict=True)
-        )
-        return Explanation(found._replace(boxes=restore_boxes(found.boxes, info)), heats)
+        restored = found._replace(boxes=restore_boxes(found.boxes, info))
+        return Seen(restored, anchors, levels, info, shape)
+
+    def choose(self, detections: Detections, class_names: Sequence[str]) -> list[int]:
+        """Return the indices of the detections that are to be explained, by falling score.
+
+        Raises:
+            UserError: one of `classes` is none of the names.
+        """
+        wanted = class_names if self.classes is None else self.classes
+        if unknown := [name for name in wanted if name not in class_names]:
+            known = first_few(class_names)
+            raise UserError(
+                f"classes={first_few(unknown)} to explain: the checkpoint knows {known}."
+            )
+        labels = detections.labels.tolist()
+        return [i for i, label in enumerate(labels) if class_names[label] in wanted][: self.best]
+
+    def heat(self, seen: Seen, index: int) -> np.ndarray:
+        """Return the heat of one detection in the image's pixels, see `Explanation.heats`."""
+        label = int(seen.detections.labels[index])
+        heat = self._heat(seen.levels, seen.anchors[index], label, seen.shape)
+        return in_image(heat, seen.info)
 
     def _heat(self, levels: Levels, anchor: int, label: int, shape: tuple[int, int]) -> Tensor:
         """Return the heat (H, W) of one class score in the input's pixels."""

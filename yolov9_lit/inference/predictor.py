@@ -79,6 +79,23 @@ class Predictor(ImagePredictor):
         return Predictor(alone, self.card).to(memory_format=torch.channels_last)
 
 
+def require_checkpoint(predictor: ImagePredictor, path: str | Path) -> Predictor:
+    """Return a predictor whose feature maps can be read.
+
+    Args:
+        predictor: as `load` gives it.
+        path: what was loaded.
+
+    Raises:
+        UserError: it is an exported file.
+    """
+    if isinstance(predictor, Predictor):
+        return predictor
+    raise UserError(
+        f"{path} is exported and shows no feature maps: give the checkpoint that it was made from."
+    )
+
+
 @contextmanager
 def _told_as(head: str | None) -> Iterator[None]:
     """Raise a `UserError` for a branch that is not there."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.losses.boxes import complete_iou
 from yolov9_lit.structures import Targets
 
@@ -46,7 +47,7 @@ class Assigner(Protocol):
 
 
 MOST_PAIRS = 2**23
-"""Pairs of an object and an anchor that are looked at together; a crowd is looked at in parts."""
+"""Pairs of an object and an anchor that are looked at together, where nothing else is set."""
 
 MOST_PAIRS_ON_CPU = 2**20
 """The same on a CPU, in whose caches more do not stay."""
@@ -58,12 +59,22 @@ class TaskAlignedAssigner:
 
     An anchor wanted by several objects goes to the one it overlaps most. Scores are scaled so that
     an object's best anchor is asked for the object's best overlap.
+
+    Attributes:
+        topk: anchors that an object wants.
+        alpha: exponent of the class score.
+        beta: exponent of the overlap.
+        eps: keeps the scaling from dividing by zero.
+        most_pairs: pairs of an object and an anchor, over the batch, that are looked at together: a
+            crowd is looked at in parts, at least one object of each image at a time. It bounds the
+            memory and changes nothing in the result. None: 2^23, on a CPU 2^20.
     """
 
     topk: int = 10
     alpha: float = 0.5
     beta: float = 6.0
     eps: float = 1e-9
+    most_pairs: PositiveInt | None = None
 
     @torch.no_grad()
     def __call__(
@@ -97,8 +108,8 @@ class TaskAlignedAssigner:
         wanting = boxes.new_zeros(shape, dtype=torch.int64)  # how many objects want an anchor
         wanted_by, overlapped = torch.zeros_like(wanting), torch.zeros_like(wanting)
         most = boxes.new_full(shape, -1)
-        most_pairs = MOST_PAIRS_ON_CPU if boxes.device.type == "cpu" else MOST_PAIRS
-        together = max(most_pairs // wanting.numel(), 1)
+        usual = MOST_PAIRS_ON_CPU if boxes.device.type == "cpu" else MOST_PAIRS
+        together = max((self.most_pairs or usual) // wanting.numel(), 1)
         for start in range(0, targets.boxes.shape[1], together):
             part = Targets(*(t[:, start : start + together] for t in targets[:3]))
             inside = _points_inside(anchor_points, part.boxes)

@@ -114,8 +114,8 @@ class GELANStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W)."""
         # Not the whole, though it is the same: OpenVINO is slow to split what is also used whole.
-        parts = [*self.split(x).chunk(2, dim=1)]
-        last = parts[1]
+        first, last = self.split(x).chunk(2, dim=1)
+        parts = [first, last]
         for branch in self.branches:
             last = branch(last)
             parts.append(last)

@@ -30,14 +30,46 @@ def draw_explanation(
         heats: (H, W) in 0..1, one for each.
         class_names: by class index.
     """
-    longest = max(image.shape[:2])
-    scale = min(max(longest, SIDES[0]), SIDES[1]) / longest
-    scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    placed = detections._replace(boxes=detections.boxes * scale)
-    tiles = [(draw_detections(scaled, placed, class_names), "detections")]
+    side = min(max(*image.shape[:2], SIDES[0]), SIDES[1])
+    tiles = [(draw_tile(image, detections, None, class_names, side), "detections")]
     for i, heat in enumerate(heats):
-        only = placed.select(slice(i, i + 1))
-        text = f"heat of {class_names[int(only.labels)]} {float(only.scores):.2f}"
-        drawn = draw_detections(draw_heat(scaled, heat), only, class_names)
+        only = one_of(detections, i)
+        text = f"heat of {told_as(only, class_names)}"
+        drawn = draw_tile(image, only, heat, class_names, side)
         tiles.append((drawn, text if heat.any() else f"{text}: none"))
     return draw_sheet(tiles)
+
+
+def draw_tile(
+    image: np.ndarray,
+    detections: Detections | None,
+    heat: np.ndarray | None,
+    class_names: Sequence[str],
+    side: int,
+) -> np.ndarray:
+    """Draw detections on an image, or on a heat that lies over it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        detections: boxes in the image's pixels; None for no boxes.
+        heat: (H, W) in 0..1; None for the image itself.
+        class_names: by class index.
+        side: pixels of the tile's longer side.
+    """
+    scale = side / max(image.shape[:2])
+    scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ground = scaled if heat is None else draw_heat(scaled, heat)
+    if detections is None:
+        return ground
+    placed = detections._replace(boxes=detections.boxes * scale)
+    return draw_detections(ground, placed, class_names)
+
+
+def one_of(detections: Detections, index: int) -> Detections:
+    """Return the detection of an index by itself."""
+    return detections.select(slice(index, index + 1))
+
+
+def told_as(detection: Detections, class_names: Sequence[str]) -> str:
+    """Return the class and score of a single detection."""
+    return f"{class_names[int(detection.labels)]} {float(detection.scores):.2f}"

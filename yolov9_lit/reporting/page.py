@@ -58,7 +58,7 @@ def write_sections(path: Path, title: str, subtitle: str, sections: Sequence[Sec
 
 
 def make_sections(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """Return the page of sections, with a list of them at its head."""
+    """Return the page of sections, with a list of them at its head if there are several."""
     links = (f'<a href="#part{i}">{escape(s.title)}</a>' for i, s in enumerate(sections))
     parts = (
         f'<article id="part{i}"><h2 class="part">{escape(s.title)}</h2>'
@@ -67,7 +67,8 @@ def make_sections(title: str, subtitle: str, sections: Sequence[Section]) -> str
         + "</article>"
         for i, s in enumerate(sections)
     )
-    return _page(title, subtitle, "\n".join([f"<nav>{' '.join(links)}</nav>", *parts]))
+    listed = [f"<nav>{' '.join(links)}</nav>"] if len(sections) > 1 else []
+    return _page(title, subtitle, "\n".join([*listed, *parts]))
 
 
 def _page(title: str, subtitle: str, body: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.identity import differences, experiment_config
 from yolov9_lit.runs.interruption import command_to_go_on, terminable
 from yolov9_lit.runs.record import Result, RunRecord
+from yolov9_lit.training.batch_size import AUTO
 from yolov9_lit.training.divergence import DivergedError
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,17 @@ log = logging.getLogger(__name__)
 LOCK = "run.lock"
 
 
-def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
+def recorded(
+    cfg: DictConfig,
+    train: Callable[[DictConfig], Result],
+    settle: Callable[[DictConfig], None] = lambda cfg: None,
+) -> Result:
     """Train in `cfg.run_dir`, keeping `run.json` there, unless that was done before.
 
     Args:
         cfg: config of the train command, inside a Hydra job.
         train: the training; it is given `cfg`, with `ckpt_path` set where a run is continued.
+        settle: changes in `cfg` what it leaves to the run, which is recorded before it begins.
 
     Raises:
         UserError: the folder holds another experiment.
@@ -50,6 +56,8 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
             _unlock(folder)
             return done
         _clear(folder)
+        with refusal_recorded(cfg):
+            settle(cfg)
         record, earlier = _begin(cfg, experiment_config(cfg)), RunRecord.read(folder)
         if earlier is not None:
             record = replace(record, started=earlier.started, resumed=earlier.resumed + 1)
@@ -66,6 +74,8 @@ def recorded(cfg: DictConfig, train: Callable[[DictConfig], Result]) -> Result:
 def finished(cfg: DictConfig) -> Result | None:
     """Return what the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
 
+    What the run there settled, where `cfg` leaves it to the run, is put into `cfg`.
+
     Raises:
         UserError: the folder holds another experiment.
     """
@@ -73,6 +83,7 @@ def finished(cfg: DictConfig) -> Result | None:
     record = RunRecord.read(folder)
     if record is None:
         return None
+    _take_settled(cfg, record.config)
     keys = differences(record.config, experiment_config(cfg), cfg.execution)
     if keys and record.config:
         raise UserError(
@@ -83,6 +94,12 @@ def finished(cfg: DictConfig) -> Result | None:
     if record.status != "done":
         return None
     return record.result
+
+
+def _take_settled(cfg: DictConfig, config: Mapping[str, Any]) -> None:
+    settled = config.get("data", {}).get("batch_size")
+    if settled is not None and cfg.data.get("batch_size") == AUTO:
+        cfg.data.batch_size = settled
 
 
 @contextmanager

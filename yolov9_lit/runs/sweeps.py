@@ -30,7 +30,6 @@ from yolov9_lit.reporting.console import console
 from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.runs.record import FILE, Result, RunRecord
 from yolov9_lit.runs.resume import finished, refusal_recorded
-from yolov9_lit.weights.transfer import adopt_structure
 
 OF_THE_SWEEP = (
     "hydra.mode",
@@ -42,6 +41,9 @@ OF_THE_SWEEP = (
     "hydra.callbacks",
 )
 """Overrides of Hydra's own config that a job does not inherit."""
+
+
+_ON_LINUX = sys.platform == "linux"
 
 
 class JobFailedError(CompactHydraException):
@@ -59,6 +61,8 @@ def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
         JobFailedError: the job ended badly; its `run.json` holds the error.
         UserError: the folder holds another experiment, or the config has a mistake.
     """
+    from yolov9_lit.weights.transfer import adopt_structure  # Every command imports this module.
+
     with refusal_recorded(cfg):
         adopt_structure(cfg)
         experiment_config(cfg)
@@ -78,14 +82,14 @@ def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
 
 def _call(command: list[str]) -> int:
     """Run a command to its end; on Linux it dies with this process, elsewhere it goes on."""
-    if sys.platform == "linux":
-        return subprocess.run(command, preexec_fn=_die_with_parent).returncode
-    return subprocess.run(command).returncode
+    return subprocess.run(command, preexec_fn=die_with_parent if _ON_LINUX else None).returncode
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have Linux end this process with the one that started it; elsewhere do nothing."""
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if _ON_LINUX:
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _job_command(folder: Path) -> list[str]:

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from yolov9_lit.errors import UserError
 
-if TYPE_CHECKING:  # Every command imports this module, few need Lightning.
+if TYPE_CHECKING:  # Every command imports this module, before it knows what it needs.
     import lightning as L
+    from torch import Tensor
 
 
 class DivergedError(UserError):

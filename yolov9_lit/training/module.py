@@ -179,6 +179,7 @@ class DetectionModule(EvaluationModule):
         self.divergence.require_finite_weights(weights, self.trainer)
         checkpoint["card"] = self.card
         checkpoint["figures"] = self.figures
+        checkpoint["batch_size"] = self.batch_size
         checkpoint["last_update"] = self._last_update
         checkpoint[OPTIMIZER] = type(self.trainer.optimizers[0]).__name__
 

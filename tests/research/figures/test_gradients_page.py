@@ -4,15 +4,12 @@ import json
 
 import pandas as pd
 import pytest
-import torch
-from omegaconf import OmegaConf
+from checkpoint_files import write_checkpoint
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
-from yolov9_lit.weights.card import PREFIX, ModelCard
-from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.deployed import write_deployed
 
 
@@ -36,17 +33,6 @@ def draw(root, tmp_path):
     return page
 
 
-def write(path, pgi, names):
-    model = compose("summary", ["model=gelan_t", f"pgi={pgi}"]).model
-    plain = OmegaConf.to_container(model, resolve=True) | {"num_classes": len(names)}
-    card = ModelCard(plain, names, (1, 2, 3, 4), 64)
-    torch.manual_seed(0)
-    detector = build_detector(card)
-    state = {PREFIX + name: tensor for name, tensor in detector.state_dict().items()}
-    torch.save({"card": card.to_dict(), "state_dict": state}, path)
-    return detector, card
-
-
 @pytest.fixture
 def names(root):
     content = json.loads((root / "annotations/instances_train2017.json").read_text())
@@ -55,8 +41,8 @@ def names(root):
 
 @pytest.mark.slow
 def test_each_checkpoint_has_its_quantities_by_stage_and_branch(draw, names, tmp_path):
-    write(tmp_path / "icn.ckpt", "icn", names)
-    write(tmp_path / "none.ckpt", "none", names)
+    write_checkpoint(tmp_path / "icn.ckpt", "icn", names)
+    write_checkpoint(tmp_path / "none.ckpt", "none", names)
     page = draw(tmp_path / "icn.ckpt", tmp_path / "none.ckpt")
     rows = pd.read_csv(page.parent / "gradients.csv").groupby("checkpoint")
     icn, none = rows.get_group("1-icn"), rows.get_group("2-none")
@@ -70,8 +56,8 @@ def test_each_checkpoint_has_its_quantities_by_stage_and_branch(draw, names, tmp
 
 
 def test_other_files_are_refused(draw, names, tmp_path):
-    detector, card = write(tmp_path / "icn.ckpt", "icn", names)
-    write(tmp_path / "others.ckpt", "none", tuple("abcd"))
+    detector, card = write_checkpoint(tmp_path / "icn.ckpt", "icn", names)
+    write_checkpoint(tmp_path / "others.ckpt", "none", tuple("abcd"))
     write_deployed(tmp_path / "deployed.safetensors", detector.deploy(), card)
     with pytest.raises(UserError, match="is deployed"):
         draw(tmp_path / "deployed.safetensors")

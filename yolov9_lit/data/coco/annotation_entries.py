@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.coco.annotation_columns import NO_BOX, Columns, clip, floats, four_numbers
+from yolov9_lit.data.coco.annotation_columns import NO_ID, Columns, Said
 from yolov9_lit.data.coco.faults import Box, Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.image_entries import is_id, is_number
-from yolov9_lit.data.coco.outline_entries import Outlines, bounds, sound_outlines
+from yolov9_lit.data.coco.outline_entries import Outlines, outlines_of, sound_outlines
+from yolov9_lit.data.polygons import FlatPolygons
 
 ROUNDING = 1.0
 """Pixels that a box may lie beyond its image's edge without being called a fault."""
@@ -20,12 +20,11 @@ ROUNDING = 1.0
 WHERE = "where"
 """Key of an annotation's place in its source, told with its faults in place of its id."""
 
-_OUTLINE_ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
+_ROUNDING_OF_AREA = 2.0  # Pixels that a side may be longer than stated.
 _PLACES = 100  # Boxes are one if they are the same to a hundredth of a pixel.
 _LEAST_SIDE = 0.01  # Pixels; less is nothing in 32-bit coordinates of large images.
 _FAR = 0.01  # Of an image's side: more than rounding.
 _FEWEST = 8  # Boxes from which on it shows whether they are x, y, width and height in pixels.
-_FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image; 32 bits hold no more.
 
 
 class SoundObject(NamedTuple):
@@ -46,13 +45,49 @@ class SoundObject(NamedTuple):
     area: float
 
 
+class SoundAnnotations(NamedTuple):
+    """K sound entries of `annotations` in arrays, grouped by image.
+
+    Attributes:
+        entry: (K,) position of each among the file's.
+        row: (K,) position of its image among the sound ones.
+        label: (K,) position of its category likewise.
+        crowd: (K,) bool, whether it is a region of many objects.
+        given: (K, 4) x, y, width and height as they were written.
+        corners: (K, 4) x1, y1, x2, y2 inside the image, in pixels.
+        area: (K,) square pixels, by which the metric calls an object small, medium or large.
+        polygons: outlines, which span the boxes; none for crowds and RLE masks.
+    """
+
+    entry: np.ndarray
+    row: np.ndarray
+    label: np.ndarray
+    crowd: np.ndarray
+    given: np.ndarray
+    corners: np.ndarray
+    area: np.ndarray
+    polygons: FlatPolygons
+
+    def objects(self, entries: Sequence[Entry]) -> list[SoundObject]:
+        """Return them one by one, in the order of the file's entries."""
+        counts = np.diff(self.polygons.object_offsets)
+        order = np.argsort(self.entry)
+        columns = (self.entry, self.corners, counts, self.crowd, self.area)
+        rows = zip(*(column[order].tolist() for column in columns), strict=True)
+        return [
+            SoundObject(entries[i], tuple(box), outlines_of(entries[i], count), crowd, area)
+            for i, box, count, crowd, area in rows
+        ]
+
+
 def sound_annotations(
     entries: Sequence[Entry],
     images: Mapping[int, Entry],
-    listed: set[int],
+    sizes: np.ndarray,
+    listed: Sequence[int],
     names: Mapping[int, str],
     faults: Faults,
-) -> list[SoundObject]:
+) -> SoundAnnotations:
     """Return those of sound images and categories with a box that has an area inside its image.
 
     Boxes are clipped to the image if its size is stated. Of several with the same class and box in
@@ -61,56 +96,49 @@ def sound_annotations(
 
     Args:
         entries: of the file.
-        images: the sound ones by id.
+        images: the N sound ones by id.
+        sizes: (N, 2) their heights and widths, infinite where they state none.
         listed: ids of all images that the file lists.
         names: of the sound categories by id.
         faults: what is wrong is added.
     """
+    count = len(entries)
     with np.errstate(invalid="ignore", over="ignore"):  # Of boxes that are told for it.
-        columns = Columns.of(entries, images, names)
-        wrong, usable = _judge(entries, columns, listed, faults)
-        kept = np.flatnonzero(usable)
+        said = Said.by(entries)
+        columns = Columns.of(said, images, sizes, names)
+        wrong, kept = _judge(said, columns, listed, faults)
         columns = columns.take(kept)
-        corners = columns.inside()
-        first = ~_repeats(np.column_stack([*columns[:3], np.rint(corners * _PLACES) + 0.0]))
-        wrong[Fault.OBJECT_REPEATED] = _among(kept[~first], len(entries))
-        kept, columns, corners = kept[first], columns.take(first), corners[first]
-        sound = [entries[i] for i in kept.tolist()]
-        crowd = columns.crowd == 1
-        outlines, broken = sound_outlines(sound, crowd, faults)
-        off = ~_span(outlines, corners, columns.size)
-        area, odd = _areas(sound, columns.given[:, 2:])
+        first = ~_repeats(columns)
+        wrong[Fault.OBJECT_REPEATED] = _among(kept[~first], count)
+        kept, columns = kept[first], columns.take(first)
+        wrong[Fault.ANNOTATION_ID_SHARED] = _among(kept[_shared_ids(columns.number)], count)
+        corners, crowd = columns.inside(), columns.crowd == 1
+        outlines = sound_outlines(entries, kept, crowd, corners, columns.size)
+        area, odd = _areas(columns)
         for fault, mask in (
-            (Fault.ANNOTATION_ID_SHARED, _shared_ids(sound)),
             (Fault.BOX_BEYOND, columns.beyond() > ROUNDING),
-            (Fault.OUTLINE, broken),
-            (Fault.OUTLINE_ELSEWHERE, off),
+            (Fault.OUTLINE, outlines.broken),
+            (Fault.OUTLINE_ELSEWHERE, outlines.off),
             (Fault.AREA, odd),
         ):
-            wrong[fault] = _among(kept[mask], len(entries))
-    _tell(wrong, entries, images, faults)
+            wrong[fault] = _among(kept[mask], count)
+    if masks := int(outlines.masks.sum()):
+        faults.notes[Note.RLE] += masks
+    _tell(wrong, entries, said, images, faults)
     _tell_form(columns, faults)
-    for i in np.flatnonzero(off).tolist():
-        outlines[i] = ()
-    boxes = map(tuple, corners.tolist())
-    rows = zip(sound, boxes, outlines, crowd.tolist(), area.tolist(), strict=True)
-    return [*map(SoundObject._make, rows)]
-
-
-def spans_box(outlines: Outlines, box: Box, size: tuple[float, float]) -> bool:
-    """Return whether an object's outlines span its box, in an image of a height and width."""
-    sides = np.array([size[::-1]], dtype=float)
-    return bool(_span([outlines], np.array([box]), sides)[0])
+    by_image = np.argsort(columns.row, kind="stable")
+    arrays = (kept, columns.row, columns.label, crowd, columns.given, corners, area)
+    return SoundAnnotations._make(
+        [*(array[by_image] for array in arrays), outlines.polygons.take(by_image)]
+    )
 
 
 def _judge(
-    entries: Sequence[Entry], columns: Columns, listed: set[int], faults: Faults
+    said: Said, columns: Columns, listed: Sequence[int], faults: Faults
 ) -> tuple[dict[Fault, np.ndarray], np.ndarray]:
-    """Return which entries (M,) have each fault as their first one, and which have none."""
-    of_images = np.zeros(len(entries), dtype=bool)
-    for i in np.flatnonzero(columns.row < 0).tolist():
-        image_id = entries[i].get("image_id")
-        of_images[i] = is_id(image_id) and image_id in listed
+    """Return which entries (M,) have each fault as their first one, and the rows that have none."""
+    known = np.array([*listed, NO_ID], dtype=np.int64)
+    of_images = (columns.row < 0) & (said.image != NO_ID) & np.isin(said.image, known)
     if count := int(of_images.sum()):
         faults.notes[Note.BOXES_OF_IMAGES] += count
     x, y, width, height = columns.given.T
@@ -129,28 +157,28 @@ def _judge(
     for fault, mask in checks.items():
         wrong[fault] = left & mask
         left &= ~mask
-    return wrong, left
+    return wrong, np.flatnonzero(left)
 
 
 def _tell(
     wrong: Mapping[Fault, np.ndarray],
     entries: Sequence[Entry],
+    said: Said,
     images: Mapping[int, Entry],
     faults: Faults,
 ) -> None:
     """Add the faults of entries (M,), in the entries' order and then in that of the faults."""
     found = [(i, fault) for fault, mask in wrong.items() for i in np.flatnonzero(mask).tolist()]
     for i, fault in sorted(found, key=lambda pair: pair[0]):
-        entry = entries[i]
-        image_id, where = entry.get("image_id"), entry.get(WHERE)
-        image = images.get(image_id) if is_id(image_id) else None
-        box = four_numbers(entry.get("bbox")) if fault is not Fault.OUTLINE else NO_BOX
-        x, y, width, height = floats(box).tolist()
+        entry, image = entries[i], images.get(int(said.image[i]))
+        where = entry.get(WHERE)
+        x, y, width, height = said.given[i].tolist()
+        boxed = fault is not Fault.OUTLINE and math.isfinite(x + y + width + height)
         faults.add(
             fault,
             where if isinstance(where, str) else f"annotation {entry.get('id')}",
             str(image.get("file_name", "")) if image else "",
-            (x, y, width, height) if math.isfinite(x + y + width + height) else None,
+            (x, y, width, height) if boxed else None,
         )
 
 
@@ -180,58 +208,49 @@ def _tell_form(columns: Columns, faults: Faults) -> None:
         faults.add(Fault.FORM, f"{beyond:,} of {count:,} reach beyond their image")
 
 
-def _repeats(columns: np.ndarray) -> np.ndarray:
-    """Return which rows (M,) of numbers (M, K) equal one before them.
+def _repeats(columns: Columns) -> np.ndarray:
+    """Tell which objects (M,) have the image, class and box of one before them.
 
-    Equal rows have an equal sum of their bits; the few that share one are compared.
+    Equal ones have an equal sum of their bits; the few that share one are compared.
     """
-    factors = np.random.default_rng(0).integers(2**63, size=columns.shape[1], dtype=np.uint64)
-    sums = (columns.view(np.uint64) * (2 * factors + 1)).sum(axis=1)
-    _, which, counts = np.unique(sums, return_inverse=True, return_counts=True)
-    repeats = np.zeros(len(columns), dtype=bool)
+    corners = np.rint(columns.inside() * _PLACES) + 0.0  # Not -0.0, whose bits are others.
+    rows = np.column_stack([columns.row, columns.label, columns.crowd, corners])
+    factors = np.random.default_rng(0).integers(2**63, size=rows.shape[1], dtype=np.uint64)
+    sums = (rows.view(np.uint64) * (2 * factors + 1)).sum(axis=1)
+    repeats = np.zeros(len(rows), dtype=bool)
     seen: set[tuple[float, ...]] = set()
-    for i in np.flatnonzero(counts[which] > 1).tolist():
-        row = tuple(columns[i].tolist())
+    for i in np.flatnonzero(np.isin(sums, _shared(sums))).tolist():
+        row = tuple(rows[i].tolist())
         repeats[i] = row in seen
         seen.add(row)
     return repeats
 
 
-def _shared_ids(entries: Sequence[Entry]) -> np.ndarray:
-    """Return which entries (M,) have the id of one before them."""
-    shared = np.zeros(len(entries), dtype=bool)
-    ids: set[int] = set()
-    for i, entry in enumerate(entries):
-        if is_id(number := entry.get("id")):
-            shared[i] = number in ids
-            ids.add(number)
+def _shared_ids(numbers: np.ndarray) -> np.ndarray:
+    """Tell which annotations (M,) have the id of one before them."""
+    shared = np.zeros(len(numbers), dtype=bool)
+    among = np.flatnonzero(np.isin(numbers, _shared(numbers)) & (numbers != NO_ID))
+    _, first = np.unique(numbers[among], return_index=True)
+    shared[among] = True
+    shared[among[first]] = False
     return shared
 
 
-def _span(outlines: Sequence[Outlines], corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return which outlines (M,) span their box inside the image, to a pixel or two; none does."""
-    limits, outlined = bounds(outlines)
-    spans = ~outlined
-    off = np.abs(clip(limits, size[outlined]) - corners[outlined]).max(axis=1)
-    spans[outlined] = (off <= _OUTLINE_ROUNDING) & (np.abs(limits) < _FARTHEST).all(axis=1)
-    return spans
+def _shared(values: np.ndarray) -> np.ndarray:
+    """Return the values that are there more than once; some of them several times."""
+    ordered = np.sort(values)
+    return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
-def _areas(entries: Sequence[Entry], sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _areas(columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """Return the area (M,) of each object, and where the stated one (M,) is none of such a box.
 
     The box's area is used there, and where none is stated: an object of an area outside all of the
     metric's ranges would count nowhere.
-
-    Args:
-        entries: M of them.
-        sides: (M, 2) of their boxes.
     """
-    given = [entry.get("area") for entry in entries]
-    stated = np.array([area is not None for area in given], dtype=bool)
-    areas = floats([area if is_number(area) else math.nan for area in given])
-    possible = (areas > 0) & (areas <= (sides + _OUTLINE_ROUNDING).prod(axis=1))
-    return np.where(possible, areas, sides.prod(axis=1)), stated & ~possible
+    areas, sides = columns.area, columns.given[:, 2:]
+    possible = (areas > 0) & (areas <= (sides + _ROUNDING_OF_AREA).prod(axis=1))
+    return np.where(possible, areas, sides.prod(axis=1)), columns.stated & ~possible
 
 
 def _among(rows: np.ndarray, count: int) -> np.ndarray:

@@ -23,10 +23,12 @@ from yolov9_lit.data.arrays import (
     save_arrays,
 )
 from yolov9_lit.data.coco.faults import Faults
-from yolov9_lit.data.coco.file import CocoContent, load_coco
+from yolov9_lit.data.coco.file import CocoContent
+from yolov9_lit.data.coco.image_entries import Listing, folder_of, list_files
 from yolov9_lit.data.coco.judge import Judged, judge
-from yolov9_lit.data.coco.reader import measures, pack
-from yolov9_lit.data.coco.truth import Truth, ground_truth, truth_of
+from yolov9_lit.data.coco.reader import pack
+from yolov9_lit.data.coco.records import load_records
+from yolov9_lit.data.coco.truth import Truth, truth_of
 from yolov9_lit.data.images import ImageFiles
 from yolov9_lit.files import atomic_folder, write_json
 
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 _LEAST_BYTES = 4_000_000  # Of an annotation file; a smaller one is read in a tenth of a second.
 _FACTS = "facts.json"
 _MORE = ("names", "written", "areas")
-"""Names of the arrays beside those of the annotations: of the files, and what `measures` gives."""
+"""Names of the arrays beside those of the annotations: of the files, and what `truth_of` takes."""
 
 
 class Read(NamedTuple):
@@ -72,18 +74,22 @@ class AnnotationCache:
         """
         digest = _digest_of(file)
         if digest is None:
-            return _read(judge(load_coco(file), images))
+            return _read(judge(load_records(file), images))
         paths = (os.fsencode(f"{path.absolute()}/") for path in (file, images))
         series = f"{file.stem}-{_digest(*paths)}"
         place = self.folder / f"{series}-{_digest(_code(), digest)}"
-        if kept := _open(place, file, images):
+        listing = cache(list_files)  # The folders as they are now: what changes is read anew.
+        if kept := _open(place, file, images, listing):
             return kept
-        content = load_coco(file)
+        content = load_records(file)
         folders = _folders(content, images)
-        state = _state(folders)  # Before it is judged: what changes meanwhile is read anew.
-        judged = judge(content, images)
+        judged = judge(content, images, listing)
         read = _read(judged)
-        facts = {"folders": folders, "state": state, "faults": judged.faults.to_json()}
+        facts = {
+            "folders": folders,
+            "state": _state(folders, listing),
+            "faults": judged.faults.to_json(),
+        }
         self._keep(series, place, judged, read.annotations, facts)
         return read
 
@@ -98,12 +104,11 @@ class AnnotationCache:
         """Write an entry in place of earlier ones of the same file."""
         for old in self.folder.glob(f"{glob.escape(series)}-*"):
             shutil.rmtree(old, ignore_errors=True)
-        written, areas = measures(judged)
         assert isinstance(annotations.images, ImageFiles)
-        more = {"names": annotations.images.names, "written": written, "areas": areas}
+        more = (annotations.images.names, judged.sound.given, judged.sound.area)
         try:
             with atomic_folder(place) as draft:
-                save_arrays(draft, arrays_of(annotations) | more)
+                save_arrays(draft, arrays_of(annotations) | dict(zip(_MORE, more, strict=True)))
                 write_json(draft / _FACTS, {**facts, "categories": annotations.categories})
         except OSError as error:
             if not place.is_dir():  # Otherwise another process was first.
@@ -111,14 +116,15 @@ class AnnotationCache:
 
 
 def _read(judged: Judged) -> Read:
-    return Read(pack(judged), partial(ground_truth, judged), judged.faults)
+    annotations, sound = pack(judged), judged.sound
+    return Read(annotations, partial(truth_of, annotations, sound.given, sound.area), judged.faults)
 
 
-def _open(place: Path, file: Path, images: Path) -> Read | None:
+def _open(place: Path, file: Path, images: Path, listing: Listing) -> Read | None:
     """Return an entry; None where there is none, it is broken, or the images have changed."""
     try:
         facts = json.loads((place / _FACTS).read_bytes())
-        if _state(facts["folders"]) != facts["state"]:
+        if _state(facts["folders"], listing) != facts["state"]:
             return None
         arrays = {name: map_array(array_path(place, name)) for name in (*ARRAYS, *_MORE)}
         faults = Faults.from_json(file, facts["faults"])
@@ -139,24 +145,16 @@ def _open(place: Path, file: Path, images: Path) -> Read | None:
 def _folders(content: CocoContent, images: Path) -> list[str]:
     """Return the folders that the images of a file lie in."""
     names = (entry.get("file_name") for entry in content.images)
-    return sorted(
-        {os.path.dirname(os.path.join(images, name)) for name in names if isinstance(name, str)}
-    )
+    return sorted({folder_of(images, name) for name in names if isinstance(name, str)})
 
 
-def _state(folders: Sequence[str]) -> str:
+def _state(folders: Sequence[str], listing: Listing) -> str:
     """Tell one state of folders from another by their files' names, sizes and times."""
     state = hashlib.sha256()
     for folder in folders:
-        try:
-            with os.scandir(folder) as entries:
-                files = [entry for entry in entries if entry.is_file()]
-                for entry in sorted(files, key=lambda entry: entry.name):
-                    status = entry.stat()
-                    line = f"\n{entry.path} {status.st_size} {status.st_mtime_ns}"
-                    state.update(os.fsencode(line))
-        except (OSError, ValueError):  # It is not there, or cannot be.
-            state.update(b"\n-")
+        files = sorted(listing(folder).items())
+        lines = [f"\n{name} {size} {time}" for name, (size, time) in files]
+        state.update(os.fsencode("".join([f"\n{folder}", *lines])))
     return state.hexdigest()
 
 

@@ -16,7 +16,8 @@ from yolov9_lit.data.coco.other_files import other_json, packed_or_text
 from yolov9_lit.errors import UserError
 from yolov9_lit.memory import no_garbage_collection
 
-_LISTS = ("images", "annotations", "categories")
+LISTS = ("images", "annotations", "categories")
+"""Keys of a file's lists."""
 
 Entry = dict[str, Any]
 
@@ -34,7 +35,7 @@ class CocoContent(NamedTuple):
 
     path: Path
     images: list[Entry]
-    annotations: list[Entry]
+    annotations: Sequence[Entry]
     categories: list[Entry]
     faults: Faults
 
@@ -59,14 +60,14 @@ def load_coco(path: Path) -> CocoContent:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the file.") from error
     if kind := other_json(content):
         raise UserError(f"{path} holds {kind}: give a COCO annotation file.")
-    for key in _LISTS:
+    for key in LISTS:
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise UserError(f"{path} has no list of objects '{key}': give a COCO annotation file.")
         if encoded.count(f'"{key}"'.encode()) > 1:  # Somewhere: JSON keeps the last one only.
             json.loads(encoded, object_pairs_hook=partial(_require_once, path, key))
-    images, annotations, categories = (content[key] for key in _LISTS)
-    faults = Faults(path, _counts(content.get("faults")))
+    images, annotations, categories = (content[key] for key in LISTS)
+    faults = Faults(path, noted_counts(content.get("faults")))
     return CocoContent(path, images, annotations, categories, faults)
 
 
@@ -77,7 +78,7 @@ def _require_once(path: Path, key: str, pairs: Sequence[tuple[str, Any]]) -> Non
         raise UserError(f"{path} has the list '{key}' {count} times: join them into one.")
 
 
-def _counts(noted: object) -> dict[str, int]:
+def noted_counts(noted: object) -> dict[str, int]:
     """Return the positive counts by sentence that a file notes."""
     items = noted.items() if isinstance(noted, dict) else ()
     return {sentence: count for sentence, count in items if type(count) is int and count > 0}

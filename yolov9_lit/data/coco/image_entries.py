@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
+
+import numpy as np
 
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import Entry
@@ -17,15 +20,39 @@ NUMBERS = frozenset({int, float})
 _LARGEST_SIDE = 2**31
 
 
-def sound_images(entries: Sequence[Entry], folder: Path, faults: Faults) -> dict[int, Entry]:
+class FileState(NamedTuple):
+    """Bytes of a file, and when it was written in nanoseconds."""
+
+    size: int
+    time: int
+
+
+Listing = Callable[[str], Mapping[str, FileState]]
+"""Gives the files of a folder by name, as `list_files` does."""
+
+
+def list_files(folder: str) -> dict[str, FileState]:
+    """Return the files of a folder by name; none where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except (OSError, ValueError):  # A name can hold what no path can.
+        return {}
+    return {name: FileState(stat.st_size, stat.st_mtime_ns) for name, stat in files}
+
+
+def sound_images(
+    entries: Sequence[Entry], folder: Path, faults: Faults, listing: Listing = list_files
+) -> dict[int, Entry]:
     """Return the entries that can be used by id, in the file's order, each with its size.
 
     Args:
         entries: of the file.
         folder: that the file names start from.
         faults: what is wrong is added.
+        listing: of the folders that the files lie in.
     """
-    present = _present(_identified(entries, faults), folder, faults)
+    present = _present(_identified(entries, faults), folder, faults, listing)
     return {entry["id"]: entry for entry in _sized(present, folder, faults)}
 
 
@@ -49,6 +76,12 @@ def stated_size(entry: Entry) -> tuple[int, int] | None:
         return None
     sides_fit = all(1 <= s < _LARGEST_SIDE and s == int(s) for s in (height, width))
     return (int(height), int(width)) if sides_fit else None
+
+
+def sizes_of(entries: Iterable[Entry]) -> np.ndarray:
+    """Return the heights and widths (N, 2) of entries; infinite where one states none."""
+    sizes = [stated_size(entry) or (math.inf, math.inf) for entry in entries]
+    return np.array(sizes, dtype=float).reshape(-1, 2)
 
 
 def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
@@ -84,32 +117,30 @@ def _identified(entries: Sequence[Entry], faults: Faults) -> list[Entry]:
     return [entry for entry in first if len(names[entry["id"]]) == 1]
 
 
-def _present(entries: Sequence[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:
+def folder_of(folder: Path, name: str) -> str:
+    """Return the folder that a file lies in whose name starts from another."""
+    return os.path.dirname(os.path.join(folder, name))
+
+
+def _present(
+    entries: Sequence[Entry], folder: Path, faults: Faults, listing: Listing
+) -> Iterable[Entry]:
     """Yield those with a file that is not empty; a folder is listed once for all its files."""
     places = [_place(entry["file_name"]) for entry in entries]
     heads = {head for head, _ in places}
-    bytes_by_folder = {head: _file_sizes(os.path.join(folder, head)) for head in heads}
+    files = {head: listing(folder_of(folder, os.path.join(head, ""))) for head in heads}
     for entry, (head, base) in zip(entries, places, strict=True):
-        size = bytes_by_folder[head].get(base)
-        if size:
+        file = files[head].get(base)
+        if file and file.size:
             yield entry
         else:
-            missing = Fault.IMAGE_MISSING if size is None else Fault.IMAGE_EMPTY
+            missing = Fault.IMAGE_EMPTY if file else Fault.IMAGE_MISSING
             faults.add(missing, entry["file_name"])
 
 
 def _place(name: str) -> tuple[str, str]:
     """Return the folder and the file of a name; many are looked at, so seldom by `pathlib`."""
     return os.path.split(str(PurePath(name)) if name.endswith(("/", "/.")) else name)
-
-
-def _file_sizes(folder: str) -> dict[str, int]:
-    """Return the bytes of each file of a folder by name; nothing where there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-    except (OSError, ValueError):  # A name can hold what no path can.
-        return {}
 
 
 def _sized(entries: Iterable[Entry], folder: Path, faults: Faults) -> Iterable[Entry]:

@@ -6,14 +6,23 @@ here, whatever format these come from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from yolov9_lit.data.coco.annotation_entries import SoundObject, sound_annotations
+import numpy as np
+
+from yolov9_lit.data.coco.annotation_entries import (
+    SoundAnnotations,
+    SoundObject,
+    sound_annotations,
+)
 from yolov9_lit.data.coco.category_entries import sound_categories
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
-from yolov9_lit.data.coco.image_entries import is_id, sound_images
+from yolov9_lit.data.coco.image_entries import Listing, is_id, list_files, sizes_of, sound_images
 from yolov9_lit.errors import UserError
 
 
@@ -33,7 +42,8 @@ class SoundImage(NamedTuple):
     objects: list[SoundObject]
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
     """The images that are there, and the annotations of them that have a box and a class.
 
     Attributes:
@@ -41,7 +51,9 @@ class Judged(NamedTuple):
         folder: that the images' file names start from.
         names: of the categories by id, in the order of the ids.
         images: entries of `images` by id, in the file's order, each with its height and width.
-        objects: sound annotations in the file's order.
+        sizes: (N, 2) their heights and widths; infinite where the annotations are judged alone.
+        entries: the file's annotations, sound or not.
+        sound: which of them are, in arrays.
         faults: what is wrong with the rest.
     """
 
@@ -49,8 +61,15 @@ class Judged(NamedTuple):
     folder: Path
     names: dict[int, str]
     images: dict[int, Entry]
-    objects: list[SoundObject]
+    sizes: np.ndarray
+    entries: Sequence[Entry]
+    sound: SoundAnnotations
     faults: Faults
+
+    @cached_property
+    def objects(self) -> list[SoundObject]:
+        """Return the sound annotations one by one, in the file's order."""
+        return self.sound.objects(self.entries)
 
     @property
     def categories(self) -> list[Entry]:
@@ -68,12 +87,13 @@ class Judged(NamedTuple):
         return [*found.values()]
 
 
-def judge(content: CocoContent, folder: Path) -> Judged:
+def judge(content: CocoContent, folder: Path, listing: Listing = list_files) -> Judged:
     """Leave out what cannot be used, and add it to the content's faults.
 
     Args:
         content: of an annotation file, or of another format.
         folder: that the file names start from.
+        listing: of the folders that the files lie in.
 
     Raises:
         UserError: the folder does not exist, or no image can be used.
@@ -81,7 +101,7 @@ def judge(content: CocoContent, folder: Path) -> Judged:
     faults = content.faults
     if not folder.is_dir():
         raise UserError(f"There is no image folder {folder}: check the data set's paths.")
-    images = sound_images(content.images, folder, faults)
+    images = sound_images(content.images, folder, faults, listing)
     if not images:
         raise UserError(
             f"{content.path} has no images that can be used "
@@ -97,8 +117,9 @@ def judge_annotations(content: CocoContent) -> Judged:
 
 
 def _judged(content: CocoContent, folder: Path, images: dict[int, Entry]) -> Judged:
-    faults = content.faults
+    faults, entries = content.faults, content.annotations
     names = sound_categories(content.categories, faults)
-    listed = {entry["id"] for entry in content.images if is_id(entry.get("id"))}
-    objects = sound_annotations(content.annotations, images, listed, names, faults)
-    return Judged(content.path, folder, names, images, objects, faults)
+    listed = [entry["id"] for entry in content.images if is_id(entry.get("id"))]
+    sizes = sizes_of(images.values())
+    sound = sound_annotations(entries, images, sizes, listed, names, faults)
+    return Judged(content.path, folder, names, images, sizes, entries, sound, faults)

@@ -7,7 +7,7 @@ from typing import Any
 import hotcoco.mask
 import numpy as np
 
-from yolov9_lit.data.coco.outline_entries import is_outline
+from yolov9_lit.data.coco.outline_entries import usable
 
 RLE = dict[str, Any]
 """What COCO's libraries and files take for a mask: "size" (height, width) and "counts"."""
@@ -31,7 +31,7 @@ def sound_mask(segmentation: Any, size: tuple[int, int]) -> RLE | None:
     """
     height, width = size
     if isinstance(segmentation, list):
-        polygons = [p for p in segmentation if is_outline(p) and _is_near(p, size)]
+        polygons = [p for p in usable(segmentation) if _is_near(p, size)]
         parts = hotcoco.mask.fr_py_objects(polygons, height, width) if polygons else []
     elif isinstance(segmentation, dict) and segmentation.get("size") == [height, width]:
         given = _run_lengths(segmentation.get("counts"), size)

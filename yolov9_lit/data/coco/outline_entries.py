@@ -2,82 +2,180 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolov9_lit.data.coco.faults import Faults, Note
+from yolov9_lit.data.coco.annotation_columns import clip
 from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.records import Records
+from yolov9_lit.data.polygons import FlatPolygons
 
 _LEAST_NUMBERS = 6  # A polygon has at least three corners of two numbers.
+_ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
+_FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image; 32 bits hold no more.
+_TOGETHER = 2**15  # Annotations whose outlines are 64-bit numbers at a time.
 
 Outlines = Sequence[list[float]]
 """Polygons [x1, y1, x2, y2, ...] in pixels, each of three corners or more, all finite."""
 
 
+class SoundOutlines(NamedTuple):
+    """The outlines of K annotations.
+
+    Attributes:
+        polygons: those that can be used.
+        broken: (K,) bool, whether an annotation has others too.
+        off: (K,) bool, whether they do not span its box: then none is used.
+        masks: (K,) bool, whether it has an RLE mask instead.
+    """
+
+    polygons: FlatPolygons
+    broken: np.ndarray
+    off: np.ndarray
+    masks: np.ndarray
+
+
+class _Polygons(NamedTuple):
+    """Polygons of annotations: their numbers, how many each has, and whose each is."""
+
+    numbers: np.ndarray
+    lengths: np.ndarray
+    owners: np.ndarray
+
+    def take(self, mask: np.ndarray) -> _Polygons:
+        if mask.all():
+            return self
+        numbers = self.numbers[np.repeat(mask, self.lengths)]
+        return _Polygons(numbers, self.lengths[mask], self.owners[mask])
+
+
 def sound_outlines(
-    entries: Sequence[Entry], crowd: np.ndarray, faults: Faults
-) -> tuple[list[Outlines], np.ndarray]:
-    """Return the sound polygons of each of M annotations; crowds and RLE masks have none.
+    entries: Sequence[Entry],
+    rows: np.ndarray,
+    crowd: np.ndarray,
+    corners: np.ndarray,
+    size: np.ndarray,
+) -> SoundOutlines:
+    """Return the sound polygons of annotations; crowds and RLE masks have none.
 
     Args:
-        entries: of the annotations.
-        crowd: (M,) bool, which are regions of crowds.
-        faults: RLE masks are noted.
-
-    Returns:
-        The polygons, and which annotations (M,) have others too.
+        entries: of the file.
+        rows: (K,) positions of the annotations among them.
+        crowd: (K,) bool, which are regions of crowds.
+        corners: (K, 4) of their boxes inside the images, in pixels.
+        size: (K, 2) width and height of their images.
     """
-    found: list[Outlines] = []
-    broken = np.zeros(len(entries), dtype=bool)
-    masks = 0
-    for i, (entry, is_crowd) in enumerate(zip(entries, crowd.tolist(), strict=True)):
-        given = None if is_crowd else entry.get("segmentation")
-        if isinstance(given, list):
-            sound = all(map(is_outline, given))
-            broken[i] = not sound
-            # The list itself where it is sound: COCO has a million of them.
-            found.append(given if sound else [p for p in given if is_outline(p)])
-        else:
-            masks += isinstance(given, dict)
-            broken[i] = not isinstance(given, dict | None)
-            found.append(())
-    if masks:
-        faults.notes[Note.RLE] += masks
-    return found, broken
+    values = segmentations(entries, rows.tolist(), (~crowd).tolist())
+    found = []
+    for start in range(0, max(len(rows), 1), _TOGETHER):
+        span = slice(start, start + _TOGETHER)
+        found.append(_of_values(islice(values, _TOGETHER), corners[span], size[span]))
+    polygons, *masks = zip(*found, strict=True)
+    return SoundOutlines(FlatPolygons.joined(polygons), *map(np.concatenate, masks))
 
 
-def bounds(outlines: Sequence[Outlines]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (K, 4) x1, y1, x2, y2 around the K of M objects with outlines, and which those are."""
-    numbers, ends = array("d"), [0]
-    for polygons in outlines:
-        for polygon in polygons:
+def outlines_of(entry: Entry, count: int) -> Outlines:
+    """Return the sound polygons of an annotation, `count` of them, as they were given."""
+    given = entry["segmentation"] if count else []
+    return given if len(given) == count else usable(given)
+
+
+def usable(given: list[Any]) -> Outlines:
+    """Return the sound ones of what an annotation gives as its polygons."""
+    sound = _sound(_polygons([given])[0]).tolist()
+    return [polygon for polygon, fits in zip(given, sound, strict=True) if fits]
+
+
+def segmentations(
+    entries: Sequence[Entry], rows: Iterable[int], wanted: Iterable[bool]
+) -> Iterator[Any]:
+    """Yield what annotations give as "segmentation", None of those that are not wanted.
+
+    Args:
+        entries: of the file.
+        rows: positions of the annotations among them.
+        wanted: whether each is wanted.
+    """
+    if isinstance(entries, Records):
+        return entries.segmentations(rows, wanted)
+    pairs = zip(rows, wanted, strict=True)
+    return (entries[i].get("segmentation") if asked else None for i, asked in pairs)
+
+
+def _of_values(values: Iterable[Any], corners: np.ndarray, size: np.ndarray) -> SoundOutlines:
+    found, kinds = _polygons(values)
+    broken = np.array([kind not in (list, dict, type(None)) for kind in kinds], dtype=bool)
+    sound = _sound(found)
+    broken[found.owners[~sound]] = True
+    found = found.take(sound)
+    off = ~_span(found, corners, size)
+    found = found.take(~off[found.owners])
+    polygons = FlatPolygons.of_counts(
+        found.numbers.reshape(-1, 2).astype(np.float32),
+        found.lengths // 2,
+        np.bincount(found.owners, minlength=len(kinds)),
+    )
+    return SoundOutlines(polygons, broken, off, np.array([kind is dict for kind in kinds], bool))
+
+
+def _polygons(values: Iterable[Any]) -> tuple[_Polygons, list[type]]:
+    """Return the polygons that annotations give, and the type of what each gives.
+
+    A polygon that is no list of numbers, or of numbers too large for a float, has none.
+    """
+    numbers, ends, counts, kinds = array("d"), [0], [], []
+    for value in values:
+        given = value if isinstance(value, list) else ()
+        for polygon in given:
             try:
                 numbers.fromlist(polygon)
-            except OverflowError:  # Whole numbers that no float can hold.
-                numbers.extend([math.inf] * _LEAST_NUMBERS)
-        ends.append(len(numbers) // 2)
-    starts = np.array(ends)
-    outlined = np.diff(starts) > 0
-    points = np.frombuffer(numbers, dtype=float).reshape(-1, 2) if numbers else np.zeros((0, 2))
-    if not outlined.any():
-        return np.zeros((0, 4)), outlined
-    starts = starts[:-1][outlined]
-    least, most = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
-    return np.concatenate([least, most], axis=1), outlined
+            except (TypeError, OverflowError):
+                ends.append(ends[-1])
+            else:
+                ends.append(len(numbers))
+        counts.append(len(given))
+        kinds.append(type(value))
+    owners = np.repeat(np.arange(len(counts)), np.array(counts, dtype=np.int64))
+    return _Polygons(np.array(numbers), np.diff(ends), owners), kinds
 
 
-def is_outline(polygon: Any) -> bool:
-    """Tell whether it is a list of the coordinates of three corners or more, all finite."""
-    try:
-        return (
-            isinstance(polygon, list)
-            and len(polygon) >= _LEAST_NUMBERS
-            and len(polygon) % 2 == 0
-            and math.isfinite(sum(polygon))
-        )
-    except (TypeError, OverflowError):  # Not numbers, or too large ones.
-        return False
+def _sound(polygons: _Polygons) -> np.ndarray:
+    """Tell which polygons have the coordinates of three corners or more, all finite."""
+    lengths = polygons.lengths
+    sound = (lengths >= _LEAST_NUMBERS) & (lengths % 2 == 0)
+    filled = lengths > 0
+    starts = (np.cumsum(lengths) - lengths)[filled]
+    if len(starts):
+        sound[filled] &= np.isfinite(np.add.reduceat(polygons.numbers, starts))
+    return sound
+
+
+def _span(found: _Polygons, corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Tell which annotations (K,) have outlines that span their box; no outline does."""
+    spans = np.ones(len(corners), dtype=bool)
+    if not len(found.owners):
+        return spans
+    outlined, first = np.unique(found.owners, return_index=True)
+    starts = (np.cumsum(found.lengths) - found.lengths)[first] // 2
+    sides = found.numbers[::2], found.numbers[1::2]
+    least = [np.minimum.reduceat(numbers, starts) for numbers in sides]
+    most = [np.maximum.reduceat(numbers, starts) for numbers in sides]
+    limits = np.stack([*least, *most], axis=1)
+    spans[outlined] = span_boxes(limits, corners[outlined], size[outlined])
+    return spans
+
+
+def span_boxes(limits: np.ndarray, corners: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Tell which outlines span their box inside the image, to a pixel or two.
+
+    Args:
+        limits: (K, 4) x1, y1, x2, y2 around the outlines.
+        corners: (K, 4) of the boxes likewise.
+        size: (K, 2) width and height of the images.
+    """
+    off = np.abs(clip(limits, size) - corners).max(axis=1)
+    return (off <= _ROUNDING) & (np.abs(limits) < _FARTHEST).all(axis=1)

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import hotcoco.mask
 import numpy as np
 
-from yolov9_lit.data.coco.annotation_entries import SoundObject, spans_box
+from yolov9_lit.data.coco.annotation_entries import SoundAnnotations
+from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.mask_entries import sound_mask
-from yolov9_lit.data.coco.outline_entries import Outlines
+from yolov9_lit.data.coco.outline_entries import segmentations, span_boxes
 from yolov9_lit.data.mask_outlines import outlines_of
+from yolov9_lit.data.polygons import FlatPolygons
 
 
-def traced_outlines(item: SoundObject, size: tuple[int, int] | None) -> Outlines:
-    """Return the outlines of an object's mask.
+def with_traced(
+    sound: SoundAnnotations, entries: Sequence[Entry], sizes: np.ndarray
+) -> FlatPolygons:
+    """Return the objects' outlines, those of their masks where these are what the file has.
+
+    Run lengths that are broken, not of such an image, or do not span the box have none.
 
     Args:
-        item: with run lengths, compressed or not, as its "segmentation".
-        size: height and width of the image; None where that is not known.
-
-    Returns:
-        None where the run lengths are broken, not of such an image, or do not span the box.
+        sound: K annotations.
+        entries: of the file.
+        sizes: (N, 2) heights and widths of the images.
     """
-    mask = sound_mask(item.entry["segmentation"], size) if size else None
-    if not size or not mask:
-        return ()
-    parts = outlines_of(np.ascontiguousarray(hotcoco.mask.decode(mask)))
-    outlines = [points.ravel().tolist() for points in parts]
-    return outlines if spans_box(outlines, item.box, size) else ()
+    bare = np.flatnonzero(~sound.crowd & (np.diff(sound.polygons.object_offsets) == 0))
+    size = sizes[sound.row[bare]]
+    values = segmentations(entries, sound.entry[bare].tolist(), [True] * len(bare))
+    traced = FlatPolygons.pack(
+        _traced(value, (int(height), int(width)))
+        for value, (height, width) in zip(values, size.tolist(), strict=True)
+    )
+    limits, outlined = traced.bounds()
+    fits = span_boxes(limits, sound.corners[bare][outlined], size[outlined, ::-1])
+    fitting = np.flatnonzero(outlined)[fits]
+    order = np.arange(len(sound.polygons))
+    order[bare[fitting]] = len(order) + fitting
+    return FlatPolygons.joined([sound.polygons, traced]).take(order)
+
+
+def _traced(segmentation: Any, size: tuple[int, int]) -> list[np.ndarray]:
+    mask = sound_mask(segmentation, size) if isinstance(segmentation, dict) else None
+    return outlines_of(np.ascontiguousarray(hotcoco.mask.decode(mask))) if mask else []

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.annotation_entries import SoundObject
-from yolov9_lit.data.coco.file import Entry, load_coco
+from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.image_entries import stated_size
-from yolov9_lit.data.coco.judge import Judged, judge_annotations
+from yolov9_lit.data.coco.judge import judge_annotations
 from yolov9_lit.data.coco.mask_entries import sound_mask
+from yolov9_lit.data.coco.outline_entries import segmentations
+from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.memory import no_garbage_collection
 
 log = logging.getLogger(__name__)
@@ -34,45 +35,30 @@ class ReadTruth(Protocol):
         ...
 
 
-def ground_truth(judged: Judged) -> Truth:
-    """Return judged entries with what smaller data sets leave out, and without outlines.
-
-    Boxes stay as they were written, not clipped. Annotations are numbered anew: ids may be missing
-    or repeated, and 0 means "no match" to pycocotools.
-    """
-    return {
-        "images": [*judged.images.values()],
-        "annotations": [_measured(item, i) for i, item in enumerate(judged.objects, start=1)],
-        "categories": judged.categories,
-    }
-
-
 def truth_of(annotations: Annotations, boxes: np.ndarray, areas: np.ndarray) -> Truth:
-    """Return the same of annotations, with the `boxes` and `areas` that `measures` gives."""
-    images = zip(annotations.image_ids.tolist(), annotations.sizes.tolist(), strict=True)
-    ids = np.array([category.id for category in annotations.categories], dtype=np.int64)
-    columns = {
-        "image_id": np.repeat(annotations.image_ids, np.diff(annotations.offsets)),
-        "category_id": ids[annotations.labels],
-        "bbox": boxes,
-        "area": areas,
-        "iscrowd": annotations.crowd.astype(int),
-    }
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return {
-        "images": [{"id": i, "height": size[0], "width": size[1]} for i, size in images],
-        "annotations": [
-            {"id": i} | dict(zip(columns, row, strict=True)) for i, row in enumerate(rows, start=1)
-        ],
-        "categories": [{"id": c.id, "name": c.name} for c in annotations.categories],
-    }
+    """Return what detections of annotations are measured by, without outlines.
+
+    Annotations are numbered anew: ids may be missing or repeated, and 0 means "no match" to
+    pycocotools.
+
+    Args:
+        annotations: M objects of N images.
+        boxes: (M, 4) x, y, width and height as they were written, not clipped.
+        areas: (M,) of the objects.
+    """
+    row = np.repeat(np.arange(len(annotations)), np.diff(annotations.offsets))
+    return _truth(
+        annotations.image_ids,
+        dict(annotations.categories),
+        (row, annotations.labels, boxes, areas, annotations.crowd),
+    )
 
 
 @no_garbage_collection()
 def read_ground_truth(
     annotation_file: Path, *, masks: bool = False, sizes: Sizes | None = None
 ) -> Truth:
-    """Read a COCO-format file without its images; its faults were told when it was judged first.
+    """Read the same of a file without its images; its faults were told when it was judged first.
 
     Args:
         annotation_file: JSON.
@@ -82,11 +68,13 @@ def read_ground_truth(
     Raises:
         UserError: the file does not exist or is no COCO JSON.
     """
-    judged = judge_annotations(load_coco(annotation_file))
-    truth = ground_truth(judged)
+    judged = judge_annotations(load_records(annotation_file))
+    sound, ids = judged.sound, np.array([*judged.images], dtype=np.int64)
+    columns = (sound.row, sound.label, sound.given, sound.area, sound.crowd)
+    truth = _truth(ids, judged.names, columns)
     if masks:
         stated = {i: size for i, entry in judged.images.items() if (size := stated_size(entry))}
-        given = (item.entry.get("segmentation") for item in judged.objects)
+        given = segmentations(judged.entries, sound.entry.tolist(), [True] * len(sound.entry))
         add_masks(truth, given, stated | dict(sizes or {}), annotation_file)
     return truth
 
@@ -115,13 +103,25 @@ def add_masks(truth: Truth, given: Iterable[object], sizes: Sizes, source: Path)
         )
 
 
-def _measured(item: SoundObject, number: int) -> Entry:
-    entry = item.entry
+def _truth(image_ids: np.ndarray, names: Mapping[int, str], objects: Sequence[np.ndarray]) -> Truth:
+    """Return it of the ids of images, of classes by id, and of the objects' columns.
+
+    These are the positions (M,) of image and class, boxes (M, 4), areas (M,) and whether (M,) an
+    object is a crowd.
+    """
+    row, label, boxes, areas, crowd = objects
+    columns = {
+        "image_id": image_ids[row],
+        "category_id": np.array([*names], dtype=np.int64)[label],
+        "bbox": boxes,
+        "area": areas,
+        "iscrowd": crowd.astype(int),
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {
-        "id": number,
-        "image_id": entry["image_id"],
-        "category_id": entry["category_id"],
-        "bbox": entry["bbox"],
-        "area": item.area,
-        "iscrowd": int(item.crowd),
+        "images": [{"id": i} for i in image_ids.tolist()],
+        "annotations": [
+            {"id": i} | dict(zip(columns, row, strict=True)) for i, row in enumerate(rows, start=1)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in names.items()],
     }

@@ -41,7 +41,7 @@ def write_costs(out: Path, runs: AnyPath | None = None) -> Path:
         text += f" {OWN.capitalize()}: test AP on their own data, mean over the seeds, from {runs}."
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / "figure5.csv", index=False)
-    plots = [_draw(frame, cost, out / f"figure5_{cost}.png", text) for cost in COSTS]
+    plots = [_draw(frame, cost, out / f"figure5_{cost}.png") for cost in COSTS]
     section = Section("AP against cost", text, plots)
     return write_sections(out / "figure5.html", "What AP costs", "", [section])
 
@@ -67,21 +67,28 @@ def _own(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["series", "model", *COSTS, "ap"])
 
 
-def _draw(frame: pd.DataFrame, cost: str, path: Path, text: str) -> Plot:
+def _draw(frame: pd.DataFrame, cost: str, path: Path) -> Plot:
     (axes,) = make_axes(COSTS[cost], "AP (%)")
     labels: list[Label] = []
     for i, (series, part) in enumerate(frame.groupby("series", sort=False)):
         color, marker = style(i)
-        line = "" if series == OWN else "-"
+        line = "none" if series == OWN else "-"
         ordered = part.sort_values(cost)
-        axes.plot(ordered[cost], ordered["ap"], line, marker=marker, color=color, label=series)
+        axes.plot(
+            ordered[cost],
+            ordered["ap"],
+            linestyle=line,
+            marker=marker,
+            color=color,
+            label=series,
+        )
         labels += _labels(ordered, cost, color)
     axes.margins(0.12)
     axes.set_xlim(left=0)
     legend = axes.legend(loc="lower right", frameon=False)
     axes.figure.canvas.draw()
     place_labels(axes, labels, [legend.get_window_extent()])
-    return save_axes(axes, path, f"AP against {COSTS[cost]}. {text}")
+    return save_axes(axes, path, f"AP against {COSTS[cost]}")
 
 
 def _labels(part: pd.DataFrame, cost: str, color: str) -> Sequence[Label]:

@@ -109,7 +109,7 @@ def write_feature_maps(
     plots = []
     for index, (subject, own) in enumerate(zip(subjects, pictures, strict=True)):
         path = out / (f"{name}.png" if len(subjects) == 1 else f"{name}_{index}.png")
-        plots.append(_draw(subject, own, scale, path, f"{subject.name}. {caption}"))
+        plots.append(_draw(subject, own, scale, path))
     section = Section("Feature maps with random weights", caption, plots)
     title = "What random initial weights leave of an image"
     return write_sections(out / f"{name}.html", title, "", [section])
@@ -149,9 +149,7 @@ def _input(subject: Subject, image_size: int) -> Tensor:
     return torch.from_numpy(scaled).permute(2, 0, 1)[None].float() / 255
 
 
-def _draw(
-    subject: Subject, pictures: Sequence[Picture], scale: Scale, path: Path, caption: str
-) -> Plot:
+def _draw(subject: Subject, pictures: Sequence[Picture], scale: Scale, path: Path) -> Plot:
     models = list(dict.fromkeys(p.model for p in pictures))
     depths = list(dict.fromkeys(p.depth for p in pictures))
     shape = (len(depths), len(models) + 1)
@@ -170,7 +168,7 @@ def _draw(
         shown = brightness(picture.values, *ends)
         axes.imshow(shown, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(f"{picture.model}, {picture.built} layers", fontsize=FONT)
-    return save_plot(figure, path, caption)
+    return save_plot(figure, path, subject.name)
 
 
 def _caption(

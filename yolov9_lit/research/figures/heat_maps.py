@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -16,7 +17,7 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.explaining import in_image
 from yolov9_lit.inference.levels import LEVELS
-from yolov9_lit.inference.predictor import Predictor, load
+from yolov9_lit.inference.predictor import Predictor, load, require_checkpoint
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.heat import draw_heat
@@ -32,6 +33,9 @@ from yolov9_lit.research.figures.inputs import (
     read_subjects,
     require_classes,
 )
+
+LEGIBLE = 320
+"""Least pixels of an image's longer side on which boxes are drawn."""
 
 WORDS: Mapping[Map, str] = {
     "mean": "the mean of the absolute values of its channels",
@@ -74,7 +78,9 @@ def write_heat_maps(
         raise UserError("figure=7 is drawn of trained models: give ckpt=FILE.")
     files = listed(checkpoints)
     names = checkpoint_names(files)
-    models = {name: _opened(file) for name, file in zip(names, files, strict=True)}
+    models = {
+        name: require_checkpoint(load(file), file) for name, file in zip(names, files, strict=True)
+    }
     drawn = read_subjects(image, data, images)
     known = read_subjects(None, data, measured)
     for file, predictor in zip(files, models.values(), strict=True):
@@ -88,7 +94,7 @@ def write_heat_maps(
     )
     names_of_classes = data.class_names if image is None else ()
     plots = [
-        _draw(subject, models, map, names_of_classes, out / f"figure7_{i}.png", caption)
+        _draw(subject, models, map, names_of_classes, out / f"figure7_{i}.png")
         for i, subject in enumerate(drawn)
     ]
     count = frame["image"].nunique()
@@ -104,16 +110,6 @@ def write_heat_maps(
         Section("Where the maps are hot", caption, plots),
     ]
     return write_sections(out / "figure7.html", "Where trained models are active", "", sections)
-
-
-def _opened(file: str) -> Predictor:
-    predictor = load(file)
-    if not isinstance(predictor, Predictor):
-        raise UserError(
-            f"{file} is exported and shows no feature maps: give the checkpoint that it was made "
-            "from."
-        )
-    return predictor
 
 
 def _measure(
@@ -176,7 +172,6 @@ def _draw(
     kind: Map,
     class_names: Sequence[str],
     path: Path,
-    caption: str,
 ) -> Plot:
     """Draw the image with its objects and, a row for each model, the heat of each level."""
     shape = (len(models), len(LEVELS) + 1)
@@ -187,8 +182,14 @@ def _draw(
     grid = figure.subplots(*shape, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
+    scale = max(1.0, LEGIBLE / max(height, width))  # Labels are of one size.
+    enlarged_image = cv2.resize(subject.image, None, fx=scale, fy=scale)
     boxed = draw_objects(
-        subject.image, subject.boxes, subject.labels, [()] * len(subject.boxes), class_names
+        enlarged_image,
+        subject.boxes * scale,
+        subject.labels,
+        [()] * len(subject.boxes),
+        class_names,
     )
     for line, (name, predictor) in zip(grid, models.items(), strict=True):
         line[0].imshow(boxed)
@@ -199,4 +200,4 @@ def _draw(
             enlarged = F.interpolate(tensor, size=heats.shape, mode="nearest")[0, 0]
             axes.imshow(draw_heat(subject.image, in_image(enlarged, heats.info)))
             axes.set_title(f"P{level}", fontsize=FONT)
-    return save_plot(figure, path, f"{subject.name}. {caption}")
+    return save_plot(figure, path, subject.name)
