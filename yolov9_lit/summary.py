@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from yolov9_lit.app.cli import command
 
 
-@command("summary")
+@command("summary", loads="yolov9_lit.research.summary")
 def main(cfg: DictConfig) -> None:
     """Print a table and, as the last line, one JSON object."""
     from yolov9_lit.research.summary import print_table, summarise

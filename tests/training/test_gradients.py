@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from yolov9_lit.app.train import train
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, Targets
-from yolov9_lit.training.callbacks.gradients import write_epoch
+from yolov9_lit.training.callbacks.gradients import BranchGradients, write_epoch
 from yolov9_lit.training.gradients import (
     branch_gradients,
     compare,
@@ -207,3 +208,12 @@ def test_a_training_is_the_same_with_and_without_it(config, tmp_path):
 def test_too_few_batches_are_refused(config, tmp_path):
     with pytest.raises(UserError, match="needs 12 batches in an epoch, and this training has 4"):
         train(config(tmp_path, *SHORT, "callbacks=gradients"))
+
+
+@pytest.mark.parametrize(("precision", "warnings"), [("bf16-mixed", 1), ("32-true", 0)])
+def test_gradients_in_bfloat16_are_told_to_be_rounding(precision, warnings, tmp_path, caplog):
+    trainer = SimpleNamespace(world_size=1, num_training_batches=12, precision=precision)
+    BranchGradients(tmp_path).on_train_start(trainer, None)
+    found = [r.message for r in caplog.records if "rounding" in r.message]
+    assert len(found) == warnings
+    assert all(precision in message for message in found)

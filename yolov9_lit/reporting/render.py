@@ -102,7 +102,9 @@ def _shown(cell: Cell, escaped: Callable[[str], str], bold: str) -> str:
 
 def _html_cell(cell: Cell, kind: str) -> str:
     value = "" if cell.value is None else _html_text(str(cell.value))
-    return f'<td {kind} data-value="{value}">{_shown(cell, _html_text, "<strong>{}</strong>")}</td>'
+    title = f' title="{_html_text(cell.title)}"' if cell.title else ""
+    shown = _shown(cell, _html_text, "<strong>{}</strong>")
+    return f'<td {kind}{title} data-value="{value}">{shown}</td>'
 
 
 def _html_text(text: str) -> str:

@@ -16,11 +16,13 @@ class Cell(NamedTuple):
         text: what is shown; empty for nothing.
         value: what a sort goes by; None comes last.
         strong: set in bold.
+        title: what a page shows of it on hovering.
     """
 
     text: str
     value: float | str | None = None
     strong: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)

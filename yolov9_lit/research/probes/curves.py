@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from yolov9_lit.reporting.plot import FONT, Plot, make_axes, save_axes, style
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.probes.measure import IMAGE, OBJECTS, RANK
+from yolov9_lit.research.probes.quantities import IMAGE, OBJECTS, RANK, TRAINED, half_depth
 
 WORDS = {
     IMAGE: "share of the image's variance explained",
@@ -21,9 +21,6 @@ WORDS = {
 
 DIGITS = {IMAGE: 3, OBJECTS: 2, RANK: 0}
 """Shown after the point."""
-
-TRAINED = "trained"
-"""`network` of a checkpoint; that of a backbone with random weights is its nominal depth."""
 
 
 def draw_by_layer(table: pd.DataFrame, quantity: str, path: Path) -> Plot:
@@ -66,9 +63,7 @@ def half_depths(table: pd.DataFrame, quantity: str) -> Table:
     rows = []
     own = table[table["quantity"] == quantity]
     for (model, network, seed), one in own.groupby(["model", "network", "seed"], sort=False):
-        half = one.loc[one["layer"] == "P1", "value"].iloc[0] / 2
-        fallen = one[(one["depth"] > 1) & (one["value"] < half)]
-        depth = fallen["depth"].min()  # NaN where it never falls so far
+        depth = half_depth(one)
         rows.append({"model": model, "network": network, "seed": seed, "value": depth})
     title = f"First measured depth with less than half of P1's {WORDS[quantity]}"
     note = "Median over the seeds (smallest to largest)."

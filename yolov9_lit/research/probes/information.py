@@ -23,13 +23,13 @@ from yolov9_lit.research.probes.backbones import (
 )
 from yolov9_lit.research.probes.cells import make_images
 from yolov9_lit.research.probes.curves import (
-    TRAINED,
     WORDS,
     draw_by_layer,
     half_depths,
     last_layers,
 )
-from yolov9_lit.research.probes.measure import IMAGE, Probes, class_count, make_probes, measure
+from yolov9_lit.research.probes.measure import Probes, class_count, make_probes, measure
+from yolov9_lit.research.probes.quantities import IMAGE, TRAINED
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from yolov9_lit.research.probes.cells import BACKGROUND, CELL, Images, cells_of, projected
 from yolov9_lit.research.probes.layers import Layer, find_layers, thinned, watch_layers
+from yolov9_lit.research.probes.quantities import IMAGE, OBJECTS, RANK
 from yolov9_lit.research.probes.readout import (
     Split,
     balanced_accuracy,
@@ -17,10 +18,6 @@ from yolov9_lit.research.probes.readout import (
     explained_variance,
     split_images,
 )
-
-IMAGE, OBJECTS, RANK = "image", "objects", "rank"
-"""Quantities: share of the image's variance that is explained; balanced accuracy on the classes of
-cells, chance taken off (0 is chance, 1 is faultless); effective rank."""
 
 OTHER = BACKGROUND - 1
 """Label of cells of a class that too few images have."""

@@ -58,7 +58,7 @@ def run_table(rows: Sequence[Row], directory: Path) -> Table:
     cells = [
         {
             "folder": _place(run, directory),
-            "configuration": row.label,
+            "configuration": row.cell,
             "seed": str(run.seed),
             "AP": number(100 * run.figures["AP"], digits=2),
             "s/epoch": number(run.record.result.seconds_per_epoch, digits=2),
@@ -73,6 +73,19 @@ def run_table(rows: Sequence[Row], directory: Path) -> Table:
     changed = any(run.record.dirty for row in rows for run in row.runs)
     notes = ("* The code had changes that are in no commit.",) if changed else ()
     return Table("Runs that count", pd.DataFrame(cells), notes).without_empty_columns()
+
+
+def settings_table(rows: Sequence[Row]) -> Table:
+    """Make a table of the settings in which configurations differ, where labels leave some out."""
+    names = list(dict.fromkeys(name for row in rows for name in row.settings))
+    told = {name for name in names if all(f"{name}={r.settings[name]}" in r.label for r in rows)}
+    cells = [
+        {"setting": name, **{row.label: row.settings[name] for row in rows}}
+        for name in names
+        if name not in told
+    ]
+    note = "Settings that differ and that the names of the configurations leave out or cut short."
+    return Table("Further settings that differ", pd.DataFrame(cells), (note,))
 
 
 def left_table(left: Sequence[Run], rows: Sequence[Row], directory: Path) -> Table:

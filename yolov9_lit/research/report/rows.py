@@ -8,8 +8,10 @@ from statistics import median
 from typing import Any
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.reporting.table import Cell
+from yolov9_lit.research.report.naming import labels, short_labels, telling, unabridged
 from yolov9_lit.research.report.runs import Run
-from yolov9_lit.research.report.settings import Settings, configurations, label, short_label, text
+from yolov9_lit.research.report.settings import Settings, configurations, groups_of, text
 from yolov9_lit.research.report.statistics import Pooled, pool
 
 PAPER_EPOCHS = 500
@@ -22,24 +24,23 @@ class Row:
     """One configuration.
 
     Attributes:
-        settings: what tells it from the others.
+        label: one line, unique among the rows.
+        short_label: shorter, for images: words that name themselves stand alone.
+        settings: all in which it differs from another row.
         runs: those that count, one a seed, by seed.
         unfinished: those that do not, which may have a learning curve.
     """
 
+    label: str
+    short_label: str
     settings: Settings
     runs: tuple[Run, ...]
     unfinished: tuple[Run, ...]
 
     @property
-    def label(self) -> str:
-        """One line."""
-        return label(self.settings)
-
-    @property
-    def short_label(self) -> str:
-        """Shorter, for images: words that name themselves stand alone."""
-        return short_label(self.settings)
+    def cell(self) -> Cell:
+        """Show the label; what else differs stands in its title."""
+        return Cell(self.label, self.label, title=unabridged(self.settings))
 
     def pooled(self, figure: str) -> Pooled:
         """One figure of all seeds, in percent."""
@@ -102,9 +103,14 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[Run]]:
     """
     known = [run for run in runs if run.config]
     rows, left = [], [run for run in runs if not run.config]
-    for settings, same in configurations(known) if known else []:
+    found = configurations(known) if known else []
+    names = telling([settings for settings, _ in found], groups_of(known))
+    named = [{name: settings[name] for name in names} for settings, _ in found]
+    for label, short, (settings, same) in zip(
+        labels(named), short_labels(named), found, strict=True
+    ):
         counted, rest = _one_a_seed(same)
-        rows.append(Row(settings, counted, rest))
+        rows.append(Row(label, short, settings, counted, rest))
         left += rest
     return rows, sorted(left, key=lambda run: run.folder)
 
@@ -161,8 +167,8 @@ def choose_base(rows: Sequence[Row], wanted: Mapping[str, Any] | None) -> Settin
     base = {str(name): text(value) for name, value in wanted.items()}
     having = _having(base, there)
     if not having:
-        names = "; ".join(label(one) for one in there) or "none has results"
-        raise UserError(f"No row has {label(base)} (base): the rows are {names}.")
+        names = "; ".join(map(unabridged, there)) or "none has results"
+        raise UserError(f"No row has {unabridged(base)} (base): the rows are {names}.")
     return having[0] if len(having) == 1 else base
 
 

@@ -54,7 +54,7 @@ def configurations(runs: Sequence[Run]) -> list[tuple[Settings, list[Run]]]:
         [(run.seed, _values(run.config, keys)) for run in finished],
     ):
         keys = _varying([run.config for run in runs], NOT_A_SETTING)
-    groups = _varying([run.choices for run in runs], NOT_A_CHOICE)
+    groups = groups_of(runs)
     chosen = [_values(run.choices, groups) for run in runs]
     own = [key for key in keys if not _follows([_value(run.config, key) for run in runs], chosen)]
     names = _short_names(own, taken=groups or ["model"])
@@ -70,19 +70,9 @@ def configurations(runs: Sequence[Run]) -> list[tuple[Settings, list[Run]]]:
     return sorted(found, key=lambda pair: [_natural(value) for value in pair[0].values()])
 
 
-def label(settings: Settings) -> str:
-    """One line, as one would type it: `block=csp pgi=icn`."""
-    return " ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def short_label(settings: Settings) -> str:
-    """Shorter: `csp icn`; names stay with numbers, truth values and "none"."""
-    return " ".join(
-        f"{name}={value}"
-        if re.fullmatch(r"[\d.\[{-].*|none|null|true|false", value)
-        else value.rsplit(".", 1)[-1]
-        for name, value in settings.items()
-    )
+def groups_of(runs: Sequence[Run]) -> list[str]:
+    """Return the config groups of which runs have made different choices."""
+    return _varying([run.choices for run in runs], NOT_A_CHOICE)
 
 
 def _varying(mappings: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> list[str]:

@@ -72,7 +72,7 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparis
         return frame.get(name, pd.Series(math.nan, frame.index)).astype(float)
 
     columns = {
-        "configuration": [row.label for row in shown],
+        "configuration": [row.cell for row in shown],
         "seeds": frame.get("seeds"),
         "AP": numbers("AP"),
         "sd": numbers("AP_sd"),

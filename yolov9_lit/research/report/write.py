@@ -18,14 +18,18 @@ from yolov9_lit.research.report.costs import cost_table
 from yolov9_lit.research.report.curves import draw_curves, draw_losses
 from yolov9_lit.research.report.differences import difference_table
 from yolov9_lit.research.report.gradients import gradient_table
+from yolov9_lit.research.report.information import information_table
 from yolov9_lit.research.report.listings import (
     class_table,
     figure_table,
     left_table,
     run_table,
+    settings_table,
 )
+from yolov9_lit.research.report.naming import unabridged
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
+from yolov9_lit.research.report.settings import text
 from yolov9_lit.research.report.tables import result_frame, result_table
 from yolov9_lit.research.report.tested import read_tests
 
@@ -80,9 +84,11 @@ def write_report(
     told = (results, differences, cost_table(rows, comparisons), left_out)
     further = (
         gradient_table(rows),
+        information_table(rows),
         class_table(rows, tests),
         figure_table(rows),
         run_table(rows, directory),
+        settings_table(rows),
     )
     tables, appendix = ([table for table in part if table.rows] for part in (told, further))
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
@@ -106,11 +112,25 @@ def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:
     counted = sum(len(row.runs) for row in rows)
     data = sorted({str(run.choices.get("data")) for run in runs if run.choices.get("data")})
     epochs = sorted({run.max_epochs for run in runs if run.max_epochs})
+    shared = {
+        group: choices.pop() for group, choices in _choices(runs).items() if len(choices) == 1
+    }
+    alike = f" All share {unabridged(shared)}." if shared else ""
     return (
         f"{counted} of {len(runs)} runs count, {sum(bool(row.runs) for row in rows)} "
         f"configurations; data {', '.join(data) or '?'}, "
-        f"{' or '.join(map(str, epochs)) or '?'} epochs."
+        f"{' or '.join(map(str, epochs)) or '?'} epochs.{alike}"
     )
+
+
+def _choices(runs: Sequence[Run]) -> dict[str, set[str]]:
+    """Return what runs have chosen of the parts that define a model."""
+    known = [run for run in runs if run.choices]
+    return {
+        group: {text(run.choices.get(group)) for run in known}
+        for group in ("model", "block", "pgi")
+        if any(group in run.choices for run in known)
+    }
 
 
 def _markdown(title: str, subtitle: str, tables: Sequence[Table], plots: Sequence[Plot]) -> str:

@@ -70,6 +70,12 @@ class BranchGradients(L.Callback):
                 f"{trainer.num_training_batches}: lower callbacks.gradients.batches or "
                 "callbacks.gradients.reference."
             )
+        if str(trainer.precision).startswith("bf16"):
+            log.warning(
+                "Gradients in trainer.precision=%s are mostly rounding while a model is fresh: "
+                "give trainer.precision=32-true to measure them.",
+                trainer.precision,
+            )
         self._began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
