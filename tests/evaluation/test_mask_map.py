@@ -16,6 +16,7 @@ from test_coco_map import written
 from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.evaluation.coco_figures import FIGURES
 from yolov9_lit.evaluation.coco_map import CocoMetric
+from yolov9_lit.evaluation.encoding import encoded_masks
 from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression, suppressed
 from yolov9_lit.evaluation.tables import per_class_table, results_table
@@ -312,7 +313,7 @@ def test_detections_keep_the_parts_of_their_own_anchors():
         assert torch.equal(boxes[i][rows], own.boxes)
         assert torch.equal(scores[i][rows, own.labels], own.scores)
         assert len(rows) == 75
-        encoded = EncodedMasks.computed(own.parts, own.boxes, info)
+        encoded = encoded_masks(own.parts, own.boxes, info)
         masks = masks_of(own.parts.coefficients, prototypes[i], own.boxes, info)
         assert masks.any()
         assert encoded.rles() == EncodedMasks.of(masks).rles()

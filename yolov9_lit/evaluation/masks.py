@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import hotcoco.mask
 import numpy as np
-from torch import Tensor
 
 from yolov9_lit.data.coco.mask_entries import RLE
-from yolov9_lit.models.masks import masks_of
-from yolov9_lit.structures import ImageInfo, MaskParts
 
-_TOGETHER = 32  # Masks, a byte a pixel, that are held at a time.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +35,6 @@ class EncodedMasks:
         number, *size = masks.shape
         rles = hotcoco.mask.encode(masks.cpu().numpy().transpose(1, 2, 0)) if number else []
         return cls.packed(np.tile(size, (number, 1)), [rle["counts"] for rle in rles])
-
-    @classmethod
-    def computed(cls, parts: MaskParts, boxes: Tensor, info: ImageInfo) -> EncodedMasks:
-        """Compute and encode the masks of an image's detections, some at a time.
-
-        Args:
-            parts: what they are computed from.
-            boxes: (N, 4) xyxy in input pixels.
-            info: of the image, in whose own pixels the masks are.
-        """
-        places = range(0, len(boxes), _TOGETHER)
-        return cls.joined([cls._some(parts, boxes, info, start) for start in places])
-
-    @classmethod
-    def _some(cls, parts: MaskParts, boxes: Tensor, info: ImageInfo, start: int) -> EncodedMasks:
-        rows = slice(start, start + _TOGETHER)
-        return cls.of(masks_of(parts.coefficients[rows], parts.prototypes, boxes[rows], info))
 
     @classmethod
     def packed(cls, sizes: np.ndarray, counts: Sequence[bytes]) -> EncodedMasks:

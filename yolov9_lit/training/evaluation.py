@@ -8,8 +8,8 @@ import lightning as L
 from torch import Tensor
 
 from yolov9_lit.data.letterbox import restore_boxes
+from yolov9_lit.evaluation.encoding import encoded_masks
 from yolov9_lit.evaluation.found import Found
-from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
@@ -58,7 +58,7 @@ class EvaluationModule(L.LightningModule, ABC):
         ]
         ids = [info.image_id for info in batch.infos]
         masks = [
-            EncodedMasks.computed(found.parts, found.boxes, info)
+            encoded_masks(found.parts, found.boxes, info)
             for found, info in pairs
             if found.parts is not None
         ]

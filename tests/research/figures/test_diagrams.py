@@ -94,7 +94,9 @@ def test_a_loss_trains_what_its_gradient_reaches(pgi):
     found = {part.name: set() for part in parts}
     for head, output in outputs.items():
         detector.zero_grad()
-        sum(t.sum() for t in output if t.requires_grad).backward(retain_graph=True)
+        sum(t.sum() for t in output if t is not None and t.requires_grad).backward(
+            retain_graph=True
+        )
         for part in parts:
             if any(p.grad is not None for p in part.module.parameters()):
                 found[part.name].add(head)
