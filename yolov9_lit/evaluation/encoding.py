@@ -1,0 +1,28 @@
+"""The masks of an image's detections, encoded as they are computed: few are held as pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from yolov9_lit.evaluation.masks import EncodedMasks
+from yolov9_lit.models.masks import masks_of
+from yolov9_lit.structures import ImageInfo, MaskParts
+
+_TOGETHER = 32  # Masks, a byte a pixel, that are held at a time.
+
+
+def encoded_masks(parts: MaskParts, boxes: Tensor, info: ImageInfo) -> EncodedMasks:
+    """Compute and encode the masks of an image's detections, some at a time.
+
+    Args:
+        parts: what they are computed from.
+        boxes: (N, 4) xyxy in input pixels.
+        info: of the image, in whose own pixels the masks are.
+    """
+    places = (slice(i, i + _TOGETHER) for i in range(0, len(boxes), _TOGETHER))
+    return EncodedMasks.joined(
+        [
+            EncodedMasks.of(masks_of(parts.coefficients[rows], parts.prototypes, boxes[rows], info))
+            for rows in places
+        ]
+    )
