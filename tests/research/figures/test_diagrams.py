@@ -10,7 +10,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.research.figures.dataflow import IMAGE, losses_of, trace
@@ -34,8 +34,8 @@ def outputs_of(detector, image, parts, disturbed=None):
         def hook(module, inputs, output):
             given = output
             if name == disturbed:
-                given = torch.utils._pytree.tree_map(lambda t: t * 1.5 + 0.5, output)
-            outputs[name] = [t.clone() for t in tree_leaves(given)]
+                given = tree_map_only(torch.Tensor, lambda t: t * 1.5 + 0.5, output)
+            outputs[name] = [t.clone() for t in tree_leaves(given) if t is not None]
             return given
 
         return hook

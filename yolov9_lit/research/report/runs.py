@@ -22,6 +22,10 @@ FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of `results.json` that a report shows."""
 
 
+_BEFORE_TASKS: dict[str, str | None] = {"task": "detect"}
+"""What runs chose of a group that their version did not have."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One training.
@@ -96,7 +100,7 @@ def read_run(folder: Path) -> Run:
     # Of a run that was refused the config is not known in full: compared with others', it would
     # take every key that it lacks for a setting.
     config, paper = ({}, {}) if refused else _read_config(folder, record)
-    choices = record.choices or _read_choices(folder)
+    choices = _BEFORE_TASKS | (record.choices or _read_choices(folder))
     curve, losses = read_metrics(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
