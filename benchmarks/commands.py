@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.peers import QUIET
 from yolov9_lit.errors import UserError, one_line
 
 FIRST_STEP = "The first step is done."
@@ -61,10 +62,4 @@ def run(command: Sequence[str], folder: Path, until: str | None = None) -> float
 def _environment() -> dict[str, str]:
     """Let commands find this checkout from any folder, and Ultralytics fetch nothing."""
     paths = filter(None, (str(_CHECKOUT), os.environ.get("PYTHONPATH")))
-    return {
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "YOLO_CONFIG_DIR": tempfile.gettempdir(),
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
+    return {**QUIET, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}

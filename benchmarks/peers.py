@@ -13,6 +13,13 @@ from typing import Any
 
 from yolov9_lit.errors import UserError
 
+QUIET = {
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_CONFIG_DIR": tempfile.gettempdir(),
+}
+"""Variables with which Ultralytics fetches and installs nothing."""
+
 
 def ultralytics_is_there() -> bool:
     """Tell whether Ultralytics is installed."""
@@ -21,9 +28,8 @@ def ultralytics_is_there() -> bool:
 
 def ultralytics_module(name: str = "ultralytics") -> Any:
     """Import a module of Ultralytics, which then fetches, installs and tells nothing by itself."""
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.gettempdir())
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
     threads = os.environ.get("OMP_NUM_THREADS")
     module = importlib.import_module(name)
     # It may set one thread, which every process that this one starts would take over.

@@ -27,9 +27,10 @@ from yolov9_lit.app.train import make_acceleration
 from yolov9_lit.building import build
 from yolov9_lit.kinds import Count, InputSide, PathText, PositiveInt
 from yolov9_lit.models.cost import detector_cost
-from yolov9_lit.structures import Batch, ImageInfo, Targets
+from yolov9_lit.structures import Batch
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_trainer
+from yolov9_lit.training.trial import made_up_batch
 
 CLASSES = 80
 OURS = "yolov9_lit"
@@ -49,18 +50,8 @@ class Work(NamedTuple):
     objects: int
 
     def batch(self) -> Batch:
-        """Make images (B, 3, S, S) uint8 and boxes of 5 to 60 % of a side, the same each time."""
-        random = torch.Generator().manual_seed(0)
-        count = (self.batch_size, self.objects)
-        side = self.image_size
-        images = torch.randint(
-            256, (self.batch_size, 3, side, side), dtype=torch.uint8, generator=random
-        )
-        sizes = side * (0.05 + 0.55 * torch.rand(*count, 2, generator=random))
-        corners = (side - sizes) * torch.rand(*count, 2, generator=random)
-        labels = torch.randint(CLASSES, count, generator=random)
-        targets = Targets(torch.cat((corners, corners + sizes), dim=-1), labels, labels >= 0)
-        return Batch(images, targets, (ImageInfo(0, "", side, side),) * self.batch_size)
+        """Make it up, the same each time."""
+        return made_up_batch(self.batch_size, self.image_size, self.objects, CLASSES)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ A machine's drift then meets all alike: what counts is the ratio of two in the s
 from __future__ import annotations
 
 import multiprocessing
-import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 from yolov9_lit.errors import UserError, one_line
+from yolov9_lit.memory import peak_bytes
 
 Measure = Callable[[], float]
 """Does the work once and returns what it took: seconds, or any figure that is less when better."""
@@ -96,7 +95,4 @@ def _peak_mb() -> float:
     torch = sys.modules.get("torch")  # Who has not imported it has nothing on a GPU.
     if torch is not None and torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated()) / 2**20
-    # The system's own maximum (ru_maxrss) begins with what the process had that started this one.
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) / 2**10
+    return peak_bytes() / 2**20

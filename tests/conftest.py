@@ -52,6 +52,29 @@ def logs_end_with_their_test():
 
 
 @pytest.fixture
+def job(tmp_path):
+    """Make the config of a job in the same folder, as Hydra hands it to the command."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from yolov9_lit.app.configs import CONFIG_DIR
+
+    def make(*overrides):
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            cfg = compose("train", [f"run_dir={tmp_path}", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        task_cfg = cfg.copy()
+        OmegaConf.set_readonly(task_cfg, False)
+        OmegaConf.set_struct(task_cfg, False)
+        del task_cfg["hydra"]
+        return task_cfg
+
+    yield make
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
 def largest_file():
     """A context in which no file grows beyond that many bytes: what a full disk is to a program."""
 

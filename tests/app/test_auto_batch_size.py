@@ -6,15 +6,12 @@ import logging
 import os
 from functools import partial
 
-import hydra
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from yolov9_lit.app import batch_size as module
 from yolov9_lit.app.batch_size import Found, settle_batch_size
-from yolov9_lit.app.configs import CONFIG_DIR, compose
+from yolov9_lit.app.configs import compose
 from yolov9_lit.app.settings import check_training
 from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
@@ -98,22 +95,8 @@ def test_the_setting_is_a_number_or_auto(auto):
 
 
 @pytest.fixture
-def job(tmp_path):
-    """Make the config of a job in the same folder, as Hydra hands it to the command."""
-
-    def make():
-        overrides = [f"run_dir={tmp_path}", "data.batch_size=auto"]
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            cfg = hydra.compose("train", overrides, return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        task_cfg = cfg.copy()
-        OmegaConf.set_readonly(task_cfg, False)
-        OmegaConf.set_struct(task_cfg, False)
-        del task_cfg["hydra"]
-        return task_cfg
-
-    yield make
-    HydraConfig.instance().cfg = None
+def job(job):
+    return partial(job, "data.batch_size=auto")
 
 
 def test_a_run_is_recorded_and_continued_with_its_number(job, found, tmp_path):

@@ -8,11 +8,7 @@ import threading
 from functools import partial
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
-from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.app.resolvers import job_slug
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.identity import differences, experiment_config
@@ -23,24 +19,6 @@ from yolov9_lit.training.loggers import ContinuingCSVLogger
 OUTCOME = Result(
     {"AP": 0.25}, {"params": 1, "gflops": 2.0, "train_params": 3}, 2, 1.5, 100.0, {}, "t"
 )
-
-
-@pytest.fixture
-def job(tmp_path):
-    """Make the config of a job in the same folder, as Hydra hands it to the command."""
-
-    def make(*overrides):
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            cfg = compose("train", [f"run_dir={tmp_path}", *overrides], return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        task_cfg = cfg.copy()
-        OmegaConf.set_readonly(task_cfg, False)
-        OmegaConf.set_struct(task_cfg, False)
-        del task_cfg["hydra"]
-        return task_cfg
-
-    yield make
-    HydraConfig.instance().cfg = None
 
 
 def never(cfg):

@@ -124,8 +124,7 @@ def _segmentations(detections: Detections) -> list[dict[str, Any] | None]:
         return [None] * len(detections.scores)
     from yolov9_lit.evaluation.masks import EncodedMasks  # hotcoco, which boxes do without.
 
-    rles = EncodedMasks.of(detections.masks).rles()
-    return [{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles]
+    return [*EncodedMasks.of(detections.masks).entries()]
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from yolov9_lit.evaluation.masks import EncodedMasks
-from yolov9_lit.models.masks import masks_of
+from yolov9_lit.models.masks import masks_in_parts
 from yolov9_lit.structures import ImageInfo, MaskParts
-
-_TOGETHER = 32  # Masks, a byte a pixel, that are held at a time.
 
 
 def encoded_masks(parts: MaskParts, boxes: Tensor, info: ImageInfo) -> EncodedMasks:
@@ -19,10 +17,5 @@ def encoded_masks(parts: MaskParts, boxes: Tensor, info: ImageInfo) -> EncodedMa
         boxes: (N, 4) xyxy in input pixels.
         info: of the image, in whose own pixels the masks are.
     """
-    places = (slice(i, i + _TOGETHER) for i in range(0, len(boxes), _TOGETHER))
-    return EncodedMasks.joined(
-        [
-            EncodedMasks.of(masks_of(parts.coefficients[rows], parts.prototypes, boxes[rows], info))
-            for rows in places
-        ]
-    )
+    pieces = masks_in_parts(parts.coefficients, parts.prototypes, boxes, info)
+    return EncodedMasks.joined([EncodedMasks.of(masks) for masks in pieces])

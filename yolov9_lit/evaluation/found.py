@@ -93,8 +93,8 @@ class Found(NamedTuple):
         """Return what follows the score of some detections."""
         if self.masks is None:
             return np.full(len(self.scores[rows]), "}", dtype=object)
-        masks = (mask | {"counts": mask["counts"].decode()} for mask in self.masks.rles(rows))
-        return np.array([f', "segmentation": {json.dumps(mask)}}}' for mask in masks], dtype=object)
+        texts = map(json.dumps, self.masks.entries(rows))
+        return np.array([f', "segmentation": {text}}}' for text in texts], dtype=object)
 
 
 def _texts(ids: np.ndarray, before: str, after: str) -> np.ndarray:

@@ -68,3 +68,7 @@ class EncodedMasks:
         """Return some of them, or all, as COCO's libraries take them."""
         pairs = zip(self.sizes[rows].tolist(), self.counts[rows], strict=True)
         return [{"size": size, "counts": counts} for size, counts in pairs]
+
+    def entries(self, rows: slice = slice(None)) -> list[RLE]:
+        """Return some of them, or all, as JSON files have them."""
+        return [mask | {"counts": mask["counts"].decode()} for mask in self.rles(rows)]

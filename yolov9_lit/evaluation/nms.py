@@ -56,7 +56,7 @@ def suppressed(
     if output.coefficients is None or output.prototypes is None:
         return non_max_suppression(boxes, scores, settings)
     found = []
-    for i, (detections, anchors) in enumerate(_suppress_all(boxes, scores, settings)):
+    for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
         parts = MaskParts(output.coefficients[i][anchors], output.prototypes[i])
         found.append(detections._replace(parts=parts))
     return found
@@ -73,18 +73,18 @@ def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) ->
     Returns:
         One entry an image, by falling score.
     """
-    return [detections for detections, _ in _suppress_all(boxes, scores, settings)]
+    return [detections for detections, _ in with_anchors(boxes, scores, settings)]
 
 
-def _suppress_all(
+def with_anchors(
     boxes: Tensor, scores: Tensor, settings: NMSSettings
 ) -> Iterator[tuple[Detections, Tensor]]:
+    """Yield what `non_max_suppression` returns, and the anchor (N,) that each comes from."""
     for image_boxes, image_scores in zip(boxes, scores, strict=True):
         yield _suppress(image_boxes, image_scores, settings)
 
 
 def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> tuple[Detections, Tensor]:
-    """Return the detections of an image, and the anchor (N,) that each comes from."""
     if settings.multi_label:
         anchors, labels = (scores > settings.confidence).nonzero(as_tuple=True)
         kept_scores = scores[anchors, labels]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from yolov9_lit.checks import check_fields
 from yolov9_lit.data.letterbox import evaluation_letterbox, prediction_shape, restore_boxes
 from yolov9_lit.errors import UserError, first_few
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.evaluation.nms import NMSSettings, with_anchors
 from yolov9_lit.inference.cams import Cam
 from yolov9_lit.inference.images import unit_range
 from yolov9_lit.inference.levels import Levels, Place, read_levels
@@ -115,11 +115,10 @@ class Explainer:
             pixels = unit_range(inputs.contiguous()).requires_grad_(self.cam.uses_gradients)
             levels = read_levels(predictor.detector, pixels, self.maps)
         boxes, scores = (tensor.detach() for tensor in predictor.decode(levels.output))
-        (found,) = non_max_suppression(boxes, scores, settings)
-        anchors = _anchors(found, boxes[0], scores[0])
+        ((found, anchors),) = with_anchors(boxes, scores, settings)
         info = ImageInfo(0, "", height, width, *placement)
         restored = found._replace(boxes=restore_boxes(found.boxes, info))
-        return Seen(restored, anchors, levels, info, shape)
+        return Seen(restored, anchors.tolist(), levels, info, shape)
 
     def choose(self, detections: Detections, class_names: Sequence[str]) -> list[int]:
         """Return the indices of the detections that are to be explained, by falling score.
@@ -168,15 +167,6 @@ def score_gradients(levels: Levels, anchor: int, label: int) -> list[Tensor]:
         score, levels.maps, retain_graph=True, allow_unused=True, materialize_grads=True
     )
     return list(gradients)
-
-
-def _anchors(found: Detections, boxes: Tensor, scores: Tensor) -> list[int]:
-    """Return the index of the anchor of each detection among all candidates (A, 4) and (A, C)."""
-    anchors = []
-    for box, score, label in zip(*found[:3], strict=True):
-        same = (boxes == box).all(dim=1) & (scores[:, int(label)] == score)
-        anchors.append(int(same.nonzero()[0, 0]))
-    return anchors
 
 
 def in_image(heat: Tensor, info: ImageInfo) -> np.ndarray:

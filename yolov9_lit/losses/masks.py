@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from yolov9_lit.models.masks import inside_boxes
 from yolov9_lit.structures import MASK_STRIDE, HeadOutput
 
 MOST_PIXELS = 2**24
@@ -79,7 +80,7 @@ def _with_gradients(
             wide = of_each.expand(-1, -1, coefficients.shape[-1])
             some = coefficients.gather(1, wide)
             logits = (some @ grid).unflatten(-1, prototypes.shape[2:])
-            inside = _inside(boxes.gather(1, of_each.expand(-1, -1, 4)), prototypes.shape[2:])
+            inside = inside_boxes(boxes.gather(1, of_each.expand(-1, -1, 4)), prototypes.shape[2:])
             inside = inside * weights.gather(1, rows)[..., None, None]
             wanted = (masks.unsqueeze(1) == objects.gather(1, rows)[..., None, None]).float()
             entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
@@ -121,13 +122,3 @@ def _shown(objects: Tensor, masks: Tensor) -> Tensor:
 
 def _areas(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-
-
-def _inside(boxes: Tensor, shape: torch.Size) -> Tensor:
-    """Map (B, K, 4) to (B, K, h, w) bool: pixels from a box's left, top up to its right, bottom."""
-    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(-2)
-    rows = torch.arange(shape[0], device=boxes.device)
-    columns = torch.arange(shape[1], device=boxes.device)
-    down = (rows >= y1) & (rows < y2)
-    across = (columns >= x1) & (columns < x2)
-    return down.unsqueeze(-1) & across.unsqueeze(-2)

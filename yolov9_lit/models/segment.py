@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
@@ -24,11 +25,9 @@ class SegmentHead(Head):
         self,
         channels: Sequence[int],
         num_classes: int,
-        box_groups: int = 4,
-        class_width_factor: int = 1,
-        class_width_limit: int = 128,
         coefficients: PositiveInt = 32,
         prototypes: PrototypesFactory = UpsampledPrototypes,
+        **settings: Annotated[Any, Head],
     ) -> None:
         """Build the branches.
 
@@ -37,13 +36,11 @@ class SegmentHead(Head):
         Args:
             channels: of the three feature maps.
             num_classes: C >= 1.
-            box_groups: see `Head`.
-            class_width_factor: see `Head`.
-            class_width_limit: see `Head`.
             coefficients: M, of an anchor; as many prototypes are made.
             prototypes: factory of what makes them of level 3.
+            settings: of `Head`.
         """
-        super().__init__(channels, num_classes, box_groups, class_width_factor, class_width_limit)
+        super().__init__(channels, num_classes, **settings)
         width = max(channels[0] // 4, coefficients)
         self.coefficients = nn.ModuleList(
             nn.Sequential(
