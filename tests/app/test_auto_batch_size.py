@@ -13,7 +13,7 @@ from yolov9_lit.app import batch_size as module
 from yolov9_lit.app.batch_size import Found, settle_batch_size
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.settings import check_training
-from yolov9_lit.app.train import train
+from yolov9_lit.app.train import build_module, train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.record import Result, RunRecord
 from yolov9_lit.runs.resume import recorded
@@ -148,6 +148,13 @@ def test_training_is_bit_for_bit_the_one_with_the_number_written_out(config, tmp
             assert torch.equal(value, ends[1][part][name]), name
     auto, written = (measured(tmp_path / run / "metrics.csv") for run in ("auto", "written"))
     assert auto == written
+
+
+@pytest.mark.slow
+def test_a_task_with_masks_is_tried_with_masks(config, tmp_path):
+    cfg = config(tmp_path, "task=segment", "schedule.nominal_batch=2", "data.batch_size=auto")
+    settle_batch_size(cfg, build_module)
+    assert cfg.data.batch_size in (1, 2)
 
 
 def measured(file):

@@ -1,5 +1,6 @@
 """The largest batch that fits, found by made-up memory; what trials of steps do with real one."""
 
+import itertools
 import logging
 from types import SimpleNamespace
 
@@ -107,6 +108,16 @@ def test_the_batch_has_the_objects_that_are_asked_for():
     assert (batch.targets.boxes[..., 2:] > batch.targets.boxes[..., :2]).all()
     assert 0 <= batch.targets.boxes.min() <= batch.targets.boxes.max() <= 64
     assert batch.targets.labels.max() < 5
+
+
+def test_the_masks_of_a_batch_fill_the_boxes_but_for_smaller_ones_on_top():
+    targets = made_up_batch(2, 64, 5, classes=3, masks=True).targets
+    assert targets.masks.shape == (2, 16, 16)
+    for boxes, shown in zip(targets.boxes.tolist(), targets.masks.tolist(), strict=True):
+        for row, column in itertools.product(range(16), repeat=2):
+            x, y = 4 * column + 2, 4 * row + 2  # the middle of four input pixels
+            holding = [k for k, (a, b, c, d) in enumerate(boxes, 1) if a <= x < c and b <= y < d]
+            assert (shown[row][column] in holding) if holding else shown[row][column] == 0
 
 
 @pytest.fixture

@@ -142,7 +142,8 @@ class Search:
         )
         data = self.datamodule
         batch = made_up_batch(
-            size, data.batches.image_size, self.objects, data.num_classes, data.channels
+            *(size, data.batches.image_size, self.objects, data.num_classes, data.channels),
+            masks=data.batches.masks,
         )
         return fits(trainer, module, batch)
 

@@ -6,10 +6,14 @@ import gc
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from yolov9_lit.data.masks import index_map
+from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.structures import Batch, ImageInfo, Targets
 from yolov9_lit.training.module import DetectionModule
 
@@ -18,7 +22,13 @@ STEPS = 2
 
 
 def made_up_batch(
-    size: int, image_size: int, objects: int, classes: int, channels: int = 3
+    size: int,
+    image_size: int,
+    objects: int,
+    classes: int,
+    channels: int = 3,
+    *,
+    masks: bool = False,
 ) -> Batch:
     """Make images (B, C, S, S) uint8 and boxes of 5 to 60 % of a side, the same each time.
 
@@ -28,6 +38,7 @@ def made_up_batch(
         objects: of each image.
         classes: that the labels are of.
         channels: C.
+        masks: whether the objects have masks, which fill their boxes.
     """
     random = torch.Generator().manual_seed(0)
     count = (size, objects)
@@ -36,8 +47,19 @@ def made_up_batch(
     sizes = image_size * (0.05 + 0.55 * torch.rand(*count, 2, generator=random))
     corners = (image_size - sizes) * torch.rand(*count, 2, generator=random)
     labels = torch.randint(classes, count, generator=random)
-    targets = Targets(torch.cat((corners, corners + sizes), dim=-1), labels, labels >= 0)
+    boxes = torch.cat((corners, corners + sizes), dim=-1)
+    maps = _filled_boxes(boxes, image_size) if masks else None
+    targets = Targets(boxes, labels, labels >= 0, maps)
     return Batch(images, targets, (ImageInfo(0, "", image_size, image_size),) * size)
+
+
+def _filled_boxes(boxes: Tensor, image_size: int) -> Tensor:
+    """Draw boxes (B, G, 4) as `Targets.masks` has objects."""
+    x1, y1, x2, y2 = boxes.numpy().transpose(2, 0, 1)
+    corners = np.stack((x1, y1, x2, y1, x2, y2, x1, y2), axis=-1).reshape(*x1.shape, 4, 2)
+    outlines = (FlatPolygons.pack([corner] for corner in image) for image in corners)
+    maps = [index_map(polygons, (image_size, image_size)) for polygons in outlines]
+    return torch.from_numpy(np.stack(maps))
 
 
 def fits(trainer: L.Trainer, module: DetectionModule, batch: Batch) -> bool:
