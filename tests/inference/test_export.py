@@ -158,6 +158,18 @@ def test_a_fixed_shape_fits_every_image(folder, odd):
         file.predict(odd, image_size=96)
 
 
+def test_openvino_runs_images_beside_each_other_and_keeps_their_order(folder, odd):
+    out = folder / "one.xml"
+    command(folder, out, format="openvino", batch=1, image_size=96)
+    file = yolov9_lit.load(out)
+    found = file.predict(odd, confidence=0.2, batch_size=5)
+    assert all(len(d.scores) for d in found)
+    assert len({tuple(d.scores.tolist()) for d in found}) == len(odd)
+    assert_same([file.predict(image, confidence=0.2)[0] for image in odd], found)
+    with pytest.raises(UserError, match="does not take images of shape"):
+        file(torch.zeros(2, 3, 64, 64))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_sliver_fits_every_format(with_nms, trained, odd, name):
     """Its letterbox is one stride high, less than the open sides of torch.export."""

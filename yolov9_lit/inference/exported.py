@@ -51,7 +51,7 @@ class ExportedPredictor(ImagePredictor):
         """
         outputs = Candidates if self.file.record.nms is None else PaddedDetections
         try:
-            parts = [self.file.run(chunk) for chunk in self._chunks(images.cpu())]
+            parts = list(self.file.run(list(self._chunks(images.cpu()))))
         except Exception as error:  # Each runtime has classes of its own.
             raise UserError(
                 f"The exported file does not take images of shape {tuple(images.shape)}: "
@@ -73,7 +73,7 @@ class ExportedPredictor(ImagePredictor):
 
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs; what NMS inside the file has dropped stays dropped."""
-        pieces = images.split(self.file.record.shape.batch or MOST_ON_CPU)
+        pieces = images.split(max(self.file.record.shape.batch or 1, MOST_ON_CPU))
         return [found for piece in pieces for found in self._detect_piece(piece, settings)]
 
     def _detect_piece(self, images: Tensor, settings: NMSSettings) -> list[Detections]:

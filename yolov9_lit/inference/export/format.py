@@ -6,7 +6,7 @@ import importlib
 import json
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from inspect import isabstract
 from pathlib import Path
@@ -103,12 +103,13 @@ class Exported(NamedTuple):
 
     Attributes:
         record: its record.
-        run: images (B, 3, H, W) float32 in 0..1 on the CPU -> its outputs, see `export.graph`.
+        run: batches of images (B, 3, H, W) float32 in 0..1 on the CPU -> the outputs of each, see
+            `export.graph`.
         least_side: smallest H and W in pixels.
     """
 
     record: ExportRecord
-    run: Callable[[Tensor], Sequence[Tensor]]
+    run: Callable[[Sequence[Tensor]], Iterable[Sequence[Tensor]]]
     least_side: int = STRIDE
 
 

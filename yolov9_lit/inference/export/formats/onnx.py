@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,7 +99,7 @@ class OnnxFormat(ExportFormat):
         def run(images: Tensor) -> list[Tensor]:
             return [torch.from_numpy(o) for o in session.run(None, {INPUT: images.numpy()})]
 
-        return Exported(record, run)
+        return Exported(record, partial(map, run))
 
 
 def _forget_origin(model: Any) -> None:

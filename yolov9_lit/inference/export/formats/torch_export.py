@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 from zipfile import BadZipFile, ZipFile
@@ -39,7 +40,7 @@ class TorchExportFormat(ExportFormat):
             ) from error
         record = ExportRecord.from_json(extra[KEY], path)
         least = STRIDE if record.shape.image else LEAST_OPEN_SIDE
-        return Exported(record, program.module(), least)
+        return Exported(record, partial(map, program.module()), least)
 
 
 def _look_inside(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,4 +40,4 @@ class TorchScriptFormat(ExportFormat):
             raise UserError(
                 f"{path} cannot be read as TorchScript ({reason(error)}): export it again."
             ) from error
-        return Exported(ExportRecord.from_json(extra[KEY], path), script)
+        return Exported(ExportRecord.from_json(extra[KEY], path), partial(map, script))
