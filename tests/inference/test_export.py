@@ -170,6 +170,22 @@ def test_openvino_runs_images_beside_each_other_and_keeps_their_order(folder, od
         file(torch.zeros(2, 3, 64, 64))
 
 
+def test_whole_batches_are_run_whole(folder, odd):
+    """Six images through a file for three are two batches, none filled up with black."""
+    out = folder / "three.onnx"
+    command(folder, out, format="onnx", batch=3, image_size=96)
+    file = yolov9_lit.load(out)
+    sizes = []
+
+    def counting(batches):
+        sizes.extend(map(len, batches))
+        return plain.run(batches)
+
+    plain, file.file = file.file, file.file._replace(run=counting)
+    file.detect(torch.ones(6, 3, 96, 96), NMSSettings())
+    assert sizes == [3, 3]
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_sliver_fits_every_format(with_nms, trained, odd, name):
     """Its letterbox is one stride high, less than the open sides of torch.export."""

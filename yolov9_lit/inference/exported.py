@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -51,7 +50,7 @@ class ExportedPredictor(ImagePredictor):
         """
         outputs = Candidates if self.file.record.nms is None else PaddedDetections
         try:
-            parts = list(self.file.run(list(self._chunks(images.cpu()))))
+            parts = list(self.file.run(self._batches(images.cpu())))
         except Exception as error:  # Each runtime has classes of its own.
             raise UserError(
                 f"The exported file does not take images of shape {tuple(images.shape)}: "
@@ -65,15 +64,18 @@ class ExportedPredictor(ImagePredictor):
         joined = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         return outputs(*(tensor[: len(images)] for tensor in joined))
 
-    def _chunks(self, images: Tensor) -> Iterator[Tensor]:
-        """Give batches of the size that the file takes, the last one filled up with black."""
+    def _batches(self, images: Tensor) -> list[Tensor]:
+        """Return batches of the size that the file takes, the last one filled up with black."""
         size = self.file.record.shape.batch or len(images)
-        for chunk in images.split(size):
-            yield _padded(chunk, (0, 0) * 3 + (0, size - len(chunk)), 0).contiguous()
+        return [
+            _padded(batch, (0, 0) * 3 + (0, size - len(batch)), 0).contiguous()
+            for batch in images.split(size)
+        ]
 
     def detect(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         """Detect objects in inputs; what NMS inside the file has dropped stays dropped."""
-        pieces = images.split(max(self.file.record.shape.batch or 1, MOST_ON_CPU))
+        batch = self.file.record.shape.batch or 1
+        pieces = images.split(batch * max(MOST_ON_CPU // batch, 1))  # Of whole batches.
         return [found for piece in pieces for found in self._detect_piece(piece, settings)]
 
     def _detect_piece(self, images: Tensor, settings: NMSSettings) -> list[Detections]:

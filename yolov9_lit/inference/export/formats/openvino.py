@@ -59,10 +59,10 @@ class OpenVinoFormat(ExportFormat):
 
 
 class _Compiled:
-    """Runs a model: one batch by all cores together, several beside each other.
+    """Runs a model: one batch by all cores together, several at the same time by some cores each.
 
-    Beside each other each has cores of its own, which wait for nobody: not for the cores that draw
-    or read at the same time. Each way is compiled when it is first asked for.
+    In the second way a core that also reads or draws holds up its own batch only. Each way is
+    compiled when it is first asked for.
     """
 
     def __init__(self, openvino: Any, model: Any) -> None:
