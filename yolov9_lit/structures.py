@@ -2,7 +2,7 @@
 
 Letters in shapes: B images of a batch, H and W input pixels, G ground-truth boxes (padded to the
 fullest image), A anchor points over all levels, C classes, N detections of one image, M mask
-coefficients. What only some tasks have is None in the others.
+coefficients, K keypoints of an object. What only some tasks have is None in the others.
 """
 
 from __future__ import annotations
@@ -15,6 +15,23 @@ MASK_STRIDE = 4
 """Input pixels per pixel of a target's mask, and of a prototype."""
 
 
+class KeypointLayout(NamedTuple):
+    """What the K keypoints of a data set's objects are.
+
+    Attributes:
+        names: of the K, in the order of the annotations.
+        edges: pairs of keypoints, from 0, that a drawn skeleton joins.
+        mirrored: which keypoint takes the place of each in a mirrored image: a permutation.
+        sigmas: how far from the true place each may lie, as a share of the object's size, in COCO's
+            object keypoint similarity.
+    """
+
+    names: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    mirrored: tuple[int, ...]
+    sigmas: tuple[float, ...]
+
+
 class Targets(NamedTuple):
     """Ground truth of a batch, padded to the fullest image.
 
@@ -24,12 +41,15 @@ class Targets(NamedTuple):
         valid: (B, G) bool, False where padded.
         masks: (B, H/4, W/4) int16, 0 where nothing is, k on the k-th box of that image; where
             objects overlap the smaller one is on top. None where the task needs no masks.
+        keypoints: (B, G, K, 3) float: x and y in input pixels, and 0 (not annotated, or outside the
+            image), 1 (hidden) or 2 (visible). None where the task needs none.
     """
 
     boxes: Tensor
     labels: Tensor
     valid: Tensor
     masks: Tensor | None = None
+    keypoints: Tensor | None = None
 
 
 class ImageInfo(NamedTuple):
@@ -95,6 +115,8 @@ class HeadOutput(NamedTuple):
         coefficients: (B, A, M), how much of each prototype an anchor's mask has, any sign; None
             where the head finds no masks.
         prototypes: (B, M, H/4, W/4), any sign; with the coefficients or None.
+        keypoints: (B, A, K, 3), raw: offsets in x and y, and the logit of being visible; None where
+            the head finds none.
     """
 
     box_logits: Tensor
@@ -103,6 +125,7 @@ class HeadOutput(NamedTuple):
     strides: Tensor
     coefficients: Tensor | None = None
     prototypes: Tensor | None = None
+    keypoints: Tensor | None = None
 
 
 class Prediction(NamedTuple):
@@ -138,6 +161,8 @@ class Detections(NamedTuple):
         masks: (N, H, W) bool, in the pixels that the boxes are given in; None where the detector
             finds no masks.
         parts: what they can be computed from, until they are.
+        keypoints: (N, K, 3) float: x and y in the pixels that the boxes are given in, and how sure
+            it is that each is visible, 0..1. None where the detector finds none.
     """
 
     boxes: Tensor
@@ -145,6 +170,7 @@ class Detections(NamedTuple):
     labels: Tensor
     masks: Tensor | None = None
     parts: MaskParts | None = None
+    keypoints: Tensor | None = None
 
     def select(self, rows: Tensor | slice) -> Detections:
         """Return some of the detections.
@@ -158,6 +184,7 @@ class Detections(NamedTuple):
             self.labels[rows],
             None if self.masks is None else self.masks[rows],
             None if self.parts is None else self.parts.select(rows),
+            None if self.keypoints is None else self.keypoints[rows],
         )
 
     def cpu(self) -> Detections:
@@ -168,4 +195,5 @@ class Detections(NamedTuple):
             self.labels.cpu(),
             None if self.masks is None else self.masks.cpu(),
             None if self.parts is None else MaskParts(*(part.cpu() for part in self.parts)),
+            None if self.keypoints is None else self.keypoints.cpu(),
         )
