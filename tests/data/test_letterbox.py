@@ -13,9 +13,10 @@ from yolov9_lit.data.letterbox import (
     place_boxes,
     prediction_shape,
     resize_longest,
+    restore,
     restore_boxes,
 )
-from yolov9_lit.structures import ImageInfo
+from yolov9_lit.structures import Detections, ImageInfo
 
 SIDES = st.integers(20, 900)
 
@@ -93,3 +94,14 @@ def test_restored_boxes_are_clipped_to_the_image():
     info = ImageInfo(1, "", 50, 80, 2.0, 2.0, 8.0, 4.0)
     boxes = restore_boxes(torch.tensor([[-9.0, 0.0, 900.0, 900.0]]), info)
     assert boxes.tolist() == [[0.0, 0.0, 80.0, 50.0]]
+
+
+def test_keypoints_come_back_as_boxes_do():
+    """To where they lay in the image, those beyond it to its border; visibility stays."""
+    info = ImageInfo(0, "", 100, 200, scale_x=0.5, scale_y=0.4, left=8.0, top=12.0)
+    placed = torch.tensor([[[18.0, 16.0, 0.3], [0.0, 500.0, 0.9]]])
+    boxes = torch.tensor([[8.0, 12.0, 108.0, 52.0]])
+    found = restore(Detections(boxes, torch.ones(1), torch.zeros(1), keypoints=placed), info)
+    assert found.boxes.tolist() == [[0, 0, 200, 100]]
+    expected = torch.tensor([[[20.0, 10.0, 0.3], [0.0, 100.0, 0.9]]])
+    torch.testing.assert_close(found.keypoints, expected)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
-from yolov9_lit.structures import ImageInfo
+from yolov9_lit.structures import Detections, ImageInfo
 
 GREY = 114
 STRIDE = 32
@@ -152,9 +153,22 @@ def place_points(points: np.ndarray, placement: Placement | ImageInfo) -> np.nda
     return points * scale + np.array([placement.left, placement.top], dtype=np.float32)
 
 
+def restore(detections: Detections, info: ImageInfo) -> Detections:
+    """Map boxes and keypoints from the input's pixels to the image's, clipped to it."""
+    boxes, keypoints = restore_boxes(detections.boxes, info), detections.keypoints
+    if keypoints is not None:
+        keypoints = torch.cat((_restored(keypoints[..., :2], info), keypoints[..., 2:]), dim=-1)
+    return detections._replace(boxes=boxes, keypoints=keypoints)
+
+
 def restore_boxes(boxes: Tensor, info: ImageInfo) -> Tensor:
     """Map boxes (N, 4) xyxy from the input's pixels to the image's, clipped to it."""
-    offset = boxes.new_tensor([info.left, info.top] * 2)
-    scale = boxes.new_tensor([info.scale_x, info.scale_y] * 2)
-    limit = boxes.new_tensor([info.width, info.height] * 2)
-    return ((boxes - offset) / scale).clamp(min=0).minimum(limit)
+    return _restored(boxes.unflatten(-1, (2, 2)), info).flatten(-2)
+
+
+def _restored(points: Tensor, info: ImageInfo) -> Tensor:
+    """Map points (..., 2) xy."""
+    offset = points.new_tensor([info.left, info.top])
+    scale = points.new_tensor([info.scale_x, info.scale_y])
+    limit = points.new_tensor([info.width, info.height])
+    return ((points - offset) / scale).clamp(min=0).minimum(limit)

@@ -11,6 +11,7 @@ from torchvision.ops import batched_nms
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.kinds import PositiveInt, Share
+from yolov9_lit.models.pose import decode_keypoints
 from yolov9_lit.structures import Detections, HeadOutput, MaskParts
 
 _FIRST = 2_048  # Candidates of an image that are looked at first.
@@ -45,7 +46,7 @@ class NMSSettings:
 def suppressed(
     decoded: tuple[Tensor, Tensor], output: HeadOutput, settings: NMSSettings
 ) -> list[Detections]:
-    """Return the detections of a head's output, with the parts of their masks if it has such.
+    """Return the detections of a head's output, with masks' parts or keypoints if it has such.
 
     Args:
         decoded: its boxes (B, A, 4) and scores (B, A, C), see `non_max_suppression`.
@@ -53,13 +54,26 @@ def suppressed(
         settings: thresholds and limits.
     """
     boxes, scores = decoded
+    return [
+        detections._replace(
+            parts=_mask_parts(output, image, anchors), keypoints=_keypoints(output, image, anchors)
+        )
+        for image, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings))
+    ]
+
+
+def _mask_parts(output: HeadOutput, image: int, anchors: Tensor) -> MaskParts | None:
     if output.coefficients is None or output.prototypes is None:
-        return non_max_suppression(boxes, scores, settings)
-    found = []
-    for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
-        parts = MaskParts(output.coefficients[i][anchors], output.prototypes[i])
-        found.append(detections._replace(parts=parts))
-    return found
+        return None
+    return MaskParts(output.coefficients[image][anchors], output.prototypes[image])
+
+
+def _keypoints(output: HeadOutput, image: int, anchors: Tensor) -> Tensor | None:
+    """Decode the keypoints of an image's detections only, which are few."""
+    if output.keypoints is None:
+        return None
+    raw = output.keypoints[image][anchors]
+    return decode_keypoints(raw, output.anchor_points[anchors], output.strides[anchors])
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:

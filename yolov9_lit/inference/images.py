@@ -19,7 +19,7 @@ from yolov9_lit.data.letterbox import (
     evaluation_letterbox,
     fitted_size,
     prediction_shape,
-    restore_boxes,
+    restore,
 )
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
@@ -107,8 +107,8 @@ class ImagePredictor(nn.Module, ABC):
             batch_size: largest number of images in a batch.
 
         Returns:
-            One entry per image, boxes xyxy and masks, if the head finds any, in the image's own
-            pixels.
+            One entry per image, boxes xyxy, and masks or keypoints if the head finds any, in the
+            image's own pixels.
 
         Raises:
             UserError: an image cannot be read, or a value is out of its range.
@@ -148,13 +148,11 @@ class ImagePredictor(nn.Module, ABC):
 
 
 def _in_image(detections: Detections, info: ImageInfo) -> Detections:
-    """Put detections in input pixels into the image's own, with masks if the head finds them."""
-    masks = None
-    if detections.parts is not None:
-        masks = masks_of(*detections.parts, detections.boxes, info)
-    return Detections(
-        restore_boxes(detections.boxes, info), detections.scores, detections.labels, masks
-    )
+    """Put detections in input pixels into the image's own, masks as well if it has any."""
+    found = restore(detections, info)._replace(parts=None)
+    if detections.parts is None:
+        return found
+    return found._replace(masks=masks_of(*detections.parts, detections.boxes, info))
 
 
 def unit_range(images: Tensor) -> Tensor:

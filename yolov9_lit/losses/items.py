@@ -48,3 +48,18 @@ class SegmentationItems(NamedTuple):
     def total(self) -> Tensor:
         """Sum of the four."""
         return self.box + self.mask + self.cls + self.dfl
+
+
+class PoseItems(NamedTuple):
+    """Terms of a detector that finds keypoints; their own two are means over anchors."""
+
+    box: Tensor
+    pose: Tensor
+    vis: Tensor
+    cls: Tensor
+    dfl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the five."""
+        return self.box + self.pose + self.vis + self.cls + self.dfl

@@ -91,9 +91,23 @@ class DepthwiseClassHead(Head):
         )
 
 
-def by_anchor(branches: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor:
-    """Apply a branch to each level: (B, A, channels), an anchor's numbers beside each other."""
-    maps = [branch(x) for branch, x in zip(branches, features, strict=True)]
+def branches(channels: Sequence[int], width: int, outputs: int) -> nn.ModuleList:
+    """Build what a task adds to a level's numbers: 3x3, 3x3 and 1x1 convolution for each level.
+
+    Args:
+        channels: of the three feature maps.
+        width: channels between the convolutions.
+        outputs: numbers of an anchor.
+    """
+    return nn.ModuleList(
+        nn.Sequential(Conv(c, width, 3), Conv(width, width, 3), nn.Conv2d(width, outputs, 1))
+        for c in channels
+    )
+
+
+def by_anchor(levels: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor:
+    """Apply each level's branch: (B, A, channels), an anchor's numbers beside each other."""
+    maps = [level(x) for level, x in zip(levels, features, strict=True)]
     return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)
 
 

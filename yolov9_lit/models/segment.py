@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from yolov9_lit.kinds import PositiveInt
-from yolov9_lit.models.head import Head, by_anchor
-from yolov9_lit.models.layers import Conv
+from yolov9_lit.models.head import Head, branches, by_anchor
 from yolov9_lit.models.prototypes import PrototypesFactory, UpsampledPrototypes
 from yolov9_lit.structures import HeadOutput
 
@@ -42,12 +41,7 @@ class SegmentHead(Head):
         """
         super().__init__(channels, num_classes, **settings)
         width = max(channels[0] // 4, coefficients)
-        self.coefficients = nn.ModuleList(
-            nn.Sequential(
-                Conv(c, width, 3), Conv(width, width, 3), nn.Conv2d(width, coefficients, 1)
-            )
-            for c in channels
-        )
+        self.coefficients = branches(channels, width, coefficients)
         self.prototypes = prototypes(channels[0], coefficients)
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:

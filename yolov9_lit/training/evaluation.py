@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import lightning as L
 from torch import Tensor
 
-from yolov9_lit.data.letterbox import restore_boxes
+from yolov9_lit.data.letterbox import restore
 from yolov9_lit.evaluation.encoding import encoded_masks
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
@@ -52,10 +52,7 @@ class EvaluationModule(L.LightningModule, ABC):
             The same detections in the original images' pixels, without masks, which the metric has.
         """
         pairs = [*zip(detections, batch.infos, strict=True)]
-        restored = [
-            found._replace(boxes=restore_boxes(found.boxes, info), parts=None)
-            for found, info in pairs
-        ]
+        restored = [restore(found, info)._replace(parts=None) for found, info in pairs]
         ids = [info.image_id for info in batch.infos]
         masks = [
             encoded_masks(found.parts, found.boxes, info)
