@@ -7,9 +7,10 @@ coefficients, K keypoints of an object. What only some tasks have is None in the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:  # What only reads annotations starts without torch.
+    from torch import Tensor
 
 MASK_STRIDE = 4
 """Input pixels per pixel of a target's mask, and of a prototype."""

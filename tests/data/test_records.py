@@ -8,7 +8,7 @@ from PIL import Image
 
 from yolov9_lit.data import polygons
 from yolov9_lit.data.arrays import arrays_of
-from yolov9_lit.data.coco import outline_entries, records
+from yolov9_lit.data.coco import keypoint_entries, outline_entries, records
 from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.judge import judge
 from yolov9_lit.data.coco.reader import pack
@@ -21,6 +21,7 @@ OUTLINE = "[[4, 3, 24.5, 3, 24.5, 13]]"
 
 def text_of(**values):
     """A file of five annotations in two images, of which the third has some other values."""
+    category = {"id": 3, "name": "cat", "keypoints": ["nose", "tail"], "skeleton": [[1, 2]]}
     usual = {
         "id": "7",
         "image_id": "1",
@@ -29,6 +30,8 @@ def text_of(**values):
         "area": "90.5",
         "iscrowd": "0",
         "segmentation": OUTLINE,
+        "num_keypoints": "1",
+        "keypoints": "[5, 4, 2, 0, 0, 0]",
     }
     numbered = [
         usual | {"id": str(i), "image_id": str(2 - i % 2), "bbox": f"[{i}, 3, 20.5, 10]"}
@@ -45,7 +48,7 @@ def text_of(**values):
     ]
     return (
         f'{{"info": {{}}, "images": {json.dumps(images, ensure_ascii=False)}, '
-        f'"annotations": [{annotations}], "categories": [{{"id": 3, "name": "cat"}}]}}'
+        f'"annotations": [{annotations}], "categories": [{json.dumps(category)}]}}'
     )
 
 
@@ -65,7 +68,8 @@ def read(tmp_path):
         arrays = {name: array.tolist() for name, array in arrays_of(annotations).items()}
         found = [repr(fault) for fault in judged.faults.found]  # NaN is not equal to itself.
         sound = (judged.sound.given.tolist(), judged.sound.area.tolist())
-        return arrays, annotations.categories, found, judged.faults.notes, sound
+        named = (annotations.categories, annotations.layout)
+        return arrays, named, found, judged.faults.notes, sound
 
     return by
 
@@ -106,7 +110,19 @@ USUAL = {
     "area below zero": {"area": "-1"},
     "area larger than its box": {"area": "10000000000000000000000"},
     "place": {"where": '"line 5"'},
-    "key of another kind of file": {"shapes": "[]", "keypoints": "[1, 2, true]"},
+    "key of another kind of file": {"shapes": "[]"},
+    "keypoints of other places": {"keypoints": "[5.25, 4, 1, 60, 50, 2]", "num_keypoints": "2"},
+    "too few numbers of keypoints": {"keypoints": "[5, 4, 2, 0, 0]"},
+    "true in keypoints": {"keypoints": "[1, 2, true, 0, 0, 0]"},
+    "text in keypoints": {"keypoints": '["1", 2, 1, 0, 0, 0]'},
+    "text for keypoints": {"keypoints": '"none"'},
+    "null for keypoints": {"keypoints": "null", "num_keypoints": "null"},
+    "no keypoints": {"keypoints": "[]", "num_keypoints": "0"},
+    "keypoint far away": {"keypoints": "[1e300, 4, 2, 0, 0, 0]"},
+    "whole number too large in keypoints": {"keypoints": f"[1{'0' * 400}, 4, 2, 0, 0, 0]"},
+    "visibility of three": {"keypoints": "[5, 4, 3, 0, 0, 0]"},
+    "keypoint beyond": {"keypoints": "[99, 4, 2, 0, 0, 0]"},
+    "other number of keypoints": {"num_keypoints": "2"},
 }
 UNUSUAL = {
     "half a character in an outline": {"segmentation": '["\\ud800"]'},
@@ -128,6 +144,8 @@ UNUSUAL = {
     "true in a box": {"bbox": "[1, 2, true, 4]"},
     "text for an area": {"area": '"90"'},
     "true for an area": {"area": "true"},
+    "text for a number of keypoints": {"num_keypoints": '"1"'},
+    "fraction for a number of keypoints": {"num_keypoints": "1.0"},
     "list for a place": {"where": "[1]"},
     "a list of the file in an annotation": {"images": "[]"},
     "half a character beside it": {"id": '7, "note": "\\udc00", "n": NaN'},
@@ -187,7 +205,7 @@ def test_a_missing_file_is_told(tmp_path):
 def test_outlines_are_the_same_in_parts_of_any_length(some, read, monkeypatch):
     texts = [text_of(**values) for values in USUAL.values()]
     whole = [read(load_records, text) for text in texts]
-    for module in (records, outline_entries, polygons):
+    for module in (records, outline_entries, keypoint_entries, polygons):
         monkeypatch.setattr(module, "_TOGETHER", some)
     assert [read(load_records, text) for text in texts] == whole
     assert [read(load_coco, text) for text in texts] == whole

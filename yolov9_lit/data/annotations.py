@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from yolov9_lit.data.images import ImageSource
+from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.polygons import FlatPolygons
+from yolov9_lit.structures import KeypointLayout
 
 
 class Category(NamedTuple):
@@ -32,12 +34,14 @@ class ImageObjects(NamedTuple):
         labels: (K,) int64, contiguous class indices.
         crowd: (K,) bool, True for a region of many objects.
         polygons: outlines of the K objects inside the image, of RLE masks too; none for crowds.
+        keypoints: of the K objects; without those outside the image.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
     polygons: FlatPolygons
+    keypoints: Keypoints
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,9 @@ class Annotations:
         crowd: (M,) bool.
         offsets: (N + 1,) int64; image i has the objects offsets[i]:offsets[i + 1].
         polygons: outlines of the M objects.
+        keypoints: (M, J, 3) float32, x and y in pixels as the file states them, and 0 (not
+            annotated), 1 (hidden) or 2 (visible); J is 0 where no category has keypoints.
+        layout: what the J keypoints are; None where no category has any.
         faults: how many were left out, clipped or mended, by the sentence that says so.
     """
 
@@ -68,6 +75,8 @@ class Annotations:
     crowd: np.ndarray
     offsets: np.ndarray
     polygons: FlatPolygons
+    keypoints: np.ndarray
+    layout: KeypointLayout | None
     faults: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -91,4 +100,13 @@ class Annotations:
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
         polygons = self.polygons.span(start, stop)
         np.clip(polygons.points, 0, self.sizes[index, ::-1], out=polygons.points)
-        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons)
+        return ImageObjects(
+            boxes.copy(), labels.copy(), crowd.copy(), polygons, self._keypoints(index, span)
+        )
+
+    def _keypoints(self, index: int, span: slice) -> Keypoints:
+        if self.layout is None:
+            return Keypoints.none(span.stop - span.start)
+        height, width = self.sizes[index].tolist()
+        mirrored = np.array(self.layout.mirrored, dtype=np.int64)
+        return Keypoints(self.keypoints[span], mirrored).within(height, width)

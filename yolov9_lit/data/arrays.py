@@ -16,7 +16,7 @@ import numpy as np
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.polygons import FlatPolygons
 
-_OWN = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets")
+_OWN = ("image_ids", "sizes", "boxes", "labels", "crowd", "offsets", "keypoints")
 _POLYGONS = tuple(field.name for field in fields(FlatPolygons))
 
 ARRAYS = (*_OWN, *_POLYGONS)

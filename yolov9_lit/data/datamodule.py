@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.layout import settings_of
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.data.images import ImageFiles, load_image
+from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
@@ -26,6 +27,7 @@ from yolov9_lit.data.use import Use, lacks, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
 from yolov9_lit.memory import no_garbage_collection
+from yolov9_lit.structures import KeypointLayout
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +155,13 @@ class DetectionDataModule(L.LightningDataModule):
         """Return the number of classes; known after `setup`."""
         return len(self.categories)
 
+    @property
+    def keypoints(self) -> KeypointLayout | None:
+        """Return what the keypoints are that batches have, if any; known after `setup`."""
+        if self.batches.keypoints is None:
+            return None
+        return next(iter(self._splits.values())).layout
+
     def prepare_data(self) -> None:
         """Make the data where that is what this data set does, once."""
         if self._folder is None:
@@ -164,7 +173,8 @@ class DetectionDataModule(L.LightningDataModule):
         What little can be learnt from or measured by, as `lacks` says it, is told in one line.
 
         Raises:
-            UserError: a file or folder is missing or broken, or the splits' classes differ; or
+            UserError: a file or folder is missing or broken, or the splits' classes or keypoints
+                differ or there are none of these where batches are to have them; or
                 `strict`, and there are faults or lacks: before a training those of the images too.
         """
         self.prepare_data()  # Lightning does it in one process of each machine only.
@@ -179,6 +189,11 @@ class DetectionDataModule(L.LightningDataModule):
         first, *others = self._splits.values()
         for other in others:
             require_same(first.path, dict(first.categories), other.path, dict(other.categories))
+            if self.batches.keypoints is not None and first.layout != other.layout:
+                raise UserError(
+                    f"{other.path} lists other keypoints than {first.path}: train and measure on "
+                    "files whose categories have the same names, in the same order."
+                )
         self._note_lacks(new)
         if self.strict and stage == "fit":
             self._require_usable(new)
@@ -223,6 +238,8 @@ class DetectionDataModule(L.LightningDataModule):
         if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:
             return self._splits["val"]
         annotations = self._open(split)
+        if self.batches.keypoints is not None:
+            annotations = _with_keypoints(annotations, self.batches.keypoints)
         log.info(
             "%s: %s with %s of %s in %s",
             split,
@@ -300,3 +317,18 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Annotations:
+    """Return annotations whose keypoints are what the settings say.
+
+    Raises:
+        UserError: they have none, or the settings do not fit them.
+    """
+    if annotations.layout is None:
+        raise UserError(
+            f"{annotations.path} has no category with keypoints that can be used, which task=pose "
+            "learns: give annotations whose categories list `keypoints`, or task=detect."
+        )
+    layout = settings.applied(annotations.layout)
+    return replace(annotations, layout=layout)

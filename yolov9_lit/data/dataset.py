@@ -8,7 +8,7 @@ message when an epoch begins or mosaic closes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.cache import ReadScaled
 from yolov9_lit.data.images import UnreadableImage, check_size, load_image
+from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.letterbox import (
     evaluation_letterbox,
     fitted_size,
@@ -60,7 +61,7 @@ class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
     `skipped` lists the images that others replace; `masks` is what `index_map` makes of the
-    objects, None where the task needs none.
+    objects, `keypoints` are (K, J, 3) as `Targets` has them; None where the task needs none.
     """
 
     image: np.ndarray
@@ -69,6 +70,7 @@ class Item(NamedTuple):
     info: ImageInfo
     skipped: tuple[SkippedImage, ...] = ()
     masks: np.ndarray | None = None
+    keypoints: np.ndarray | None = None
 
 
 _MOST_TRIES = 100
@@ -89,6 +91,7 @@ class TrainDataset(Dataset[Item]):
         image_size: side of the square inputs in pixels.
         seed: of all randomness.
         masks: whether the inputs have masks.
+        keypoints: whether they have keypoints.
     """
 
     annotations: Annotations
@@ -97,6 +100,7 @@ class TrainDataset(Dataset[Item]):
     image_size: int
     seed: int
     masks: bool = False
+    keypoints: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -114,7 +118,8 @@ class TrainDataset(Dataset[Item]):
             drawn=drawn,
         )
         masks = index_map(sample.polygons, sample.image.shape[:2]) if self.masks else None
-        return Item(sample.image, sample.boxes, sample.labels, info, skipped, masks)
+        keypoints = _in_image(sample.keypoints, sample.image) if self.keypoints else None
+        return Item(sample.image, sample.boxes, sample.labels, info, skipped, masks, keypoints)
 
     def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...], int]:
         """Make the sample of a key.
@@ -161,10 +166,11 @@ class TrainDataset(Dataset[Item]):
         objects = self.annotations.objects(index)
         image, height, width = self.read(index)
         sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
+        if self.keypoints:
+            sample = replace(sample, keypoints=objects.keypoints)
         sample = sample.scaled_from(height, width)
         if self.masks:
-            dense = sample.polygons.dense(_SHORT_EDGE)
-            sample = sample.with_objects(sample.boxes, sample.labels, dense)
+            sample = replace(sample, polygons=sample.polygons.dense(_SHORT_EDGE))
         # Of slivers in huge images 32-bit coordinates may leave nothing.
         seen = (sample.boxes[:, 2:] > sample.boxes[:, :2]).all(axis=1)
         single = ~objects.crowd
@@ -179,11 +185,13 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         annotations: of the images.
         image_size: longest side of an image in pixels; None for as long as the input has room for.
         masks: whether the inputs have masks.
+        keypoints: whether they have keypoints.
     """
 
     annotations: Annotations
     image_size: int | None
     masks: bool = False
+    keypoints: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -213,7 +221,17 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         info = ImageInfo(
             image_id, path, height, width, *placement, position=key.image, drawn=len(boxes)
         )
-        return Item(image, boxes, objects.labels[single], info, masks=masks)
+        keypoints = None
+        if self.keypoints:
+            found = objects.keypoints.take(single)
+            keypoints = _in_image(found.at(place_points(found.points, placement)), image)
+        return Item(image, boxes, objects.labels[single], info, (), masks, keypoints)
+
+
+def _in_image(keypoints: Keypoints, image: np.ndarray) -> np.ndarray:
+    """Return keypoints as `Targets` has them."""
+    height, width = image.shape[:2]
+    return keypoints.within(height, width).values
 
 
 def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
@@ -238,7 +256,21 @@ def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
     maps = [item.masks for item in items if item.masks is not None]
     masks = torch.from_numpy(np.stack(maps)) if maps else None
     targets = Targets(
-        torch.from_numpy(boxes), torch.from_numpy(labels), torch.from_numpy(valid), masks
+        torch.from_numpy(boxes),
+        torch.from_numpy(labels),
+        torch.from_numpy(valid),
+        masks,
+        _padded([item.keypoints for item in items if item.keypoints is not None], most),
     )
     infos = tuple(item.info for item in items)
     return Batch(torch.from_numpy(images), targets, infos, tuple(skipped))
+
+
+def _padded(keypoints: Sequence[np.ndarray], most: int) -> torch.Tensor | None:
+    """Return keypoints (K, J, 3) of B images as (B, most, J, 3); None of no images."""
+    if not keypoints:
+        return None
+    padded = np.zeros((len(keypoints), most, *keypoints[0].shape[1:]), dtype=np.float32)
+    for objects, rows in zip(keypoints, padded, strict=True):
+        rows[: len(objects)] = objects
+    return torch.from_numpy(padded)

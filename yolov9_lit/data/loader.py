@@ -16,6 +16,7 @@ from yolov9_lit.checks import check_fields
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.cache import ImageCache, ReadScaled, ScaledImages, free_memory
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
@@ -97,6 +98,7 @@ class Batches:
         cache_gb: its limit.
         seed: of all randomness in the data.
         masks: whether batches have the masks of their objects, of the outlines that are known.
+        keypoints: with them batches have the keypoints of their objects, as far as annotated.
     """
 
     cache_dir: Path
@@ -111,6 +113,7 @@ class Batches:
     cache_gb: PositiveFloat = 0.5
     seed: Count = 0
     masks: bool = False
+    keypoints: KeypointSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -120,13 +123,15 @@ class Batches:
         """Return the loader of shuffled, augmented batches.
 
         Raises:
-            UserError: there are to be masks, and a transform loses outlines; or memory is short.
+            UserError: there are to be masks or keypoints, and a transform loses them; or memory is
+                short.
         """
         steps = self.augmentation.transforms if self.augmentation else ()
-        if self.masks and any(getattr(step, "spatial", False) for step in steps):
+        lost = "masks" if self.masks else "keypoints" if self.keypoints else ""
+        if lost and any(getattr(step, "spatial", False) for step in steps):
             raise UserError(
-                "An Albumentations transform of `augment` moves pixels, and masks are lost there: "
-                "leave it out or use this project's own, or give task=detect."
+                f"An Albumentations transform of `augment` moves pixels, and {lost} are lost "
+                "there: leave it out or use this project's own, or give task=detect."
             )
         dataset = TrainDataset(
             annotations,
@@ -135,6 +140,7 @@ class Batches:
             self.image_size,
             self.seed,
             self.masks,
+            self.keypoints is not None,
         )
         options = self._loader_options()
         loader = TrainLoader(dataset, batch_size=self.batch_size, sampler=sampler, **options)
@@ -152,7 +158,7 @@ class Batches:
             shape=self.eval_shape,
         )
         longest = None if self.eval_shape else self.image_size
-        dataset = EvalDataset(annotations, longest, self.masks)
+        dataset = EvalDataset(annotations, longest, self.masks, self.keypoints is not None)
         self._require_memory(len(batches))
         return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
 

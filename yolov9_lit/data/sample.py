@@ -8,8 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.letterbox import pad_centred, resize_longest
 from yolov9_lit.data.polygons import FlatPolygons
+
+_NO_KEYPOINTS = Keypoints.none(0)
 
 
 @dataclass(frozen=True)
@@ -22,27 +25,38 @@ class Sample:
         labels: (K,) int64 class indices.
         polygons: for each object its outlines, (P, 2) float32 xy in pixels; none where unknown.
             Any sequence of sequences may be given: it is packed.
+        keypoints: of the objects; without any by default.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     polygons: FlatPolygons
+    keypoints: Keypoints = _NO_KEYPOINTS
 
     def __post_init__(self) -> None:
         """Pack the polygons."""
         if not isinstance(self.polygons, FlatPolygons):
             object.__setattr__(self, "polygons", FlatPolygons.pack(self.polygons))
+        if self.keypoints is _NO_KEYPOINTS:
+            object.__setattr__(self, "keypoints", Keypoints.none(len(self.boxes)))
 
     def keep(self, mask: np.ndarray) -> Sample:
         """Return the sample with the objects where `mask` (K,) is True."""
         if mask.all():
             return self
-        return self.with_objects(self.boxes[mask], self.labels[mask], self.polygons.take(mask))
+        return self.with_objects(
+            self.boxes[mask],
+            self.labels[mask],
+            self.polygons.take(mask),
+            self.keypoints.take(mask),
+        )
 
-    def with_objects(self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons) -> Sample:
+    def with_objects(
+        self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons, keypoints: Keypoints
+    ) -> Sample:
         """Return this image with other objects."""
-        return Sample(self.image, boxes, labels, polygons)
+        return Sample(self.image, boxes, labels, polygons, keypoints)
 
     def with_objects_of(self, others: Sequence[Sample]) -> Sample:
         """Return this image with the other samples' objects added, their coordinates unchanged."""
@@ -51,13 +65,16 @@ class Sample:
             np.concatenate([s.boxes for s in samples]),
             np.concatenate([s.labels for s in samples]),
             FlatPolygons.joined([s.polygons for s in samples]),
+            Keypoints.joined([s.keypoints for s in samples]),
         )
 
     def moved(self, image: np.ndarray, x: float, y: float) -> Sample:
         """Return the objects shifted by (x, y) pixels, on another image."""
         shift = np.array([x, y], dtype=np.float32)
         boxes = (self.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4)
-        return Sample(image, boxes, self.labels, self.polygons.at(self.polygons.points + shift))
+        polygons = self.polygons.at(self.polygons.points + shift)
+        keypoints = self.keypoints.at(self.keypoints.points + shift)
+        return Sample(image, boxes, self.labels, polygons, keypoints)
 
     def scaled_from(self, height: int, width: int) -> Sample:
         """Scale the objects from an image of (height, width) pixels to this one."""
@@ -67,7 +84,8 @@ class Sample:
         scale = np.array([w / width, h / height], dtype=np.float32)
         polygons = self.polygons.at(self.polygons.points * scale)
         boxes = (self.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
-        return self.with_objects(boxes, self.labels, polygons)
+        keypoints = self.keypoints.at(self.keypoints.points * scale)
+        return self.with_objects(boxes, self.labels, polygons, keypoints)
 
     def resized(self, image_size: int) -> Sample:
         """Scale image and objects so that the longest side is `image_size` pixels."""

@@ -343,6 +343,8 @@ def fake_index(folder, count):
         polygons=FlatPolygons(
             np.zeros((0, 2), np.float32), np.zeros(1, int), np.zeros(objects + 1, int)
         ),
+        keypoints=np.zeros((objects, 0, 3), np.float32),
+        layout=None,
     )
     zeros = np.zeros(count, np.int64)
     names = write_index(folder, annotations, Members(zeros, zeros, zeros.astype(np.uint32)))

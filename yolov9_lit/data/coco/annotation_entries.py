@@ -11,6 +11,7 @@ import numpy as np
 from yolov9_lit.data.coco.annotation_columns import NO_ID, Columns, Said
 from yolov9_lit.data.coco.faults import Box, Fault, Faults, Note
 from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.keypoint_entries import sound_keypoints
 from yolov9_lit.data.coco.outline_entries import Outlines, outlines_of, sound_outlines
 from yolov9_lit.data.polygons import FlatPolygons
 
@@ -36,6 +37,7 @@ class SoundObject(NamedTuple):
         outlines: its polygons, which span the box; none for crowds and RLE masks.
         crowd: whether it is a region of many objects.
         area: of the object in square pixels, by which the metric calls it small, medium or large.
+        keypoints: (J, 3) x and y in pixels and 0, 1 or 2; J is 0 where no category has any.
     """
 
     entry: Entry
@@ -43,6 +45,7 @@ class SoundObject(NamedTuple):
     outlines: Outlines
     crowd: bool
     area: float
+    keypoints: np.ndarray
 
 
 class SoundAnnotations(NamedTuple):
@@ -57,6 +60,8 @@ class SoundAnnotations(NamedTuple):
         corners: (K, 4) x1, y1, x2, y2 inside the image, in pixels.
         area: (K,) square pixels, by which the metric calls an object small, medium or large.
         polygons: outlines, which span the boxes; none for crowds and RLE masks.
+        keypoints: (K, J, 3) x and y in pixels as they were written, and 0 (then all three are), 1
+            or 2.
     """
 
     entry: np.ndarray
@@ -67,6 +72,7 @@ class SoundAnnotations(NamedTuple):
     corners: np.ndarray
     area: np.ndarray
     polygons: FlatPolygons
+    keypoints: np.ndarray
 
     def objects(self, entries: Sequence[Entry]) -> list[SoundObject]:
         """Return them one by one, in the order of the file's entries."""
@@ -75,8 +81,10 @@ class SoundAnnotations(NamedTuple):
         columns = (self.entry, self.corners, counts, self.crowd, self.area)
         rows = zip(*(column[order].tolist() for column in columns), strict=True)
         return [
-            SoundObject(entries[i], tuple(box), outlines_of(entries[i], count), crowd, area)
-            for i, box, count, crowd, area in rows
+            SoundObject(entries[i], tuple(box), outlines_of(entries[i], count), crowd, area, points)
+            for (i, box, count, crowd, area), points in zip(
+                rows, self.keypoints[order], strict=True
+            )
         ]
 
 
@@ -86,6 +94,7 @@ def sound_annotations(
     sizes: np.ndarray,
     listed: Sequence[int],
     names: Mapping[int, str],
+    keypoints: int,
     faults: Faults,
 ) -> SoundAnnotations:
     """Return those of sound images and categories with a box that has an area inside its image.
@@ -100,6 +109,7 @@ def sound_annotations(
         sizes: (N, 2) their heights and widths, infinite where they state none.
         listed: ids of all images that the file lists.
         names: of the sound categories by id.
+        keypoints: of an object.
         faults: what is wrong is added.
     """
     count = len(entries)
@@ -114,22 +124,30 @@ def sound_annotations(
         wrong[Fault.ANNOTATION_ID_SHARED] = _among(kept[_shared_ids(columns.number)], count)
         corners, crowd = columns.inside(), columns.crowd == 1
         outlines = sound_outlines(entries, kept, crowd, corners, columns.size)
+        points = sound_keypoints(entries, kept, corners, columns.size, keypoints)
         area, odd = _areas(columns)
         for fault, mask in (
             (Fault.BOX_BEYOND, columns.beyond() > ROUNDING),
             (Fault.OUTLINE, outlines.broken),
             (Fault.OUTLINE_ELSEWHERE, outlines.off),
             (Fault.AREA, odd),
+            *points.wrong.items(),
         ):
             wrong[fault] = _among(kept[mask], count)
     if masks := int(outlines.masks.sum()):
         faults.notes[Note.RLE] += masks
+    if outside := int(points.outside.sum()):
+        faults.notes[Note.KEYPOINTS_OUTSIDE] += outside
     _tell(wrong, entries, said, images, faults)
     _tell_form(columns, faults)
     by_image = np.argsort(columns.row, kind="stable")
     arrays = (kept, columns.row, columns.label, crowd, columns.given, corners, area)
     return SoundAnnotations._make(
-        [*(array[by_image] for array in arrays), outlines.polygons.take(by_image)]
+        [
+            *(array[by_image] for array in arrays),
+            outlines.polygons.take(by_image),
+            points.values[by_image],
+        ]
     )
 
 

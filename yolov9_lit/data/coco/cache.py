@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.file import CocoContent
 from yolov9_lit.data.coco.image_entries import Listing, folder_of, list_files
 from yolov9_lit.data.coco.judge import Judged, judge
+from yolov9_lit.data.coco.keypoint_layout import layout_from_json
 from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.data.coco.truth import Truth, truth_of
@@ -99,17 +100,18 @@ class AnnotationCache:
         place: Path,
         judged: Judged,
         annotations: Annotations,
-        facts: Mapping[str, Any],
+        facts: dict[str, Any],
     ) -> None:
         """Write an entry in place of earlier ones of the same file."""
         for old in self.folder.glob(f"{glob.escape(series)}-*"):
             shutil.rmtree(old, ignore_errors=True)
         assert isinstance(annotations.images, ImageFiles)
         more = (annotations.images.names, judged.sound.given, judged.sound.area)
+        named = {"categories": annotations.categories, "keypoints": annotations.layout}
         try:
             with atomic_folder(place) as draft:
                 save_arrays(draft, arrays_of(annotations) | dict(zip(_MORE, more, strict=True)))
-                write_json(draft / _FACTS, {**facts, "categories": annotations.categories})
+                write_json(draft / _FACTS, facts | named)
         except OSError as error:
             if not place.is_dir():  # Otherwise another process was first.
                 log.info("%s is not kept in %s (%s)", annotations.path, self.folder, error)
@@ -133,6 +135,7 @@ def _open(place: Path, file: Path, images: Path, listing: Listing) -> Read | Non
             path=file,
             images=ImageFiles(images, arrays["names"]),
             categories=tuple(Category(*row) for row in facts["categories"]),
+            layout=layout_from_json(facts["keypoints"]),
             faults=faults.counts(),
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError):

@@ -65,6 +65,15 @@ class Fault(Enum):
     OUTLINE_ELSEWHERE = "annotations have outlines that do not span their box: the box is used"
     OUTLINE = "polygons are broken or of under three corners and are left out, but not their box"
 
+    KEYPOINT_NAMES = "categories have no list of different names as keypoints: it is passed over"
+    KEYPOINTS_DIFFER = "categories have other keypoints than {}: no keypoint is used"
+    KEYPOINT_LAYOUT = "categories have a part that does not fit their keypoints: it is left out"
+    KEYPOINT_NUMBERS = "annotations lack three numbers a keypoint: none is used"
+    KEYPOINT_INFINITE = "annotations have a keypoint that is not finite: none is used"
+    KEYPOINT_VISIBILITY = "annotations have a visibility other than 0, 1 and 2: no keypoint is used"
+    KEYPOINT_BEYOND = "annotations have keypoints outside their image: training passes these over"
+    KEYPOINT_COUNT = "annotations have another num_keypoints than keypoints: the keypoints count"
+
     XML_UNREADABLE = "XML files cannot be read and are left out, like their image"
     XML_OTHER = "XML files are of another kind than VOC's and are left out, like their image"
     XML_WITHOUT_IMAGE = "XML files have no image and are passed over"
@@ -99,6 +108,8 @@ class Note(Enum):
     )
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
     RLE = "objects have an RLE mask: training traces its outline, if it spans the box"
+    KEYPOINTS_OUTSIDE = "objects have keypoints outside their box"
+    KEYPOINTS_UNNAMED = "annotations have keypoints that no category names: none is used"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"
     CATEGORIES_EMPTY = "categories have no box"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"

@@ -23,7 +23,9 @@ from yolov9_lit.data.coco.category_entries import sound_categories
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import Listing, is_id, list_files, sizes_of, sound_images
+from yolov9_lit.data.coco.keypoint_entries import sound_layout, tell_unnamed
 from yolov9_lit.errors import UserError
+from yolov9_lit.structures import KeypointLayout
 
 
 class SoundImage(NamedTuple):
@@ -50,6 +52,7 @@ class Judged:
         path: the annotation file, for messages.
         folder: that the images' file names start from.
         names: of the categories by id, in the order of the ids.
+        keypoints: what the keypoints of the objects are; None where no category has any.
         images: entries of `images` by id, in the file's order, each with its height and width.
         sizes: (N, 2) their heights and widths; infinite where the annotations are judged alone.
         entries: the file's annotations, sound or not.
@@ -60,6 +63,7 @@ class Judged:
     path: Path
     folder: Path
     names: dict[int, str]
+    keypoints: KeypointLayout | None
     images: dict[int, Entry]
     sizes: np.ndarray
     entries: Sequence[Entry]
@@ -120,6 +124,10 @@ def _judged(content: CocoContent, folder: Path, images: dict[int, Entry]) -> Jud
     faults, entries = content.faults, content.annotations
     names = sound_categories(content.categories, faults)
     listed = [entry["id"] for entry in content.images if is_id(entry.get("id"))]
+    layout = sound_layout(content.categories, faults)
+    if layout is None:
+        tell_unnamed(entries, faults)
+    count = len(layout.names) if layout else 0
     sizes = sizes_of(images.values())
-    sound = sound_annotations(entries, images, sizes, listed, names, faults)
-    return Judged(content.path, folder, names, images, sizes, entries, sound, faults)
+    sound = sound_annotations(entries, images, sizes, listed, names, count, faults)
+    return Judged(content.path, folder, names, layout, images, sizes, entries, sound, faults)

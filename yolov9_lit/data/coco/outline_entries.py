@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from yolov9_lit.data.coco.annotation_columns import clip
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.records import Records
+from yolov9_lit.data.coco.records import values_of
 from yolov9_lit.data.polygons import FlatPolygons
 
 _LEAST_NUMBERS = 6  # A polygon has at least three corners of two numbers.
@@ -69,7 +69,7 @@ def sound_outlines(
         corners: (K, 4) of their boxes inside the images, in pixels.
         size: (K, 2) width and height of their images.
     """
-    values = segmentations(entries, rows.tolist(), (~crowd).tolist())
+    values = values_of(entries, "segmentation", rows.tolist(), (~crowd).tolist())
     found = []
     for start in range(0, max(len(rows), 1), _TOGETHER):
         span = slice(start, start + _TOGETHER)
@@ -88,22 +88,6 @@ def usable(given: list[Any]) -> Outlines:
     """Return the sound ones of what an annotation gives as its polygons."""
     sound = _sound(_polygons([given])[0]).tolist()
     return [polygon for polygon, fits in zip(given, sound, strict=True) if fits]
-
-
-def segmentations(
-    entries: Sequence[Entry], rows: Iterable[int], wanted: Iterable[bool]
-) -> Iterator[Any]:
-    """Yield what annotations give as "segmentation", None of those that are not wanted.
-
-    Args:
-        entries: of the file.
-        rows: positions of the annotations among them.
-        wanted: whether each is wanted.
-    """
-    if isinstance(entries, Records):
-        return entries.segmentations(rows, wanted)
-    pairs = zip(rows, wanted, strict=True)
-    return (entries[i].get("segmentation") if asked else None for i, asked in pairs)
 
 
 def _of_values(values: Iterable[Any], corners: np.ndarray, size: np.ndarray) -> SoundOutlines:

@@ -51,6 +51,8 @@ def pack(judged: Judged) -> Annotations:
         crowd=sound.crowd,
         offsets=np.concatenate([[0], np.cumsum(np.bincount(sound.row, minlength=len(images)))]),
         polygons=_outlines(judged),
+        keypoints=sound.keypoints.astype(np.float32),
+        layout=judged.keypoints,
         faults=judged.faults.counts(),
     )
 

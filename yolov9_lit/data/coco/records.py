@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, Literal, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Raw
@@ -26,11 +26,14 @@ _TOGETHER = 128  # Annotations whose outlines are Python objects at a time: a ca
 
 _NONE = Raw(b"null")
 
+Texts = Literal["segmentation", "keypoints"]
+"""Keys of a record that are text until asked for."""
+
 Id = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
 
 
 class Record(msgspec.Struct, gc=False):
-    """An annotation whose values have the usual types; its outlines are text until asked for.
+    """An annotation whose values have the usual types; lists of numbers are text until asked for.
 
     Only the ids and the box need to be there. `where` is what faults are told with, see `WHERE`.
     """
@@ -42,6 +45,8 @@ class Record(msgspec.Struct, gc=False):
     area: float | None = None
     iscrowd: Id | None = None
     segmentation: Raw = _NONE
+    num_keypoints: Id | None = None
+    keypoints: Raw = _NONE
     where: str | None = None
 
 
@@ -67,15 +72,33 @@ class Records(Sequence[Entry]):
         if isinstance(index, slice):
             return Records(self.records[index])
         record = self.records[index]
-        (outlines,) = _values([record.segmentation])
-        return msgspec.structs.asdict(record) | {"bbox": [*record.bbox], "segmentation": outlines}
+        outlines, keypoints = _values([record.segmentation, record.keypoints])
+        lists = {"bbox": [*record.bbox], "segmentation": outlines, "keypoints": keypoints}
+        return msgspec.structs.asdict(record) | lists
 
-    def segmentations(self, indices: Iterable[int], wanted: Iterable[bool]) -> Iterator[Any]:
-        """Yield what annotations give as "segmentation", None of those that are not wanted."""
+    def values(self, key: Texts, indices: Iterable[int], wanted: Iterable[bool]) -> Iterator[Any]:
+        """Yield what annotations give under a key, None of those that are not wanted."""
         records, pairs = self.records, zip(indices, wanted, strict=True)
-        texts = (records[i].segmentation if asked else _NONE for i, asked in pairs)
+        texts = (getattr(records[i], key) if asked else _NONE for i, asked in pairs)
         while some := [*islice(texts, _TOGETHER)]:
             yield from _values(some)
+
+
+def values_of(
+    entries: Sequence[Entry], key: Texts, rows: Iterable[int], wanted: Iterable[bool]
+) -> Iterator[Any]:
+    """Yield what annotations give under a key, None of those that are not wanted.
+
+    Args:
+        entries: of the file.
+        key: of an annotation.
+        rows: positions of the annotations among them.
+        wanted: whether each is wanted.
+    """
+    if isinstance(entries, Records):
+        return entries.values(key, rows, wanted)
+    pairs = zip(rows, wanted, strict=True)
+    return (entries[i].get(key) if asked else None for i, asked in pairs)
 
 
 class _File(msgspec.Struct):

@@ -11,7 +11,8 @@ import numpy as np
 from yolov9_lit.data.coco.annotation_entries import SoundAnnotations
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.mask_entries import sound_mask
-from yolov9_lit.data.coco.outline_entries import segmentations, span_boxes
+from yolov9_lit.data.coco.outline_entries import span_boxes
+from yolov9_lit.data.coco.records import values_of
 from yolov9_lit.data.mask_outlines import outlines_of
 from yolov9_lit.data.polygons import FlatPolygons
 
@@ -30,7 +31,7 @@ def with_traced(
     """
     bare = np.flatnonzero(~sound.crowd & (np.diff(sound.polygons.object_offsets) == 0))
     size = sizes[sound.row[bare]]
-    values = segmentations(entries, sound.entry[bare].tolist(), [True] * len(bare))
+    values = values_of(entries, "segmentation", sound.entry[bare].tolist(), [True] * len(bare))
     traced = FlatPolygons.pack(
         _traced(value, (int(height), int(width)))
         for value, (height, width) in zip(values, size.tolist(), strict=True)

@@ -14,8 +14,7 @@ from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.image_entries import stated_size
 from yolov9_lit.data.coco.judge import judge_annotations
 from yolov9_lit.data.coco.mask_entries import sound_mask
-from yolov9_lit.data.coco.outline_entries import segmentations
-from yolov9_lit.data.coco.records import load_records
+from yolov9_lit.data.coco.records import load_records, values_of
 from yolov9_lit.memory import no_garbage_collection
 
 log = logging.getLogger(__name__)
@@ -74,7 +73,9 @@ def read_ground_truth(
     truth = _truth(ids, judged.names, columns)
     if masks:
         stated = {i: size for i, entry in judged.images.items() if (size := stated_size(entry))}
-        given = segmentations(judged.entries, sound.entry.tolist(), [True] * len(sound.entry))
+        given = values_of(
+            judged.entries, "segmentation", sound.entry.tolist(), [True] * len(sound.entry)
+        )
         add_masks(truth, given, stated | dict(sizes or {}), annotation_file)
     return truth
 

@@ -112,6 +112,7 @@ def map_index(
         path=path,
         images=source(Members(*(arrays[name] for name in Members._fields))),
         categories=manifest.categories,
+        layout=manifest.keypoints,
         faults=manifest.faults,
     )
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from yolov9_lit.data.annotations import Category
+from yolov9_lit.data.coco.keypoint_layout import layout_from_json
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
+from yolov9_lit.structures import KeypointLayout
 
 MANIFEST = "manifest.json"
 ANNOTATIONS = "annotations.json"
-_VERSION = 2
+_VERSION = 3
 
 
 class FileSum(NamedTuple):
@@ -38,6 +40,7 @@ class Manifest:
     Attributes:
         plan: what the shards were made from and how.
         categories: sorted by id.
+        keypoints: what those of the objects are; None where they have none.
         shards: number of images of each shard by its file's name, in the order of the images.
         files: length and checksum of each file by its name, shards included.
         faults: how many of each kind the data set had that the shards were made from.
@@ -45,6 +48,7 @@ class Manifest:
 
     plan: Mapping[str, Any]
     categories: tuple[Category, ...]
+    keypoints: KeypointLayout | None
     shards: Mapping[str, int]
     files: Mapping[str, FileSum]
     faults: Mapping[str, int]
@@ -67,6 +71,7 @@ class Manifest:
             return cls(
                 content["plan"],
                 tuple(Category(*entry) for entry in content["categories"]),
+                layout_from_json(content["keypoints"]),
                 content["shards"],
                 {name: FileSum(*entry) for name, entry in content["files"].items()},
                 content["faults"],

@@ -119,7 +119,8 @@ def _fill(draft: Path, annotation_file: Path, image_dir: Path, plan: dict[str, A
     names = [*shards, ANNOTATIONS, *write_index(draft, annotations, joined)]
     files = {name: FileSum.of(draft / name) for name in names}
     plan = {**plan, "left_out": listed - len(annotations)}
-    Manifest(plan, annotations.categories, shards, files, dict(annotations.faults)).write(draft)
+    named = (annotations.categories, annotations.layout)
+    Manifest(plan, *named, shards, files, dict(annotations.faults)).write(draft)
 
 
 def _shuffled(annotation_file: Path, image_dir: Path, seed: int) -> tuple[Judged, int]:

@@ -62,7 +62,10 @@ class RandomAffine:
         warped = _warp(corners, matrix).reshape(-1, 4, 2)
         boxes = np.concatenate((warped.min(axis=1), warped.max(axis=1)), axis=1)
         polygons = sample.polygons.at(_warp(sample.polygons.points, matrix))
-        return self.settled(sample, factor, Sample(image, boxes, sample.labels, polygons))
+        keypoints = sample.keypoints.at(_warp(sample.keypoints.points, matrix))
+        return self.settled(
+            sample, factor, Sample(image, boxes, sample.labels, polygons, keypoints)
+        )
 
     @property
     def upright(self) -> bool:
@@ -75,7 +78,7 @@ class RandomAffine:
         Args:
             before: the sample before the warp.
             factor: of the scaling.
-            after: the square, with boxes and outlines where the warp moved them.
+            after: the square, with boxes, outlines and keypoints where the warp moved them.
         """
         size = self.image_size
         boxes = after.boxes.copy()
@@ -87,7 +90,8 @@ class RandomAffine:
         polygons = after.polygons.at(np.clip(after.polygons.points, 0, size))
         least_area = 0.01 if len(outlined) and outlined.all() else 0.1
         keep = worth_keeping(before.boxes * factor, boxes, least_area)
-        return after.with_objects(boxes, after.labels, polygons).keep(keep)
+        keypoints = after.keypoints.within(size, size)
+        return after.with_objects(boxes, after.labels, polygons, keypoints).keep(keep)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Draw a warp of an image (height, width): a (2, 3) matrix in pixels, its scale factor."""

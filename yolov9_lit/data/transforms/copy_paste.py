@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Another, Sample
 from yolov9_lit.kinds import Share
@@ -66,6 +67,7 @@ def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
         np.concatenate((sample.boxes, _mirrored_boxes(sample.boxes[rows], width))),
         np.concatenate((sample.labels, sample.labels[rows])),
         FlatPolygons.joined((sample.polygons, mirrored)),
+        Keypoints.joined((sample.keypoints, sample.keypoints.take(rows).flipped(0, width))),
     )
 
 

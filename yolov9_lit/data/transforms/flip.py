@@ -35,4 +35,5 @@ def flipped(sample: Sample, axis: int) -> Sample:
     points = sample.polygons.points.copy()
     points[:, axis] = length - points[:, axis]
     image = cv2.flip(sample.image, 1 - axis)  # OpenCV's 1 is left and right
-    return Sample(image, boxes, sample.labels, sample.polygons.at(points))
+    keypoints = sample.keypoints.flipped(axis, length)
+    return Sample(image, boxes, sample.labels, sample.polygons.at(points), keypoints)

@@ -83,7 +83,9 @@ class Mosaic:
         boxes = clipped(merged.boxes, side, side)
         seen = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
         owners = np.repeat(np.arange(4), [len(part.boxes) for part in placed])
-        objects = merged.with_objects(boxes, merged.labels, merged.polygons.at(points))
+        objects = merged.with_objects(
+            boxes, merged.labels, merged.polygons.at(points), merged.keypoints.within(side, side)
+        )
         return Scene(tuple(tiles), objects.keep(seen), owners[seen])
 
 

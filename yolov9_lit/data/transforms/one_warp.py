@@ -150,11 +150,12 @@ def _moved(
             factors = np.array([place.x.factor, place.y.factor])
             firsts = np.array([tile.left + place.x.first, tile.top + place.y.first])
             maps[i] = factors, np.array([place.x.start, place.y.start]) - firsts * factors
-    factors, shifts = maps[owners].transpose(1, 0, 2)
-    corners = sample.boxes.reshape(-1, 2, 2) * factors[:, None] + shifts[:, None]
+    factors, shifts = maps[owners].transpose(1, 0, 2)[:, :, None]
+    corners = sample.boxes.reshape(-1, 2, 2) * factors + shifts
+    keypoints = sample.keypoints.at(sample.keypoints.points * factors + shifts)
     factors, shifts = maps[np.repeat(owners, sample.polygons.points_of_objects)].transpose(1, 0, 2)
     polygons = sample.polygons.at(sample.polygons.points * factors + shifts)
-    return Sample(image, corners.reshape(-1, 4), sample.labels, polygons)
+    return Sample(image, corners.reshape(-1, 4), sample.labels, polygons, keypoints)
 
 
 def _mirrored_tiles(scene: Scene, copied: np.ndarray) -> list[Tile]:

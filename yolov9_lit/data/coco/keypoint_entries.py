@@ -1,0 +1,177 @@
+"""Which keypoints of a COCO-format file can be used: of its `categories` and `annotations`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from yolov9_lit.data.coco.faults import Fault, Faults, Note
+from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.image_entries import is_id
+from yolov9_lit.data.coco.keypoint_layout import fault_of, layout_of_names
+from yolov9_lit.data.coco.records import Records, values_of
+from yolov9_lit.structures import KeypointLayout
+
+_FARTHEST = 2.0**31  # Pixels that a keypoint may lie from the corner; 32 bits hold no more.
+_ROUNDING = 1.0  # Pixels that one may lie outside of its box or image without being told.
+_TOGETHER = 2**15  # Annotations whose keypoints are Python's numbers at a time.
+
+
+class SoundKeypoints(NamedTuple):
+    """The keypoints of K annotations.
+
+    Attributes:
+        values: (K, J, 3) x and y in pixels and 0, 1 or 2; zeros where none can be used.
+        wrong: which annotations (K,) have a fault.
+        outside: (K,) bool, whether a keypoint lies outside of its box.
+    """
+
+    values: np.ndarray
+    wrong: Mapping[Fault, np.ndarray]
+    outside: np.ndarray
+
+
+def sound_layout(categories: Iterable[Entry], faults: Faults) -> KeypointLayout | None:
+    """Return what the keypoints of all categories that have some are; None where there are none.
+
+    Categories give "keypoints" (names) and "skeleton" (pairs, from 1) as COCO's do; "sigmas" and
+    "mirrored" (from 0) too where names do not tell them.
+    """
+    layout = None
+    for entry in categories:
+        given = entry.get("keypoints")
+        if not given:
+            continue
+        what = f"category {entry.get('id')}"
+        if not _are_names(given):
+            faults.add(Fault.KEYPOINT_NAMES, what)
+        elif layout is None:
+            layout, of = _layout(entry, faults, what), what
+        elif tuple(given) != layout.names:
+            faults.add(Fault.KEYPOINTS_DIFFER, what, detail=of)
+            return None
+    return layout
+
+
+def _are_names(given: Any) -> bool:
+    named = isinstance(given, list) and all(isinstance(name, str) and name for name in given)
+    return named and len({*given}) == len(given)
+
+
+def _layout(entry: Entry, faults: Faults, what: str) -> KeypointLayout:
+    """Return the layout of a category; what does not fit its names is left out of it."""
+    layout = layout_of_names(entry["keypoints"])
+    try:
+        edges = tuple((int(a) - 1, int(b) - 1) for a, b in entry.get("skeleton") or ())
+        stated = layout._replace(
+            edges=edges,
+            mirrored=tuple(int(i) for i in entry.get("mirrored", layout.mirrored)),
+            sigmas=tuple(float(sigma) for sigma in entry.get("sigmas", layout.sigmas)),
+        )
+        fault = fault_of(stated)
+    except (TypeError, ValueError, OverflowError):
+        fault = "its skeleton, mirrored or sigmas is no list of numbers"
+    if not fault:
+        return stated
+    faults.add(Fault.KEYPOINT_LAYOUT, f"{what}: {fault}")
+    return layout
+
+
+def sound_keypoints(
+    entries: Sequence[Entry],
+    rows: np.ndarray,
+    corners: np.ndarray,
+    size: np.ndarray,
+    count: int,
+) -> SoundKeypoints:
+    """Return the keypoints of annotations.
+
+    Args:
+        entries: of the file.
+        rows: (K,) positions of the annotations among them.
+        corners: (K, 4) of their boxes inside the images, in pixels.
+        size: (K, 2) width and height of their images.
+        count: keypoints of an object; with 0 none is looked at.
+    """
+    if not count:
+        return SoundKeypoints(np.zeros((len(rows), 0, 3)), {}, np.zeros(len(rows), dtype=bool))
+    values, odd = _numbers(entries, rows, 3 * count)
+    visibility = values[..., 2]
+    far = ~(np.abs(values) < _FARTHEST).all(axis=(1, 2))
+    strange = ~np.isin(visibility, (0, 1, 2)).all(axis=1) & ~far
+    values[far | strange] = 0
+    values[visibility == 0] = 0  # Where what is not annotated lies says nothing.
+    beyond = _outside(values, np.concatenate([np.zeros_like(size), size], axis=1))
+    stated = _stated_counts(entries, rows)
+    differing = (stated != (visibility > 0).sum(axis=1)) & ~np.isnan(stated)
+    wrong = {
+        Fault.KEYPOINT_NUMBERS: odd,
+        Fault.KEYPOINT_INFINITE: far,
+        Fault.KEYPOINT_VISIBILITY: strange,
+        Fault.KEYPOINT_BEYOND: beyond,
+        Fault.KEYPOINT_COUNT: differing & ~(odd | far | strange),
+    }
+    return SoundKeypoints(values, wrong, _outside(values, corners) & ~beyond)
+
+
+def tell_unnamed(entries: Sequence[Entry], faults: Faults) -> None:
+    """Note how many annotations have keypoints that no category names."""
+    if isinstance(entries, Records):
+        unnamed = sum(len(record.keypoints) > len("null") for record in entries.records)
+    else:
+        unnamed = sum(bool(entry.get("keypoints")) for entry in entries)
+    if unnamed:
+        faults.notes[Note.KEYPOINTS_UNNAMED] += unnamed
+
+
+def _numbers(
+    entries: Sequence[Entry], rows: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers (K, count / 3, 3) that annotations give; zeros, and True, of others.
+
+    Args:
+        entries: of the file.
+        rows: (K,) positions among them.
+        count: of numbers that an annotation has to have.
+    """
+    values = values_of(entries, "keypoints", rows.tolist(), [True] * len(rows))
+    odd, blank, parts = [], [0.0] * count, []
+    while some := [*islice(values, _TOGETHER)]:
+        numbers = array("d")
+        for value in some:
+            begun = len(numbers)
+            try:
+                if isinstance(value, list) and len(value) == count:
+                    numbers.fromlist(value)
+            except (TypeError, OverflowError):
+                del numbers[begun:]
+            odd.append(len(numbers) == begun and value not in (None, []))
+            if len(numbers) == begun:
+                numbers.fromlist(blank)
+        parts.append(np.array(numbers))
+    flat = np.concatenate(parts) if parts else np.zeros(0)
+    return flat.reshape(-1, count // 3, 3), np.array(odd, dtype=bool)
+
+
+def _stated_counts(entries: Sequence[Entry], rows: np.ndarray) -> np.ndarray:
+    """Return the numbers of keypoints (K,) that annotations state; NaN where they state none."""
+    if isinstance(entries, Records):
+        stated: list[Any] = [entries.records[i].num_keypoints for i in rows.tolist()]
+    else:
+        stated = [entries[i].get("num_keypoints") for i in rows.tolist()]
+    counts = [number if number is None or is_id(number) else -1 for number in stated]
+    return np.array(counts, dtype=float)
+
+
+def _outside(values: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Tell which annotations (K,) have an annotated keypoint outside of corners (K, 4)."""
+    left, top, right, bottom = (side[:, None] for side in corners.T)
+    x, y, visibility = (values[..., i] for i in range(3))
+    aside = np.maximum(left - x, x - right) > _ROUNDING
+    above = np.maximum(top - y, y - bottom) > _ROUNDING
+    outside: np.ndarray = ((aside | above) & (visibility > 0)).any(axis=1)
+    return outside
