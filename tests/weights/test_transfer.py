@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
+from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.deployed import write_deployed
@@ -22,11 +23,12 @@ def config(*overrides):
         return compose("train", overrides=list(overrides))
 
 
-def write(path, *overrides, names=NAMES):
+def write(path, *overrides, names=NAMES, keypoints=None):
     """Write a checkpoint of random weights, BN statistics included; gives its tensors."""
     torch.manual_seed(1)
     model = OmegaConf.to_container(config(*overrides).model, resolve=True)
-    card = ModelCard(model | {"num_classes": len(names)}, names, tuple(range(len(names))), 64)
+    model["num_classes"] = len(names)
+    card = ModelCard(model, names, tuple(range(len(names))), 64, keypoints)
     detector = build(card.model)
     for tensor in detector.state_dict().values():
         if tensor.is_floating_point():
@@ -161,3 +163,51 @@ def test_an_ultralytics_file_gives_all_but_its_class(shared, caplog):
     state = detector.state_dict()
     assert all(torch.equal(state[n], t) for n, t in file.items() if not is_output(n))
     assert torch.equal(state["head.cls.1.2.weight"][1], file["head.cls.1.2.weight"][0])
+
+
+def test_outputs_of_keypoints_are_taken_by_name(tmp_path, caplog):
+    """Of three keypoints two are known in another order; the third starts fresh."""
+    path = tmp_path / "pose.ckpt"
+    theirs = KeypointLayout(("nose", "tail", "paw"), (), (0, 1, 2), (0.1,) * 3)
+    file = write(path, "model=gelan_t", "task=pose", "model.head.keypoints=3", keypoints=theirs)
+    ours = ("tail", "wing", "nose")
+    cfg = config("model=gelan_t", "task=pose", "model.head.keypoints=3").model
+    detector = build(cfg, num_classes=4)
+    fresh = {n: t.clone() for n, t in detector.state_dict().items()}
+    with caplog.at_level("INFO"):
+        take_weights(detector, path, NAMES, ours)
+    assert "keypoint outputs, by name: 2 keypoints taken, 1 start fresh (wing)" in caplog.text
+    for level in range(3):
+        for kind in ("weight", "bias"):
+            name = f"head.keypoints.{level}.2.{kind}"
+            tensor = detector.state_dict()[name].unflatten(0, (3, 3))
+            given = file[name].unflatten(0, (3, 3))
+            assert torch.equal(tensor[0], given[1])
+            assert torch.equal(tensor[1], fresh[name].unflatten(0, (3, 3))[1])
+            assert torch.equal(tensor[2], given[0])
+
+
+def test_the_structure_of_a_file_is_for_any_number_of_keypoints(tmp_path):
+    path = tmp_path / "pose.ckpt"
+    theirs = KeypointLayout(("nose", "tail"), (), (0, 1), (0.1, 0.1))
+    write(path, "model=gelan_t", "task=pose", "model.head.keypoints=2", keypoints=theirs)
+    cfg = config("model=checkpoint", f"ckpt={path}")
+    adopt_structure(cfg)
+    assert cfg.model.head.keypoints is None
+
+
+@pytest.mark.parametrize(
+    ("source", "task"), [("detect", "pose"), ("segment", "pose"), ("detect", "segment")]
+)
+def test_a_task_s_head_takes_the_place_of_the_file_s(tmp_path, caplog, source, task):
+    """All that both tasks have is taken: it is a head of the file's widths."""
+    path = tmp_path / "other.ckpt"
+    file = write(path, "model=gelan_t", f"task={source}")
+    detector = adopted(path, 4, f"task={task}")
+    with caplog.at_level("INFO"):
+        take_weights(detector, path, NAMES)
+    shared = [n for n in detector.state_dict() if not n.startswith(("head.keypoints", "head.box"))]
+    for name in shared:
+        if "coefficients" not in name and "prototypes" not in name:
+            assert torch.equal(detector.state_dict()[name], file[name]), name
+    assert "start fresh, not in the file: head." in caplog.text

@@ -144,6 +144,7 @@ class Search:
         batch = made_up_batch(
             *(size, data.batches.image_size, self.objects, data.num_classes, data.channels),
             masks=data.batches.masks,
+            keypoints=len(data.keypoints.names) if data.keypoints else 0,
         )
         return fits(trainer, module, batch)
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.batch_size import settle_batch_size
 from yolov9_lit.app.folders import require_data
+from yolov9_lit.app.model_card import make_card
 from yolov9_lit.app.settings import check_training
 from yolov9_lit.building import build, refusal
 from yolov9_lit.data.datamodule import TruthOf
@@ -23,6 +24,7 @@ from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
 from yolov9_lit.runs.search.trial import objective_values
 from yolov9_lit.runs.sweeps import run_apart
+from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.training.acceleration import Acceleration
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
@@ -31,7 +33,6 @@ from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_parts, build_trainer
-from yolov9_lit.weights.card import ModelCard, spelled_out
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.transfer import adopt_structure, read_trainable, take_weights
 
@@ -132,12 +133,13 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
     card = make_card(cfg.model, datamodule)
     detector = build_detector(card)
     if cfg.ckpt and not cfg.ckpt_path:  # A training that is continued has its own weights.
-        take_weights(detector, cfg.ckpt, card.class_names)
+        names = card.keypoints.names if card.keypoints else ()
+        take_weights(detector, cfg.ckpt, card.class_names, names)
     freeze(detector, cfg.freeze)
     metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
     return DetectionModule(
         detector=detector,
-        loss=build(cfg.loss),
+        loss=_loss(cfg.loss, card.keypoints),
         optimizer=build(cfg.optimizer),
         schedule=build(cfg.schedule),
         batch_size=datamodule.batches.batch_size,
@@ -146,6 +148,11 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
     )
+
+
+def _loss(cfg: DictConfig, keypoints: KeypointLayout | None) -> Any:
+    """Build the loss, with the sigmas of the data's keypoints where there are such."""
+    return build(cfg, sigmas=keypoints.sigmas) if keypoints else build(cfg)
 
 
 def _rehearse(cfg: DictConfig) -> None:
@@ -198,30 +205,3 @@ def _log_settings(cfg: DictConfig, trainer: L.Trainer, module: DetectionModule) 
     settings = Description.of(cfg, choices, module.cost).known()
     for logger in trainer.loggers:
         logger.log_hyperparams(settings | {"config": OmegaConf.to_container(cfg, resolve=True)})
-
-
-def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
-    """Return the card of the model that fits the data.
-
-    Raises:
-        UserError: `model.num_classes` is set and is not the data's, or `model.in_channels` is not.
-    """
-    classes, channels = datamodule.num_classes, datamodule.channels
-    if model.get("in_channels", channels) != channels:
-        raise UserError(
-            f"model.in_channels is {model.in_channels} but the images of {datamodule.root} are "
-            f"read with {channels} channels: leave model.in_channels out."
-        )
-    if model.num_classes not in (None, classes):
-        raise UserError(
-            f"model.num_classes is {model.num_classes} but the data in {datamodule.root} has "
-            f"{classes} classes: leave model.num_classes out."
-        )
-    config = OmegaConf.to_container(model, resolve=True)
-    assert isinstance(config, dict)
-    return ModelCard(
-        model=spelled_out(config) | {"num_classes": classes},
-        class_names=tuple(datamodule.class_names),
-        category_ids=tuple(c.id for c in datamodule.categories),
-        image_size=datamodule.batches.image_size,
-    )

@@ -36,7 +36,8 @@ class PoseLoss(DetectionLoss):
 
         Args:
             args: of `DetectionLoss`.
-            sigmas: of each keypoint, see `KeypointLayout`; 0.05 of all by default.
+            sigmas: of each keypoint, see `KeypointLayout`; 0.05 of all by default. The data tell
+                them to a training.
             pose_gain: weight of the term of the keypoints' places.
             vis_gain: weight of the term of their being visible.
             settings: of `DetectionLoss`.

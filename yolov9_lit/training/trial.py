@@ -29,6 +29,7 @@ def made_up_batch(
     channels: int = 3,
     *,
     masks: bool = False,
+    keypoints: int = 0,
 ) -> Batch:
     """Make images (B, C, S, S) uint8 and boxes of 5 to 60 % of a side, the same each time.
 
@@ -39,6 +40,7 @@ def made_up_batch(
         classes: that the labels are of.
         channels: C.
         masks: whether the objects have masks, which fill their boxes.
+        keypoints: of each object, anywhere in its box; none where the task needs none.
     """
     random = torch.Generator().manual_seed(0)
     count = (size, objects)
@@ -49,7 +51,11 @@ def made_up_batch(
     labels = torch.randint(classes, count, generator=random)
     boxes = torch.cat((corners, corners + sizes), dim=-1)
     maps = _filled_boxes(boxes, image_size) if masks else None
-    targets = Targets(boxes, labels, labels >= 0, maps)
+    places = corners.unsqueeze(-2) + sizes.unsqueeze(-2) * torch.rand(
+        *count, keypoints, 2, generator=random
+    )
+    visible = torch.cat((places, torch.full_like(places[..., :1], 2)), dim=-1)
+    targets = Targets(boxes, labels, labels >= 0, maps, visible if keypoints else None)
     return Batch(images, targets, (ImageInfo(0, "", image_size, image_size),) * size)
 
 

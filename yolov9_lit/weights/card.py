@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from yolov9_lit.models.create import BLOCKS, DOWNS, PGI, backbone_of, widths
 from yolov9_lit.models.detector import gelan_detector
 from yolov9_lit.models.head import Head
 from yolov9_lit.models.sizes import size_of
+from yolov9_lit.structures import KeypointLayout
 
 FORMAT = 1
 
@@ -26,21 +28,25 @@ class ModelCard:
         class_names: by class index.
         category_ids: the data set's own id of each class index.
         image_size: longest side of an input image in pixels; centred letterbox with grey 114.
+        keypoints: what they are, of a detector that finds some.
     """
 
     model: dict[str, Any]
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     image_size: int
+    keypoints: KeypointLayout | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers that any checkpoint format can hold."""
-        card = asdict(self)
-        return card | {
-            "format": FORMAT,
+        card = {
+            "model": deepcopy(self.model),
             "class_names": list(self.class_names),
             "category_ids": list(self.category_ids),
+            "image_size": self.image_size,
+            "format": FORMAT,
         }
+        return card | ({"keypoints": _layout_parts(self.keypoints)} if self.keypoints else {})
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> ModelCard:
@@ -61,7 +67,8 @@ class ModelCard:
         names, ids = tuple(card["class_names"]), tuple(card["category_ids"])
         if len(names) != len(ids) or not all(isinstance(i, int | str) for i in names + ids):
             raise TypeError("its classes have no name or no id")
-        return cls(dict(card["model"]), names, ids, card["image_size"])
+        layout = _layout(card["keypoints"]) if "keypoints" in card else None
+        return cls(dict(card["model"]), names, ids, card["image_size"], layout)
 
 
 _KINDS: Mapping[str, Any] = {
@@ -72,6 +79,42 @@ _KINDS: Mapping[str, Any] = {
     "image_size": int,
 }
 """What a card's parts may be."""
+
+
+def _layout_parts(layout: KeypointLayout) -> dict[str, Any]:
+    return {
+        "names": list(layout.names),
+        "edges": [list(edge) for edge in layout.edges],
+        "mirrored": list(layout.mirrored),
+        "sigmas": list(layout.sigmas),
+    }
+
+
+def _layout(parts: Any) -> KeypointLayout:
+    """Read what `_layout_parts` gave.
+
+    Raises:
+        TypeError: it is something else, or its parts do not fit each other.
+    """
+    try:
+        layout = KeypointLayout(
+            tuple(map(str, parts["names"])),
+            tuple((int(a), int(b)) for a, b in parts["edges"]),
+            tuple(map(int, parts["mirrored"])),
+            tuple(map(float, parts["sigmas"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"its keypoints have no names, edges, mirrored or sigmas: {error}"
+        ) from error
+    every = range(len(layout.names))
+    if (
+        sorted(layout.mirrored) != [*every]
+        or len(layout.sigmas) != len(every)
+        or not all(end in every for edge in layout.edges for end in edge)
+    ):
+        raise TypeError("the parts of its keypoints do not fit each other")
+    return layout
 
 
 def model_config(name: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """What a training takes over from a checkpoint: its structure, if asked for, and all that fits.
 
-The file may be any that `read_checkpoint` reads. Its classes may be others: the rows of the class
-outputs are told by the classes' names, never by their position.
+The file may be any that `read_checkpoint` reads. Its classes and keypoints may be others: the rows
+of their outputs are told by their names, never by their position.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
-from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.errors import UserError
 from yolov9_lit.models.head import Head
 from yolov9_lit.weights.checkpoints import Checkpoint, read_checkpoint
+from yolov9_lit.weights.named_rows import NamedRows, class_rows, keypoint_rows
 from yolov9_lit.weights.parts import check_model
 
 log = logging.getLogger(__name__)
@@ -29,35 +31,26 @@ class Transfer(NamedTuple):
 
     Attributes:
         taken: names of those that fit.
-        outputs: names of the class outputs, of which the rows of known classes are taken.
+        outputs: of which the rows of known names are taken.
         absent: names of those that the file lacks.
         unequal: names of those that have another shape in the file.
         left_over: names in the file that the model lacks.
-        known: classes of the model that the file knows.
-        fresh: classes that it does not know.
         copied: number of parameters that the file gave.
         parameters: number of the model's.
     """
 
     taken: list[str]
-    outputs: list[str]
+    outputs: list[NamedRows]
     absent: list[str]
     unequal: list[str]
     left_over: list[str]
-    known: list[str]
-    fresh: list[str]
     copied: int
     parameters: int
 
     def lines(self) -> list[str]:
         """Write a few lines for the log, tensors grouped by part."""
         found = [f"{self.copied:,} of {self.parameters:,} parameters are the file's"]
-        if self.outputs:
-            which = f" ({first_few(self.fresh, 5)})" if self.fresh else ""
-            found.append(
-                f"class outputs, by name: {len(self.known)} classes taken, "
-                f"{len(self.fresh)} start fresh{which}"
-            )
+        found += [rows.line() for rows in self.outputs]
         for reason, names in (
             ("start fresh, not in the file", self.absent),
             ("start fresh, of another shape in the file", self.unequal),
@@ -71,7 +64,8 @@ class Transfer(NamedTuple):
 def adopt_structure(cfg: DictConfig) -> None:
     """Fill `model=checkpoint` in: the structure of the file in `ckpt`, for any number of classes.
 
-    What the config gives beside it takes the place of the file's, e.g. another PGI branch.
+    What the config gives beside it takes the place of the file's, e.g. another PGI branch; a task's
+    head keeps the widths of the file's.
 
     Args:
         cfg: of a command; its `model` is replaced where it has no constructor.
@@ -86,21 +80,36 @@ def adopt_structure(cfg: DictConfig) -> None:
     model = read_trainable(cfg.ckpt).card.model
     check_model(model)
     given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
-    cfg.model = _for_any_classes(model) | given
+    model = _for_any_classes(model)
+    if "head" in given:
+        given["head"] = _kept_of_head(model.get("head") or {}, given["head"]) | {**given["head"]}
+    cfg.model = model | given
 
 
-def take_weights(detector: nn.Module, path: str | Path, class_names: Sequence[str]) -> Transfer:
+def take_weights(
+    detector: nn.Module,
+    path: str | Path,
+    class_names: Sequence[str],
+    keypoint_names: Sequence[str] = (),
+) -> Transfer:
     """Load every tensor of a checkpoint that fits, and log which did not.
 
     Args:
         detector: as trained, with fresh weights; those that do not fit stay.
         path: any checkpoint that `read_checkpoint` reads.
         class_names: of the detector, by class index.
+        keypoint_names: of the detector, if it finds any.
 
     Raises:
         UserError: the file cannot be read or trained, or nothing in it fits.
     """
-    transfer = transfer_weights(detector, read_trainable(path), class_names)
+    checkpoint = read_trainable(path)
+    theirs = checkpoint.card.keypoints
+    named = (
+        class_rows(detector, class_names, checkpoint.card.class_names),
+        keypoint_rows(detector, keypoint_names, theirs.names if theirs else ()),
+    )
+    transfer = transfer_weights(detector, checkpoint.weights, named)
     if not transfer.taken:
         raise UserError(
             f"Nothing in {path} fits this model: model=checkpoint takes the file's structure."
@@ -115,29 +124,28 @@ def take_weights(detector: nn.Module, path: str | Path, class_names: Sequence[st
 
 @torch.no_grad()
 def transfer_weights(
-    detector: nn.Module, checkpoint: Checkpoint, class_names: Sequence[str]
+    detector: nn.Module, weights: Mapping[str, Tensor], named: Sequence[NamedRows]
 ) -> Transfer:
-    """Copy every tensor that has a detector's name and shape, class outputs by class name."""
-    own, weights = detector.state_dict(), checkpoint.weights
-    outputs = _class_outputs(detector)
-    theirs = {name: row for row, name in enumerate(checkpoint.card.class_names)}
-    rows = [(row, theirs[name]) for row, name in enumerate(class_names) if name in theirs]
+    """Copy every tensor that has a detector's name and shape, and named rows by their names."""
+    own = detector.state_dict()
+    parameters = dict(detector.named_parameters())
     found = Transfer(
         *([], [], [], [], [name for name in weights if name not in own]),
-        known=[name for name in class_names if name in theirs],
-        fresh=[name for name in class_names if name not in theirs],
         copied=0,
-        parameters=sum(p.numel() for p in detector.parameters()),
+        parameters=sum(p.numel() for p in parameters.values()),
     )
-    parameters, copied = {name for name, _ in detector.named_parameters()}, 0
+    by_tensor = {name: rows for rows in named for name in rows.tensors}
+    copied = 0
     for name, tensor in own.items():
+        rows = by_tensor.get(name)
         if (given := weights.get(name)) is None:
             found.absent.append(name)
-        elif name in outputs and tensor.shape[1:] == given.shape[1:]:
-            found.outputs.append(name)
-            for row, their_row in rows:
+        elif rows and tensor.shape[1:] == given.shape[1:]:
+            for row, their_row in rows.pairs:
                 tensor[row] = given[their_row]
-            copied += len(rows) * tensor[0].numel()
+            copied += len(rows.pairs) * tensor[0].numel()
+            if rows not in found.outputs:
+                found.outputs.append(rows)
         elif tensor.shape == given.shape:
             tensor.copy_(given)
             if tensor.ndim:
@@ -160,30 +168,29 @@ def read_trainable(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
+def _kept_of_head(theirs: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays of the file's head beside given settings: what any class of head takes."""
+    if "_target_" not in given:
+        return dict(theirs)
+    shared = {*inspect.signature(Head).parameters, "_partial_"}
+    return {key: value for key, value in theirs.items() if key in shared}
+
+
 def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's card with class branches that keep the file's width for any classes.
 
     A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
-    no longer depends on the classes.
+    no longer depends on the classes. The number of keypoints is the data's, too.
     """
     head: Mapping[str, Any] = model.get("head") or {}
+    if "keypoints" in head:
+        head = {**head, "keypoints": None}
     factor, limit = (head.get(f"class_width_{kind}") for kind in ("factor", "limit"))
     if factor is None or limit is None:
-        return dict(model)
+        return {**model, "head": head} if head else dict(model)
     width = min(factor * model["num_classes"], limit)
     widths = {"class_width_factor": width, "class_width_limit": width}
     return {**model, "head": {**head, **widths}}
-
-
-def _class_outputs(detector: nn.Module) -> set[str]:
-    """Names of the tensors that have a row a class."""
-    return {
-        f"{path}.cls.{level}.2.{kind}"
-        for path, head in detector.named_modules()
-        if isinstance(head, Head)
-        for level in range(len(head.cls))
-        for kind in ("weight", "bias")
-    }
 
 
 def _by_part(names: Iterable[str]) -> str:
