@@ -16,7 +16,13 @@ BINS = 16
 
 
 class Head(nn.Module):
-    """A box and a class branch for each of the levels 3, 4, 5."""
+    """A box and a class branch for each of the levels 3, 4, 5.
+
+    Attributes:
+        num_keypoints: K, of an object; 0 where the head finds none.
+    """
+
+    num_keypoints = 0
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from yolov9_lit.data.coco.keypoint_layout import fault_of
 from yolov9_lit.models.create import BLOCKS, DOWNS, PGI, backbone_of, widths
 from yolov9_lit.models.detector import gelan_detector
 from yolov9_lit.models.head import Head
@@ -107,13 +108,8 @@ def _layout(parts: Any) -> KeypointLayout:
         raise TypeError(
             f"its keypoints have no names, edges, mirrored or sigmas: {error}"
         ) from error
-    every = range(len(layout.names))
-    if (
-        sorted(layout.mirrored) != [*every]
-        or len(layout.sigmas) != len(every)
-        or not all(end in every for edge in layout.edges for end in edge)
-    ):
-        raise TypeError("the parts of its keypoints do not fit each other")
+    if fault := fault_of(layout):
+        raise TypeError(f"of its keypoints, {fault}")
     return layout
 
 

@@ -135,13 +135,23 @@ def load_detector(checkpoint: Checkpoint, source: str | Path) -> Detector:
 
 
 def _form(checkpoint: Checkpoint, source: str | Path) -> Detector:
-    """Build the detector in the form that the weights are of."""
+    """Build the detector in the form that the weights are of.
+
+    Raises:
+        UserError: it cannot be built, or finds other keypoints than the card says.
+    """
     try:
         detector = build_detector(checkpoint.card)
     except InstantiationException as error:  # Of a model that no config here describes.
         raise UserError(
             f"{source} describes a model that cannot be built ({error.__cause__!r:.200}): {_GIVE}."
         ) from error
+    names = checkpoint.card.keypoints.names if checkpoint.card.keypoints else ()
+    if detector.head.num_keypoints != len(names):
+        raise UserError(
+            f"{source} finds {detector.head.num_keypoints} keypoints of an object and has names "
+            f"of {len(names)}: {_GIVE}."
+        )
     return detector.deploy() if checkpoint.deployed else detector
 
 
