@@ -6,13 +6,14 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.images import load_image
-from yolov9_lit.data.prepare import shapes
+from yolov9_lit.data.prepare import shape_drawing, shapes
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 
@@ -59,9 +60,54 @@ def test_boxes_and_areas_fit_the_polygons(root):
         np.testing.assert_allclose([x + w, y + h], points.max(axis=0))
 
 
+def test_keypoints_lie_on_the_outline_around_the_centre(root):
+    content = json.loads((root / "annotations" / "instances_train2017.json").read_text())
+    for entry in content["annotations"]:
+        outline = np.array(entry["segmentation"][0], np.float32).reshape(-1, 2)
+        *rim, centre = np.array(entry["keypoints"]).reshape(-1, 3)[:, :2]
+        assert entry["num_keypoints"] == 5
+        assert cv2.pointPolygonTest(outline, tuple(centre), True) > 3
+        for point, direction in zip(rim, [(0, -1), (0, 1), (-1, 0), (1, 0)], strict=True):
+            far = centre + np.arange(0, 60, 0.02)[:, None] * direction
+            inside = [cv2.pointPolygonTest(outline, tuple(p), False) >= 0 for p in far]
+            np.testing.assert_allclose(point, far[inside.index(False)], atol=0.03)
+
+
+def test_keypoints_below_a_later_shape_are_hidden():
+    square = np.array([(10.0, 10.0), (30, 10), (30, 30), (10, 30)])
+    kind, colour = shape_drawing.KINDS[2], np.zeros(3)
+    below, above = (
+        shape_drawing.Shape(kind, np.array([20.0 + x, 20.0]), square + np.array([x, 0]), colour)
+        for x in (0, 18)
+    )
+    found = [
+        np.array(shapes._annotation(shape, others)["keypoints"]).reshape(-1, 3).tolist()
+        for shape, others in ((below, [above]), (above, []))
+    ]
+    assert found[0] == [[20, 10, 2], [20, 30, 2], [10, 20, 2], [30, 20, 1], [20, 20, 2]]
+    assert found[1] == [[38, 10, 2], [38, 30, 2], [28, 20, 2], [48, 20, 2], [38, 20, 2]]
+
+
+def test_a_set_without_keypoints_gets_them_and_keeps_its_images(root, tmp_path):
+    earlier = make_shapes(tmp_path / "set", **SMALL)
+    marker = json.loads((earlier / "shapes.json").read_text())
+    (earlier / "shapes.json").write_text(json.dumps(marker | {"version": 1}))
+    for file in (earlier / "annotations").iterdir():
+        content = json.loads(file.read_text())
+        for entry in content["annotations"]:
+            del entry["keypoints"], entry["num_keypoints"]
+        file.write_text(json.dumps(content))
+    images = sorted(path.stat().st_ino for path in earlier.rglob("*.jpg"))
+    with pytest.raises(UserError, match="other parameters"):
+        make_shapes(earlier, **SMALL, seed=3)
+    make_shapes(earlier, **SMALL)
+    assert annotation_bytes(earlier) == annotation_bytes(root)
+    assert sorted(path.stat().st_ino for path in earlier.rglob("*.jpg")) == images
+
+
 def test_pixels_lie_where_the_polygons_do():
     corners = np.array([[10.0, 5.0], [30.5, 5.0], [30.5, 20.25], [10.0, 20.25]])
-    cover = shapes._coverage(corners, 40)
+    cover = shape_drawing.coverage(corners, 40)
     assert cover.sum() == pytest.approx(20.5 * 15.25, rel=0.03)
     assert cover[5:20, 10:30].min() > 0.9
     outside = cover.copy()
@@ -78,7 +124,7 @@ def test_equal_seeds_give_equal_sets(root, tmp_path):
 
 
 def test_a_second_call_draws_nothing(root, monkeypatch):
-    monkeypatch.setattr(shapes, "_write_split", pytest.fail)
+    monkeypatch.setattr(shapes, "_draw_images", pytest.fail)
     assert make_shapes(root, **SMALL) == root
 
 
