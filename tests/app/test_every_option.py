@@ -86,7 +86,7 @@ def composed(tmp_path):
 @pytest.mark.parametrize(("command", "group", "option"), options())
 def test_an_option_composes_and_its_values_are_valid(composed, checkpoint, command, group, option):
     more = [f"ckpt={checkpoint}"] if (group, option) == ("model", "checkpoint") else []
-    if group == "experiment" and option.startswith(("table", "pgi_cost")):
+    if group == "experiment" and option.startswith(("table", "pgi_cost", "segment_pgi")):
         more = ["row=table2-conv"]  # as the jobs of this sweep have one each
     cfg = composed(command, f"{group}={quoted(option)}", *more)  # a figure's name is a number
     assert HydraConfig.get().runtime.choices[group] == option
