@@ -14,7 +14,7 @@ from yolov9_lit.building import CONFIG_DIR, build, check, quoted
 from yolov9_lit.figures import KINDS as FIGURES
 from yolov9_lit.research.summary import KINDS as SUMMARY
 from yolov9_lit.weights.card import ModelCard, spelled_out
-from yolov9_lit.weights.transfer import adopt_structure
+from yolov9_lit.weights.structure import adopt_structure
 
 NEEDED = {
     "bench": ("data.root=x",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,13 @@ BINS = 16
 
 
 class Head(nn.Module):
-    """A box and a class branch for each of the levels 3, 4, 5."""
+    """A box and a class branch for each of the levels 3, 4, 5.
+
+    Attributes:
+        task: what it finds, by the name of the task's config.
+    """
+
+    task: ClassVar[str] = "detect"
 
     def __init__(
         self,

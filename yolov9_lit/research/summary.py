@@ -23,7 +23,7 @@ from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
 from yolov9_lit.reporting.console import console
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
-from yolov9_lit.weights.transfer import adopt_structure
+from yolov9_lit.weights.structure import adopt_structure
 
 MARKDOWN_WIDTH = 200
 

@@ -1,4 +1,4 @@
-"""What a training takes over from a checkpoint: its structure, if asked for, and all that fits.
+"""What weights a training takes over from a checkpoint: all that fit.
 
 The file may be any that `read_checkpoint` reads. Its classes may be others: the rows of the class
 outputs are told by the classes' names, never by their position.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.models.head import Head
 from yolov9_lit.weights.checkpoints import Checkpoint, read_checkpoint
-from yolov9_lit.weights.parts import check_model
 
 log = logging.getLogger(__name__)
 
@@ -66,27 +64,6 @@ class Transfer(NamedTuple):
             if names:
                 found.append(f"{reason}: {_by_part(names)}")
         return found
-
-
-def adopt_structure(cfg: DictConfig) -> None:
-    """Fill `model=checkpoint` in: the structure of the file in `ckpt`, for any number of classes.
-
-    What the config gives beside it takes the place of the file's, e.g. another PGI branch.
-
-    Args:
-        cfg: of a command; its `model` is replaced where it has no constructor.
-
-    Raises:
-        UserError: there is no file, or none that can be trained.
-    """
-    if not OmegaConf.is_missing(cfg.model, "_target_"):
-        return
-    if not cfg.ckpt:
-        raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
-    model = read_trainable(cfg.ckpt).card.model
-    check_model(model)
-    given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
-    cfg.model = _for_any_classes(model) | given
 
 
 def take_weights(detector: nn.Module, path: str | Path, class_names: Sequence[str]) -> Transfer:
@@ -158,21 +135,6 @@ def read_trainable(path: str | Path) -> Checkpoint:
     if checkpoint.deployed:
         raise UserError(f"{path} is deployed, its training form is gone: give what it was made of.")
     return checkpoint
-
-
-def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model's card with class branches that keep the file's width for any classes.
-
-    A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
-    no longer depends on the classes.
-    """
-    head: Mapping[str, Any] = model.get("head") or {}
-    factor, limit = (head.get(f"class_width_{kind}") for kind in ("factor", "limit"))
-    if factor is None or limit is None:
-        return dict(model)
-    width = min(factor * model["num_classes"], limit)
-    widths = {"class_width_factor": width, "class_width_limit": width}
-    return {**model, "head": {**head, **widths}}
 
 
 def _class_outputs(detector: nn.Module) -> set[str]:
