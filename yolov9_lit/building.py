@@ -112,6 +112,11 @@ def refusal(cfg: Any, cause: Exception, keys: Sequence[str] = ()) -> str:
     return f"{where or cfg.get('_target_', 'The config')}: {text}"
 
 
+def setting_names(target: Any) -> set[str] | None:
+    """Return the names of a constructor's arguments; None where it takes any."""
+    return _arguments(target)[1]
+
+
 def _kinds(cfg: DictConfig) -> dict[str, Any]:
     """Return the kinds of a constructor's arguments, by name, as far as it tells them.
 

@@ -65,6 +65,8 @@ def test_a_group_is_switched_off_by_null():
 def test_several_files_are_a_list_where_the_command_takes_several():
     assert readable("ckpt=a.ckpt,b (1).ckpt", {"ckpt"}) == "ckpt=['a.ckpt','b (1).ckpt']"
     assert readable("ckpt=a.ckpt", {"ckpt"}) == "ckpt=a.ckpt"
+    assert readable("ckpt=[a.ckpt,b.ckpt]", {"ckpt"}) == "ckpt=[a.ckpt,b.ckpt]"
+    assert value_of(readable("ckpt=[a.ckpt]")) == "[a.ckpt]"
     assert readable("seed=1,2", {"ckpt"}) == "seed=1,2"
 
 

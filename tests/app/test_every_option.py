@@ -14,7 +14,7 @@ from yolov9_lit.building import CONFIG_DIR, build, check, quoted
 from yolov9_lit.figures import KINDS as FIGURES
 from yolov9_lit.research.summary import KINDS as SUMMARY
 from yolov9_lit.weights.card import ModelCard, spelled_out
-from yolov9_lit.weights.transfer import adopt_structure
+from yolov9_lit.weights.structure import adopt_structure
 
 NEEDED = {
     "bench": ("data.root=x",),
@@ -86,7 +86,7 @@ def composed(tmp_path):
 @pytest.mark.parametrize(("command", "group", "option"), options())
 def test_an_option_composes_and_its_values_are_valid(composed, checkpoint, command, group, option):
     more = [f"ckpt={checkpoint}"] if (group, option) == ("model", "checkpoint") else []
-    if group == "experiment" and option.startswith(("table", "pgi_cost")):
+    if group == "experiment" and option.startswith(("table", "pgi_cost", "segment_pgi")):
         more = ["row=table2-conv"]  # as the jobs of this sweep have one each
     cfg = composed(command, f"{group}={quoted(option)}", *more)  # a figure's name is a number
     assert HydraConfig.get().runtime.choices[group] == option

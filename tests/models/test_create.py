@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 import yolov9_lit
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.building import build
-from yolov9_lit.models.create import BLOCKS, PGI, create_model
+from yolov9_lit.models.create import BLOCKS, PGI, TASKS, create_model
 from yolov9_lit.models.sizes import SIZES, list_models
 
 PUBLISHED = {
@@ -64,8 +64,15 @@ def test_a_models_default_branch_is_the_configs():
         assert shapes(create_model(name)) == shapes(composed(f"model={name}")), name
 
 
+@pytest.mark.parametrize("name", ["gelan_t", "yolov9_c"])
+def test_a_tasks_name_builds_what_its_config_builds(name):
+    expected = composed(f"model={name}", "task=segment")
+    assert shapes(create_model(name, task="segment")) == shapes(expected)
+    assert shapes(create_model(name, task="detect")) == shapes(create_model(name))
+
+
 def test_every_choice_of_the_configs_has_a_name():
-    for group, known in (("pgi", PGI), ("block", BLOCKS)):
+    for group, known in (("pgi", PGI), ("block", BLOCKS), ("task", TASKS)):
         assert {path.stem for path in (CONFIG_DIR / group).glob("*.yaml")} == set(known)
 
 
@@ -88,6 +95,7 @@ def test_parts_of_ones_own_can_be_handed_in():
         ({"name": "yolov8_n"}, "there is no model 'yolov8_n': choose from gelan_t, "),
         ({"name": "gelan_t", "pgi": "icm"}, "there is no pgi='icm': choose from none, pfh"),
         ({"name": "gelan_t", "block": "cps"}, "there is no block='cps': choose from csp, conv"),
+        ({"name": "gelan_t", "task": "masks"}, "there is no task='masks': choose from detect, seg"),
         ({"name": "gelan_t", "num_classes": 0}, "num_classes is 0"),
         ({"name": "gelan_t", "elan_depth": 0}, "elan_depth is 0"),
     ],

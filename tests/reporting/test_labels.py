@@ -35,6 +35,16 @@ def boxes_of(axes):
     return [Text.get_window_extent(text) for text in axes.texts]
 
 
+def test_placed_labels_lie_on_no_line(axes):
+    x, y = np.array([1, 2, 5, 9]), np.array([10, 30, 38, 44])
+    axes.plot(x, y)
+    axes.plot(x, y - 4, linestyle="none", marker="o")
+    place_labels(axes, [Label(*spot, "yolov9_c", "black") for spot in zip(x, y, strict=True)], [])
+    along = np.linspace(1, 9, 500)
+    line = axes.transData.transform(np.stack([along, np.interp(along, x, y)], axis=1))
+    assert not any(box.count_contains(line) for box in boxes_of(axes))
+
+
 def test_placed_labels_overlap_neither_each_other_nor_points_nor_obstacles(axes):
     labels = crowded_labels()
     bar = Bbox.from_bounds(500, 100, 4, 500)

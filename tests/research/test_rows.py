@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ TABLE_6 = {
     "+ GELAN": ("table6-2_gelan", "gelan_e_single", "none"),
     "+ DHLC": ("table6-3_dhlc", "gelan_e", "none"),
     "+ PGI": ("table6-4_pgi", "gelan_e", "fpn"),
+}
+
+SEGMENT = {"source": "README of github.com/WongKinYiu/yolov9", "epochs": 300, "params": 27.4}
+SEGMENT_PGI = {  # that README's table "Instance Segmentation", commit 5b1ea9a
+    ("seg", "none"): {"gflops": 144.6, "ap": 52.3, "mask_ap": 42.4} | SEGMENT,
+    ("dseg", "icn"): {"gflops": 145.5, "ap": 53.3, "mask_ap": 43.5} | SEGMENT,
 }
 
 
@@ -76,6 +83,9 @@ def expected_rows(tables):
     for pgi, minutes in tables["pgi_cost"].items():
         figures = {"minutes_per_epoch": minutes}
         rows[f"pgi_cost-{pgi}"] = (("gelan_c", "csp", pgi), None, figures)
+    for prototypes, pgi in product(("seg", "dseg", "dseg_deep"), ("none", "icn")):
+        figures = SEGMENT_PGI.get((prototypes, pgi), {})
+        rows[f"segment_pgi-{prototypes}-{pgi}"] = (("gelan_c", "csp", pgi), None, figures)
     return rows
 
 
@@ -117,6 +127,29 @@ def test_rows_cost_what_the_paper_prints(tables, hydra, name):
 
 
 @pytest.mark.slow
+def test_published_pairs_of_segmentation_cost_what_is_published(hydra):
+    """Trained parameters: of the published files, less DFL's fixed 16 a head."""
+    published = {("seg", "none"): 27_634_704, ("dseg", "none"): 27_668_240}
+    published[("dseg_deep", "icn")] = 57_991_712
+    found = {
+        tuple(row.name.split("-")[1:]): row.cost
+        for row in row_costs([n for n in ROWS if n.startswith("segment")])
+    }
+    assert published == {name: found[name].trained.params for name in published}
+    for name, figures in SEGMENT_PGI.items():
+        assert found[name].deployed.params / 1e6 == pytest.approx(figures["params"], abs=0.05)
+        assert found[name].deployed.gflops == pytest.approx(figures["gflops"], abs=0.1)
+
+
+def test_a_row_of_segmentation_is_the_task_its_prototypes_and_its_branch(hydra):
+    cfg = compose("train", ["row=segment_pgi-dseg_deep-icn", "data.root=x", "run_dir=x"])
+    assert cfg.model.head.prototypes.csp_depth == 2
+    assert (list(cfg.model.pgi), cfg.data.masks, cfg.monitor) == (["icn"], True, "val/mask_AP")
+    other = compose("train", ["row=segment_pgi-dseg_deep-icn", "prototypes=seg", "data.root=x"])
+    assert other.model.head.prototypes._target_.endswith("UpsampledPrototypes")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in ROWS if n.startswith(("table4", "table5", "pgi"))])
 def test_rows_build_with_their_branches(hydra, name):
     cfg = compose("summary", [f"row={name}"])
@@ -152,7 +185,8 @@ def experiments():
     """The arguments that name each sweep, and the sweep's name: numbers, and the old names."""
     numbered = [(["experiment=table", f"table={n}"], f"table{n}") for n in range(2, 7)]
     named = [([f"experiment={name}"], name) for _, name in numbered]
-    return [*numbered, *named, (["experiment=pgi_cost"], "pgi_cost")]
+    others = [([f"experiment={name}"], name) for name in ("pgi_cost", "segment_pgi")]
+    return [*numbered, *named, *others]
 
 
 @pytest.mark.slow
@@ -163,7 +197,7 @@ def test_an_experiment_is_its_whole_table(hydra, tmp_path, arguments, name):
     assert {choices["data"] for choices, _ in jobs} == {"coco"}
     assert {cfg.sweep for _, cfg in jobs} == {name}
     assert {paper_figures(choices["row"], {})["table"] for choices, _ in jobs} == {name}
-    epochs = 3 if name == "pgi_cost" else 500
+    epochs = {"pgi_cost": 3, "segment_pgi": 300}.get(name, 500)
     assert {cfg.trainer.max_epochs for _, cfg in jobs} == {epochs}
 
 

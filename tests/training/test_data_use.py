@@ -143,6 +143,19 @@ def outside(annotations):
         entry["bbox"] = [1000, 1000, 10, 10]
 
 
+def test_boxes_without_an_outline_are_told_where_masks_are_learnt(root, caplog):
+    edit(root, "train", lambda annotations: annotations[0].update(segmentation=[]))
+    named = entries(root, "train")
+    image = named["annotations"][0]["image_id"]
+    (name,) = [entry["file_name"] for entry in named["images"] if entry["id"] == image]
+    datamodule(root).setup("fit")
+    assert "outline" not in caplog.text
+    datamodule(root, masks=True).setup("fit")
+    count = len(named["annotations"])
+    sentence = f"1 of the {count} boxes of train have no outline ({name}), so no mask is learnt"
+    assert sentence in caplog.text
+
+
 def tiny(annotations):
     for entry in annotations:
         entry |= {"bbox": [*entry["bbox"][:2], 1.5, 20], "segmentation": []}

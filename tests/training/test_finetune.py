@@ -7,7 +7,7 @@ from test_train import rows
 from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.identity import differences, experiment_config
-from yolov9_lit.weights.transfer import adopt_structure
+from yolov9_lit.weights.structure import adopt_structure
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.deployed import write_deployed
-from yolov9_lit.weights.transfer import adopt_structure, take_weights
+from yolov9_lit.weights.structure import adopt_structure
+from yolov9_lit.weights.transfer import take_weights
 
 NAMES = ("cat", "dog", "bird", "cow")
 REASONS = ("not in the file", "of another shape", "left over")
@@ -191,7 +192,7 @@ def test_the_structure_of_a_file_is_for_any_number_of_keypoints(tmp_path):
     path = tmp_path / "pose.ckpt"
     theirs = KeypointLayout(("nose", "tail"), (), (0, 1), (0.1, 0.1))
     write(path, "model=gelan_t", "task=pose", "model.head.keypoints=2", keypoints=theirs)
-    cfg = config("model=checkpoint", f"ckpt={path}")
+    cfg = config("model=checkpoint", f"ckpt={path}", "task=pose")
     adopt_structure(cfg)
     assert cfg.model.head.keypoints is None
 
@@ -211,3 +212,79 @@ def test_a_task_s_head_takes_the_place_of_the_file_s(tmp_path, caplog, source, t
         if "coefficients" not in name and "prototypes" not in name:
             assert torch.equal(detector.state_dict()[name], file[name]), name
     assert "start fresh, not in the file: head." in caplog.text
+
+
+def masks(name):
+    return ".coefficients." in name or ".prototypes." in name
+
+
+def test_a_detector_becomes_one_of_masks_with_all_it_has(small, caplog):
+    """Its box and class branches, grouped unlike those of prototypes=seg, in both heads."""
+    path, file = small
+    with caplog.at_level("INFO"):
+        detector = adopted(path, 4, "task=segment", "model.head.coefficients=8")
+    (line,) = [m for m in caplog.messages if "The checkpoint is of task=detect" in m]
+    assert line.endswith(
+        "what both heads have is the file's, prototypes and coefficients start fresh"
+    )
+    text = told(caplog, detector, path)
+    state = detector.state_dict()
+    assert {n for n in state if not masks(n)} == file.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in file.items())
+    assert {n.split(".")[0] for n in state if masks(n)} == {"head", "aux_heads"}
+    assert state["head.coefficients.0.2.weight"].shape[0] == 8
+    assert "start fresh, not in the file: head.coefficients (" in text
+    assert "of another shape" not in text
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "masks.ckpt"
+    overrides = ("task=segment", "prototypes=dseg", "model.head.prototypes.width=32")
+    return path, write(path, "model=yolov9_t", *overrides)
+
+
+def test_a_detector_of_masks_is_taken_whole_for_masks(masked, caplog):
+    path, file = masked
+    with caplog.at_level("INFO"):
+        detector = adopted(path, 4, "task=segment")
+    (line,) = [m for m in caplog.messages if "The head is the checkpoint's" in m]
+    assert line.endswith("(model.head.box_groups, model.head.prototypes)")
+    text = told(caplog, detector, path)
+    state = detector.state_dict()
+    assert state.keys() == file.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in file.items())
+    assert not any(reason in text for reason in REASONS)
+
+
+def test_a_detector_of_masks_is_taken_without_them_for_boxes(masked, caplog):
+    path, file = masked
+    with caplog.at_level("INFO"):
+        detector = adopted(path, 4)
+    (line,) = [m for m in caplog.messages if "The checkpoint is of task=segment" in m]
+    assert line.endswith("the file's, prototypes and coefficients are left out")
+    text = told(caplog, detector, path)
+    state = detector.state_dict()
+    assert state.keys() == {name for name in file if not masks(name)}
+    assert all(torch.equal(tensor, file[name]) for name, tensor in state.items())
+    assert "left over in the file: head.coefficients (" in text
+
+
+def test_a_head_of_ones_own_is_laid_out_as_the_files(small):
+    path, file = small
+    own = "model.head._target_=yolov9_lit.models.head.DepthwiseClassHead"
+    state = adopted(path, 4, own).state_dict()
+    assert state["head.cls.0.0.0.conv.0.weight"].shape[1] == 1, "depth-wise"
+    same = {n for n in state if n in file and state[n].shape == file[n].shape}
+    assert {n for n in file if ".box." in n or n.startswith("neck.")} <= same
+
+
+@pytest.mark.parametrize("name", ["gelan-seg", "gelan-dseg", "yolov9-dseg"])
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_published_files_of_masks_are_taken_whole(shared, caplog, name, task):
+    path = shared / "reference" / f"published_{name}.pt"
+    names = read_checkpoint(path).card.class_names
+    text = told(caplog, adopted(path, len(names), f"task={task}"), path, names)
+    first, last = text.split(" parameters are the file's")[0].split()[-3::2]
+    assert first == last, "all of them"
+    assert ("left over" in text) == (task == "detect")

@@ -25,7 +25,8 @@ def readable(argument: str, lists: Collection[str] = ()) -> str:
 
     Args:
         argument: one of the command line.
-        lists: keys whose several values, `ckpt=A,B`, are a list; of others they make a sweep.
+        lists: keys whose several values, `ckpt=A,B` or `ckpt=[A,B]`, are a list; of others the
+            first make a sweep, and the second are a name.
 
     Text that Hydra cannot read is quoted, and so is the number, truth value or list that it would
     make of a name or a path: `data.root=2024_01_05`, `ckpt=epoch=3.ckpt`. Options of groups are
@@ -44,6 +45,9 @@ def readable(argument: str, lists: Collection[str] = ()) -> str:
         return f"{key}={quoted(value)}"
     given = override.value()
     as_it_is = (
-        given is None or isinstance(given, str | QuotedString) or override.is_sweep_override()
+        given is None
+        or isinstance(given, str | QuotedString)
+        or (key in lists and isinstance(given, list))
+        or override.is_sweep_override()
     )
     return argument if as_it_is or not _TEXT.search(key) else f"{key}={quoted(value)}"

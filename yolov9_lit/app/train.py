@@ -34,7 +34,8 @@ from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.trainer import build_parts, build_trainer
 from yolov9_lit.weights.checkpoints import build_detector
-from yolov9_lit.weights.transfer import adopt_structure, read_trainable, take_weights
+from yolov9_lit.weights.structure import adopt_structure
+from yolov9_lit.weights.transfer import read_trainable, take_weights
 
 log = logging.getLogger(__name__)
 

@@ -53,7 +53,13 @@ COMMANDS: Mapping[str, Command] = {
         "some",
         "yolov9_lit.data.prepare.check_report:run",
         {"root": "DIR"},
-        {"page": "FILE.html", "annotations": "FILE", "images": "DIR", "workers": "NUMBER"},
+        {
+            "page": "FILE.html",
+            "annotations": "FILE",
+            "images": "DIR",
+            "workers": "NUMBER",
+            "masks": "true",
+        },
     ),
     "shard": Command(
         "write a data set in COCO format as shards, for `data=stream`",

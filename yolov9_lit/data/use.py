@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -123,10 +124,12 @@ def lacks(
             f"{split} has no box of {len(unseen):,} of {len(by_class):,} classes "
             f"({first_few(unseen)})"
         )
-    if masks and (bare := _without_outline(annotations)):
+    if masks and len(bare := _without_outline(annotations)):
+        rows = np.searchsorted(annotations.offsets, bare, side="right") - 1
+        images = [annotations.images.name(i) for i in np.unique(rows)[:4].tolist()]
         found.append(
-            f"{bare:,} of the {count:,} boxes of {split} have no outline, so no mask is learnt "
-            "of them"
+            f"{len(bare):,} of the {count:,} boxes of {split} have no outline "
+            f"({first_few([PurePath(name).name for name in images])}), so no mask is learnt of them"
         )
     if tiny > count / 2:
         found.append(
@@ -166,9 +169,10 @@ def _counted(annotations: Annotations, image_size: int) -> tuple[np.ndarray, int
     return by_class, tiny
 
 
-def _without_outline(annotations: Annotations) -> int:
-    """Count the objects, crowds left out, whose outline is not known."""
-    return int((~annotations.crowd & (np.diff(annotations.polygons.object_offsets) == 0)).sum())
+def _without_outline(annotations: Annotations) -> np.ndarray:
+    """Return the objects (K,), crowds left out, whose outline is not known."""
+    bare = np.diff(annotations.polygons.object_offsets) == 0
+    return np.flatnonzero(~annotations.crowd & bare)
 
 
 def _of_length(mask: np.ndarray, length: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -24,6 +24,8 @@ from yolov9_lit.models.gelan import Backbone, BackboneFactory, CompositeBackbone
 from yolov9_lit.models.head import Head
 from yolov9_lit.models.layers import AConv, ADown
 from yolov9_lit.models.pgi import AuxiliaryFactory
+from yolov9_lit.models.pose import PoseHead
+from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.models.sizes import Size, size_of
 
 BLOCKS: Mapping[str, type[nn.Module]] = {
@@ -50,6 +52,13 @@ PGI: Mapping[str, Mapping[str, type[nn.Module]]] = {
 }
 """Auxiliary branches by the names of `conf/pgi`, where lhg_icn and cf set the loss besides."""
 
+TASKS: Mapping[str, Callable[..., Head]] = {
+    "detect": Head,
+    "segment": partial(SegmentHead, box_groups=1),
+    "pose": PoseHead,
+}
+"""Heads by the names of `conf/task`; that of masks as `conf/prototypes/seg` lays it out."""
+
 DOWNS: Mapping[str, type[nn.Module]] = {"AConv": AConv, "ADown": ADown}
 
 
@@ -58,6 +67,7 @@ def create_model(
     *,
     num_classes: int = 80,
     pgi: str | Mapping[str, AuxiliaryFactory] | None = None,
+    task: str = "detect",
     block: str | BlockFactory = "csp",
     backbone: BackboneFactory | None = None,
     head: HeadFactory | None = None,
@@ -72,10 +82,11 @@ def create_model(
             or factories by name; by default that of the model: none of gelan_*, the published one
             of yolov9_*. The network of lhg_icn is that of icn: the loss is told to guide it
             (`DetectionLoss(lead_head_guided=True)`).
+        task: what the heads find: detect (boxes and classes), segment (masks, too) or pose (keypoints, too).
         block: name of a computational block (csp, conv, res, dark, dwconv, attention, transformer),
             or a factory.
         backbone: factory in place of the size's.
-        head: factory in place of the size's.
+        head: factory in place of the task's, e.g. of other prototypes or keypoints.
         **spec: other widths, depths and parts in place of the size's: the fields of `GelanSpec`.
 
     Raises:
@@ -88,7 +99,8 @@ def create_model(
     return gelan_detector(
         num_classes=num_classes,
         backbone=backbone or backbone_of(size),
-        head=head or partial(Head, class_width_factor=size.class_width_factor),
+        head=head
+        or partial(_named("task", task, TASKS), class_width_factor=size.class_width_factor),
         pgi=_named("pgi", pgi, PGI) if isinstance(pgi, str) else pgi,
         **{**widths(size), "down": DOWNS[size.down], **spec},
         block=_named("block", block, BLOCKS) if isinstance(block, str) else block,

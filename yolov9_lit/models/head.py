@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,11 @@ class Head(nn.Module):
     """A box and a class branch for each of the levels 3, 4, 5.
 
     Attributes:
+        task: what it finds, by the name of the task's config.
         num_keypoints: K, of an object; 0 where the head finds none.
     """
 
+    task: ClassVar[str] = "detect"
     num_keypoints = 0
 
     def __init__(

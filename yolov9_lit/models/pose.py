@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ COCO_KEYPOINTS = 17
 
 class PoseHead(Head):
     """A head whose objects have keypoints, as in YOLO-Pose (arXiv 2204.06806, section 3)."""
+
+    task: ClassVar[str] = "pose"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
@@ -19,6 +19,8 @@ class SegmentHead(Head):
     The mask of an anchor's object is the sigmoid of its coefficients times the prototypes, inside
     its box: `masks_of` in `models.masks`.
     """
+
+    task: ClassVar[str] = "segment"
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ STEPS = np.array(
     [(d * math.cos(a), d * math.sin(a)) for d in DISTANCES for a in map(math.radians, ANGLES)]
 ).round(6)
 """(P, 2) steps from a point to its label that are tried, in points of type, the best first."""
+
+_LINE = 4.0  # Pixels along a line between the squares that stand for it.
 
 
 class Label(NamedTuple):
@@ -44,14 +47,16 @@ class Label(NamedTuple):
 def place_labels(axes: Axes, labels: Sequence[Label], obstacles: Sequence[Bbox]) -> None:
     """Put each label at the nearest free place around its point, with a leader to it.
 
+    The lines that the axes have are kept free, too.
+
     Args:
         axes: with final limits, in a figure with an Agg canvas.
         labels: one for each point.
         obstacles: further boxes to keep free, in pixels.
     """
     scale = axes.figure.dpi / 72
-    points = axes.transData.transform([(label.x, label.y) for label in labels])
-    taken = np.vstack([*(box.extents for box in obstacles), _squares(points, 10)])
+    points = axes.transData.transform(np.reshape([label[:2] for label in labels], (-1, 2)))
+    taken = np.vstack([*(box.extents for box in obstacles), _squares(points, 10), _lines(axes)])
     for label, point in sorted(zip(labels, points, strict=True), key=lambda pair: -pair[0].y):
         text = _annotate(axes, label, (0, 0), "offset points", ha="center")
         with letters_that_no_font_has():
@@ -122,6 +127,19 @@ def _count_hidden(boxes: Floats, leaders: Floats, taken: Floats, frame: Floats) 
     points = leaders[:, :, None]
     crossed = ((points > low) & (points < high)).all(axis=3).sum(axis=(1, 2))
     return 100.0 * (covered + outside) + crossed
+
+
+def _lines(axes: Axes) -> Floats:
+    """Return squares (N, 4) along the drawn lines, xyxy in pixels."""
+    found = [np.empty((0, 2))]
+    for line in axes.get_lines():
+        if line.get_linestyle() == "None":
+            continue
+        corners = line.get_transform().transform(line.get_xydata())
+        for start, end in pairwise(corners[np.isfinite(corners).all(axis=1)]):
+            steps = np.linspace(0, 1, 2 + int(np.hypot(*(end - start)) / _LINE))
+            found.append(start + steps[:, None] * (end - start))
+    return _squares(np.concatenate(found), _LINE)
 
 
 def _squares(centres: Floats, side: float) -> Floats:

@@ -1,4 +1,8 @@
-"""The figures that the YOLOv9 paper (arXiv 2402.13616) prints, by the row of `conf/row`."""
+"""The figures that the YOLOv9 paper (arXiv 2402.13616) prints, by the row of `conf/row`.
+
+The paper has none of instance segmentation: those rows have what its authors publish elsewhere,
+and the `source`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ def paper_figures(row: str | None, config: Mapping[Any, Any]) -> dict[str, Any]:
 
     Returns:
         "table" and "model" (strings), and as many figures as the table prints: "params" in
-        millions and "gflops" (both deployed), "ap", "ap50", ... in percent, "minutes_per_epoch".
+        millions and "gflops" (both deployed), "ap", "ap50", ... and "mask_ap" in percent, "epochs"
+        where they are not 500, "minutes_per_epoch"; "source" (a string) where it is not the paper.
     """
     return _by_row().get(row) or dict(config.get("paper") or {})
 

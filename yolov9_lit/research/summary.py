@@ -23,7 +23,7 @@ from yolov9_lit.models.cost import DetectorCost, cost_table, detector_cost
 from yolov9_lit.reporting.console import console
 from yolov9_lit.research.paper import paper_figures
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
-from yolov9_lit.weights.transfer import adopt_structure
+from yolov9_lit.weights.structure import adopt_structure
 
 MARKDOWN_WIDTH = 200
 
@@ -165,6 +165,9 @@ def _rows_table(rows: Sequence[RowCost], image_size: int) -> Table:
     table.add_column("row", no_wrap=True)
     for column in ("M deployed", "GFLOPs deployed", "M trained", "GFLOPs trained", "paper's AP"):
         table.add_column(column, justify="right")
+    with_masks = any("mask_ap" in paper for _, _, paper in rows)
+    if with_masks:
+        table.add_column("mask AP", justify="right")
     for name, cost, paper in rows:
         table.add_row(
             name,
@@ -172,10 +175,15 @@ def _rows_table(rows: Sequence[RowCost], image_size: int) -> Table:
             f"{cost.deployed.gflops:.1f}{_in_brackets(paper, 'gflops')}",
             f"{cost.trained.params / 1e6:.2f}",
             f"{cost.trained.gflops:.1f}",
-            f"{paper['ap']:.1f}" if "ap" in paper else "",
+            _printed(paper, "ap"),
+            *([_printed(paper, "mask_ap")] if with_masks else []),
         )
     return table
 
 
+def _printed(paper: Mapping[str, Any], figure: str) -> str:
+    return f"{paper[figure]:.1f}" if figure in paper else ""
+
+
 def _in_brackets(paper: Mapping[str, Any], figure: str) -> str:
-    return f" ({paper[figure]:.1f})" if figure in paper else ""
+    return f" ({printed})" if (printed := _printed(paper, figure)) else ""

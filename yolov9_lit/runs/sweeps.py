@@ -61,7 +61,7 @@ def run_apart(cfg: DictConfig, check: Callable[[DictConfig], None]) -> Result:
         JobFailedError: the job ended badly; its `run.json` holds the error.
         UserError: the folder holds another experiment, or the config has a mistake.
     """
-    from yolov9_lit.weights.transfer import adopt_structure  # Every command imports this module.
+    from yolov9_lit.weights.structure import adopt_structure  # Every command imports this module.
 
     with refusal_recorded(cfg):
         adopt_structure(cfg)

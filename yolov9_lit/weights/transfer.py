@@ -1,4 +1,4 @@
-"""What a training takes over from a checkpoint: its structure, if asked for, and all that fits.
+"""What weights a training takes over from a checkpoint: all that fit.
 
 The file may be any that `read_checkpoint` reads. Its classes and keypoints may be others: the rows
 of their outputs are told by their names, never by their position.
@@ -6,22 +6,18 @@ of their outputs are told by their names, never by their position.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.models.head import Head
 from yolov9_lit.weights.checkpoints import Checkpoint, read_checkpoint
 from yolov9_lit.weights.named_rows import NamedRows, class_rows, keypoint_rows
-from yolov9_lit.weights.parts import check_model
 
 log = logging.getLogger(__name__)
 
@@ -59,31 +55,6 @@ class Transfer(NamedTuple):
             if names:
                 found.append(f"{reason}: {_by_part(names)}")
         return found
-
-
-def adopt_structure(cfg: DictConfig) -> None:
-    """Fill `model=checkpoint` in: the structure of the file in `ckpt`, for any number of classes.
-
-    What the config gives beside it takes the place of the file's, e.g. another PGI branch; a task's
-    head keeps the widths of the file's.
-
-    Args:
-        cfg: of a command; its `model` is replaced where it has no constructor.
-
-    Raises:
-        UserError: there is no file, or none that can be trained.
-    """
-    if not OmegaConf.is_missing(cfg.model, "_target_"):
-        return
-    if not cfg.ckpt:
-        raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
-    model = read_trainable(cfg.ckpt).card.model
-    check_model(model)
-    given = {key: cfg.model[key] for key in cfg.model if key != "_target_"}
-    model = _for_any_classes(model)
-    if "head" in given:
-        given["head"] = _kept_of_head(model.get("head") or {}, given["head"]) | {**given["head"]}
-    cfg.model = model | given
 
 
 def take_weights(
@@ -166,31 +137,6 @@ def read_trainable(path: str | Path) -> Checkpoint:
     if checkpoint.deployed:
         raise UserError(f"{path} is deployed, its training form is gone: give what it was made of.")
     return checkpoint
-
-
-def _kept_of_head(theirs: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stays of the file's head beside given settings: what any class of head takes."""
-    if "_target_" not in given:
-        return dict(theirs)
-    shared = {*inspect.signature(Head).parameters, "_partial_"}
-    return {key: value for key, value in theirs.items() if key in shared}
-
-
-def _for_any_classes(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model's card with class branches that keep the file's width for any classes.
-
-    A head is max(c0, min(factor * classes, limit)) wide: with both at the file's inner minimum, it
-    no longer depends on the classes. The number of keypoints is the data's, too.
-    """
-    head: Mapping[str, Any] = model.get("head") or {}
-    if "keypoints" in head:
-        head = {**head, "keypoints": None}
-    factor, limit = (head.get(f"class_width_{kind}") for kind in ("factor", "limit"))
-    if factor is None or limit is None:
-        return {**model, "head": head} if head else dict(model)
-    width = min(factor * model["num_classes"], limit)
-    widths = {"class_width_factor": width, "class_width_limit": width}
-    return {**model, "head": {**head, **widths}}
 
 
 def _by_part(names: Iterable[str]) -> str:

@@ -209,3 +209,55 @@ def test_the_page_has_the_images_of_each_fault(root, tmp_path, capsys):
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 24)}
     assert (224, 0, 0) in colours
     assert (0, 158, 115) in colours
+
+
+def test_masks_that_cannot_be_used_are_told_each_kind_in_a_line(root):
+    def spoil(content):
+        entries = content["annotations"]
+        size = [64, 64]
+        for entry, segmentation in zip(
+            entries,
+            (
+                {"size": [32, 64], "counts": [2048]},
+                {"size": size, "counts": "Ö"},
+                {"size": size, "counts": [4096]},
+                {"size": size, "counts": [0, 4096]},
+                [],
+            ),
+            strict=False,
+        ):
+            entry["segmentation"] = segmentation
+        x, y, width, height = entries[5]["bbox"]
+        line = [x, y, x + width, y + height, x, y]
+        entries[5]["segmentation"] = [line]
+        entries[5]["area"] = 1
+
+    edit(root, "train2017", spoil)
+    faults = found(root)["train2017"]
+    file = root / "annotations/instances_train2017.json"
+    ids = [f"annotation {a['id']}" for a in json.loads(file.read_text())["annotations"]]
+    for words, where in (
+        ("of another size", ids[:1]),
+        ("cannot be decoded", ids[1:2]),
+        ("mask that is empty", ids[2:3]),
+        ("do not span their box", ids[3:4]),
+        ("enclose nothing", ids[5:6]),
+    ):
+        assert only(faults, words) == where
+    (report, _) = check_splits(find_splits(root), workers=1)
+    assert report.faults.notes[Note.OUTLINE_NONE] == 6
+    (report, _) = check_splits(find_splits(root), workers=1, masks=True)
+    bare = only(report.faults.by_sentence(), "no mask is learnt")
+    assert [item.where for item in bare] == ids[:6]
+    assert main(["check", f"root={root}", "workers=1", "masks=true"]) == 1
+    assert main(["check", f"root={root}", "masks=maybe"]) == 2
+
+
+def test_only_where_masks_are_wanted_boxes_alone_are_a_fault(root):
+    for split in ("train2017", "val2017"):
+        edit(root, split, lambda c: [a.update(segmentation=[]) for a in c["annotations"]])
+    splits = find_splits(root)
+    for masks in (False, True):
+        for report in check_splits(splits, workers=1, masks=masks):
+            assert len(report.faults.found) == masks * len(report.annotations.boxes)
+            assert Note.OUTLINE_NONE not in report.faults.notes

@@ -46,6 +46,30 @@ def test_cuts_are_what_every_path_runs_through():
         torch.testing.assert_close(seen[name], maps)
 
 
+class Halves(nn.Module):
+    """A convolution whose halves go different ways and come together again."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(*sizes, 1) for sizes in ((3, 4), (4, 4), (2, 2)))
+
+    def forward(self, image):
+        a, b, c = self.convs
+        first = a(image)
+        left, right = b(first).chunk(2, dim=1)
+        last = torch.cat([left, c(right)], dim=1)
+        return BackboneOutput((first, last), (first, last))
+
+
+def test_a_layer_that_is_cut_in_parts_is_seen_whole():
+    network, image, seen = Halves(), torch.rand(1, 3, 8, 8), {}
+    layers = find_layers(network, image)
+    watch_layers(network, image, layers, lambda layer, maps: seen.update({layer.name: maps}))
+    a, b, _ = network.convs
+    with torch.no_grad():
+        torch.testing.assert_close(seen["layer 2"], b(a(image)))
+
+
 def longest_path(backbone):
     """Layers from the image to P5, by torch.fx instead of by running."""
 

@@ -57,11 +57,25 @@ def test_layers_hold_what_they_were_built_to_hold(images):
     assert [rank["P1"], rank["P2"], rank["P3"]] == pytest.approx([3, 1, 0], abs=0.1)
     objects = values(table, "objects")
     assert objects["P1"] > objects["P2"] > objects["P3"] == pytest.approx(0)
+    covered = values(table, "covered")
+    assert covered["P1"] > covered["P2"] > covered["P3"]
+    assert covered["P1"] > 0 > covered["P3"]
 
 
 def test_without_boxes_the_image_alone_is_read(images):
     probes = make_probes(images._replace(labels=None), classes=2, layers=5, dimensions=48)
     assert set(measure(Steps(), probes)["quantity"]) == {"image", "rank"}
+
+
+def test_what_the_place_alone_tells_of_objects_is_known_from_the_other_images():
+    labels = torch.full((40, 2, 2), BACKGROUND)
+    labels[:, 0, 0] = 1
+    images = Images(torch.zeros(40, 3, 64, 64), labels)
+    assert make_probes(images, 2, 0, 8).covered is None  # There is nothing left to tell.
+    labels[3::8, 0, 1] = 1  # In half of the tested images, and in no other.
+    probes = make_probes(images, 2, 0, 8)
+    # By place the first cell of all ten images comes first, the others have the rank of the rest.
+    assert probes.place == pytest.approx((10 * 1 + 5 * 15 / 40) / 15)
 
 
 def test_rare_classes_become_one_or_background():

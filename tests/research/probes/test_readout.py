@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from yolov9_lit.research.probes.readout import (
+    average_precision,
     balanced_accuracy,
+    covered_precision,
     effective_rank,
     explained_variance,
     split_images,
@@ -67,6 +69,30 @@ def test_classes_are_told_apart_as_far_as_the_features_do():
     assert balanced_accuracy(half, labels, SPLIT) == pytest.approx(2 / 3)
     noise = RNG.normal(size=(4000, 5))
     assert balanced_accuracy(noise, labels, SPLIT) == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_average_precision_is_that_of_every_hit_with_all_that_score_no_less():
+    scores = RNG.integers(0, 20, size=200) / 7
+    hits = RNG.random(200) < 0.3
+    expected = np.mean([hits[scores >= score].mean() for score in scores[hits]])
+    assert average_precision(scores, hits) == pytest.approx(expected)
+    assert average_precision(np.zeros(200), hits) == pytest.approx(hits.mean())
+    assert average_precision(hits * 1.0, hits) == 1
+
+
+def test_covered_samples_are_ranked_as_far_as_the_features_do():
+    covered = RNG.random(4000) < 0.2
+    chance = covered[SPLIT.test].mean()
+    exact = covered[:, None] + 0.0
+    assert covered_precision(exact, covered, SPLIT) == 1
+    assert covered_precision(np.ones((4000, 3)), covered, SPLIT) == pytest.approx(chance)
+    noise = RNG.normal(size=(4000, 5))
+    assert covered_precision(noise, covered, SPLIT) == pytest.approx(chance, abs=0.05)
+    # A feature that half of the covered samples share with no other ranks these first.
+    half = exact * (RNG.random((4000, 1)) < 0.5)
+    found = half[SPLIT.test, 0][covered[SPLIT.test]].mean()
+    precision = found + (1 - found) * chance
+    assert covered_precision(half, covered, SPLIT) == pytest.approx(precision, abs=1e-9)
 
 
 def test_the_effective_rank_counts_the_directions_of_a_round_cloud():

@@ -249,6 +249,19 @@ def test_when_the_papers_figure_is_comparable(folders, choices, config, record, 
     assert row.why_not_comparable == why
 
 
+def test_a_row_with_another_length_of_training_is_compared_at_that_length(folders):
+    for epochs in (300, 500):
+        folders.make(
+            str(epochs),
+            choices={"data": "coco", "model": "gelan_c"},
+            config={"trainer.max_epochs": epochs, "data.image_size": 640},
+            record={"epochs": epochs},
+            paper={"ap": 52.3, "epochs": 300, "model": "gelan_c"},
+        )
+    why = {row.settings["max_epochs"]: row.why_not_comparable for row in rows_of(folders)[0]}
+    assert why == {"300": "", "500": "500 epochs"}
+
+
 def test_wrong_folders_are_refused(tmp_path):
     with pytest.raises(UserError, match="There is no folder"):
         read_runs(tmp_path / "nowhere")

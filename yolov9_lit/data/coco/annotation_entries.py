@@ -34,7 +34,8 @@ class SoundObject(NamedTuple):
     Attributes:
         entry: as it was given.
         box: its corners (x1, y1, x2, y2) inside the image, in pixels.
-        outlines: its polygons, which span the box; none for crowds and RLE masks.
+        outlines: its polygons, which span the box, of a mask those that were traced; none for
+            crowds.
         crowd: whether it is a region of many objects.
         area: of the object in square pixels, by which the metric calls it small, medium or large.
         keypoints: (J, 3) x and y in pixels and 0, 1 or 2; J is 0 where no category has any.
@@ -59,7 +60,8 @@ class SoundAnnotations(NamedTuple):
         given: (K, 4) x, y, width and height as they were written.
         corners: (K, 4) x1, y1, x2, y2 inside the image, in pixels.
         area: (K,) square pixels, by which the metric calls an object small, medium or large.
-        polygons: outlines, which span the boxes; none for crowds and RLE masks.
+        polygons: outlines, which span the boxes; none for crowds, and for RLE masks until they are
+            traced.
         keypoints: (K, J, 3) x and y in pixels as they were written, and 0 (then all three are), 1
             or 2.
     """
@@ -76,16 +78,26 @@ class SoundAnnotations(NamedTuple):
 
     def objects(self, entries: Sequence[Entry]) -> list[SoundObject]:
         """Return them one by one, in the order of the file's entries."""
-        counts = np.diff(self.polygons.object_offsets)
         order = np.argsort(self.entry)
-        columns = (self.entry, self.corners, counts, self.crowd, self.area)
-        rows = zip(*(column[order].tolist() for column in columns), strict=True)
+        columns = (self.entry, self.corners, self.crowd, self.area)
+        rows = zip(order.tolist(), *(column[order].tolist() for column in columns), strict=True)
         return [
-            SoundObject(entries[i], tuple(box), outlines_of(entries[i], count), crowd, area, points)
-            for (i, box, count, crowd, area), points in zip(
-                rows, self.keypoints[order], strict=True
+            SoundObject(
+                entries[i],
+                tuple(box),
+                outlines_of(entries[i], self.polygons[k]),
+                crowd,
+                area,
+                self.keypoints[k],
             )
+            for k, i, box, crowd, area in rows
         ]
+
+
+def place_of(entry: Entry) -> str:
+    """Return what faults call an annotation: its place in its source, or its id."""
+    where = entry.get(WHERE)
+    return where if isinstance(where, str) else f"annotation {entry.get('id')}"
 
 
 def sound_annotations(
@@ -130,6 +142,7 @@ def sound_annotations(
             (Fault.BOX_BEYOND, columns.beyond() > ROUNDING),
             (Fault.OUTLINE, outlines.broken),
             (Fault.OUTLINE_ELSEWHERE, outlines.off),
+            (Fault.OUTLINE_FLAT, outlines.flat),
             (Fault.AREA, odd),
             *points.wrong.items(),
         ):
@@ -189,12 +202,11 @@ def _tell(
     found = [(i, fault) for fault, mask in wrong.items() for i in np.flatnonzero(mask).tolist()]
     for i, fault in sorted(found, key=lambda pair: pair[0]):
         entry, image = entries[i], images.get(int(said.image[i]))
-        where = entry.get(WHERE)
         x, y, width, height = said.given[i].tolist()
         boxed = fault is not Fault.OUTLINE and math.isfinite(x + y + width + height)
         faults.add(
             fault,
-            where if isinstance(where, str) else f"annotation {entry.get('id')}",
+            place_of(entry),
             str(image.get("file_name", "")) if image else "",
             (x, y, width, height) if boxed else None,
         )

@@ -64,6 +64,11 @@ class Fault(Enum):
     CROWD = "annotations have an iscrowd that is neither 0 nor 1 and are left out"
     OUTLINE_ELSEWHERE = "annotations have outlines that do not span their box: the box is used"
     OUTLINE = "polygons are broken or of under three corners and are left out, but not their box"
+    OUTLINE_FLAT = "annotations have outlines that enclose nothing: the box is used"
+    MASK_SIZE = "annotations have an RLE mask of another size than their image: the box is used"
+    MASK_BROKEN = "annotations have an RLE mask that cannot be decoded: the box is used"
+    MASK_EMPTY = "annotations have an RLE mask that is empty: the box is used"
+    OUTLINE_NONE = "annotations have no outline that can be used: no mask is learnt of them"
 
     KEYPOINT_NAMES = "categories have no list of different names as keypoints: it is passed over"
     KEYPOINTS_DIFFER = "categories have other keypoints than {}: no keypoint is used"
@@ -107,7 +112,8 @@ class Note(Enum):
         "lines are read as an outline but may be a pose: poses need kpt_shape in the YAML file"
     )
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
-    RLE = "objects have an RLE mask: training traces its outline, if it spans the box"
+    RLE = "objects have an RLE mask: its outline is traced"
+    OUTLINE_NONE = "objects have no outline, unlike others: task=segment learns no mask of them"
     KEYPOINTS_OUTSIDE = "objects have keypoints outside their box"
     KEYPOINTS_UNNAMED = "annotations have keypoints that no category names: none is used"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"

@@ -7,7 +7,7 @@ here, whatever format these come from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from yolov9_lit.data.coco.annotation_entries import (
     sound_annotations,
 )
 from yolov9_lit.data.coco.category_entries import sound_categories
-from yolov9_lit.data.coco.faults import Faults
+from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import Listing, is_id, list_files, sizes_of, sound_images
 from yolov9_lit.data.coco.keypoint_entries import sound_layout, tell_unnamed
@@ -111,11 +111,22 @@ def judge(content: CocoContent, folder: Path, listing: Listing = list_files) -> 
             f"{content.path} has no images that can be used "
             f"({faults.summary() or 'the list is empty'}): check the file and its folder {folder}."
         )
-    return _judged(content, folder, images)
+    judged = _judged(content, folder, images)
+    if not faults.notes[Note.RLE]:
+        return judged
+    from yolov9_lit.data.coco.traced import with_traced  # Few files have run lengths.
+
+    entries = [*images.values()]
+    return replace(
+        judged, sound=with_traced(judged.sound, judged.entries, entries, judged.sizes, faults)
+    )
 
 
 def judge_annotations(content: CocoContent) -> Judged:
-    """Judge as `judge` does, but take all images that have an id: their files need not be there."""
+    """Judge as `judge` does, but take all images that have an id: their files need not be there.
+
+    Outlines of RLE masks are not traced.
+    """
     images = {entry["id"]: entry for entry in content.images if is_id(entry.get("id"))}
     return _judged(content, content.path.parent, images)
 

@@ -16,6 +16,8 @@ from yolov9_lit.data.polygons import FlatPolygons
 
 _LEAST_NUMBERS = 6  # A polygon has at least three corners of two numbers.
 _ROUNDING = 2.0  # Pixels between a box and the bounds of its outline: both may be rounded.
+_LEAST_AREA = 1e-6  # Square pixels.
+_LEAST_WIDTH = 1e-6  # Pixels across a polygon that is no line.
 _FARTHEST = 2.0**31  # Pixels that an outline may reach beyond its image; 32 bits hold no more.
 _TOGETHER = 2**15  # Annotations whose outlines are 64-bit numbers at a time.
 
@@ -30,12 +32,14 @@ class SoundOutlines(NamedTuple):
         polygons: those that can be used.
         broken: (K,) bool, whether an annotation has others too.
         off: (K,) bool, whether they do not span its box: then none is used.
+        flat: (K,) bool, whether they enclose nothing: likewise.
         masks: (K,) bool, whether it has an RLE mask instead.
     """
 
     polygons: FlatPolygons
     broken: np.ndarray
     off: np.ndarray
+    flat: np.ndarray
     masks: np.ndarray
 
 
@@ -78,10 +82,12 @@ def sound_outlines(
     return SoundOutlines(FlatPolygons.joined(polygons), *map(np.concatenate, masks))
 
 
-def outlines_of(entry: Entry, count: int) -> Outlines:
-    """Return the sound polygons of an annotation, `count` of them, as they were given."""
-    given = entry["segmentation"] if count else []
-    return given if len(given) == count else usable(given)
+def outlines_of(entry: Entry, sound: Sequence[np.ndarray]) -> Outlines:
+    """Return the sound polygons (P, 2) of an annotation, as they were given where they were."""
+    given = entry.get("segmentation")
+    if not sound or not isinstance(given, list):  # What was traced has no other form.
+        return [points.ravel().tolist() for points in sound]
+    return given if len(given) == len(sound) else usable(given)
 
 
 def usable(given: list[Any]) -> Outlines:
@@ -98,12 +104,15 @@ def _of_values(values: Iterable[Any], corners: np.ndarray, size: np.ndarray) -> 
     found = found.take(sound)
     off = ~_span(found, corners, size)
     found = found.take(~off[found.owners])
+    flat = _flat(found, len(kinds))
+    found = found.take(~flat[found.owners])
     polygons = FlatPolygons.of_counts(
         found.numbers.reshape(-1, 2).astype(np.float32),
         found.lengths // 2,
         np.bincount(found.owners, minlength=len(kinds)),
     )
-    return SoundOutlines(polygons, broken, off, np.array([kind is dict for kind in kinds], bool))
+    masks = np.array([kind is dict for kind in kinds], dtype=bool)
+    return SoundOutlines(polygons, broken, off, flat, masks)
 
 
 def _polygons(values: Iterable[Any]) -> tuple[_Polygons, list[type]]:
@@ -151,6 +160,27 @@ def _span(found: _Polygons, corners: np.ndarray, size: np.ndarray) -> np.ndarray
     limits = np.stack([*least, *most], axis=1)
     spans[outlined] = span_boxes(limits, corners[outlined], size[outlined])
     return spans
+
+
+def _flat(found: _Polygons, count: int) -> np.ndarray:
+    """Tell which annotations (count,) have polygons that all are lines, without an area."""
+    flat = np.zeros(count, dtype=bool)
+    if not len(found.owners):
+        return flat
+    x, y = found.numbers[::2], found.numbers[1::2]
+    ends = np.cumsum(found.lengths // 2)
+    following = np.arange(1, len(x) + 1)
+    following[ends - 1] = ends - found.lengths // 2
+    starts = ends - found.lengths // 2
+    # Of one that crosses itself both sides may weigh the same: the few such ones are looked at.
+    areas = np.add.reduceat(x * y[following] - x[following] * y, starts) / 2
+    lines = np.abs(areas) < _LEAST_AREA
+    for q in np.flatnonzero(lines).tolist():
+        points = np.stack([x, y], axis=1)[starts[q] : ends[q]]
+        lines[q] = np.linalg.matrix_rank(points - points[0], tol=_LEAST_WIDTH) < 2
+    flat[found.owners] = True
+    flat[found.owners[~lines]] = False
+    return flat
 
 
 def span_boxes(limits: np.ndarray, corners: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.coco.faults import Note
 from yolov9_lit.data.coco.judge import Judged, judge
 from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.data.images import ImageFiles
-from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.memory import no_garbage_collection
 
 
@@ -50,16 +48,8 @@ def pack(judged: Judged) -> Annotations:
         labels=sound.label,
         crowd=sound.crowd,
         offsets=np.concatenate([[0], np.cumsum(np.bincount(sound.row, minlength=len(images)))]),
-        polygons=_outlines(judged),
+        polygons=sound.polygons,
         keypoints=sound.keypoints.astype(np.float32),
         layout=judged.keypoints,
         faults=judged.faults.counts(),
     )
-
-
-def _outlines(judged: Judged) -> FlatPolygons:
-    if not judged.faults.notes[Note.RLE]:
-        return judged.sound.polygons
-    from yolov9_lit.data.coco.traced import with_traced  # Few files have run lengths.
-
-    return with_traced(judged.sound, judged.entries, judged.sizes)

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from yolov9_lit.data.annotations import Annotations
+from yolov9_lit.data.coco.annotation_entries import place_of
 from yolov9_lit.data.coco.category_entries import difference
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import load_coco
-from yolov9_lit.data.coco.judge import judge
+from yolov9_lit.data.coco.judge import Judged, judge
 from yolov9_lit.data.coco.layout import Split
 from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.images import has_image_ending
@@ -54,8 +55,15 @@ def count_boxes(reports: Sequence[SplitReport]) -> pd.DataFrame:
     return frame.iloc[np.argsort(-frame.sum(axis=1), kind="stable")]
 
 
-def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
+def check_splits(
+    splits: Sequence[Split], *, workers: int, masks: bool = False
+) -> list[SplitReport]:
     """Check one split after the other; a report also compares with the splits before it.
+
+    Args:
+        splits: to check.
+        workers: processes that decode the images.
+        masks: whether objects without an outline are a fault.
 
     Raises:
         UserError: a split's file or folder is missing or has no image that can be used.
@@ -64,7 +72,7 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
     owners: dict[bytes, tuple[str, str]] = {}
     named: set[str] = set()
     for split in splits:
-        annotations, faults = _read(split, named)
+        annotations, faults = _read(split, named, masks)
         facts = list(scan(annotations, workers))
         names = [
             os.path.relpath(annotations.images.name(i), split.images)
@@ -92,13 +100,29 @@ def check_splits(splits: Sequence[Split], *, workers: int) -> list[SplitReport]:
 
 
 @no_garbage_collection()
-def _read(split: Split, named: set[str]) -> tuple[Annotations, Faults]:
+def _read(split: Split, named: set[str], masks: bool) -> tuple[Annotations, Faults]:
     """Read the annotations of a split; add the paths of all images in its file to `named`."""
     content = load_coco(split.annotations)
     names = (entry.get("file_name") for entry in content.images)
     named.update(_path(split.images, name) for name in names if isinstance(name, str))
     judged = judge(content, split.images)
+    _note_outlines(judged, masks)
     return pack(judged), judged.faults
+
+
+def _note_outlines(judged: Judged, masks: bool) -> None:
+    """Tell of objects without an outline: faults where masks are wanted, else where others have."""
+    single = [item for item in judged.objects if not item.crowd]
+    bare = [item for item in single if not item.outlines]
+    if not masks:
+        if 0 < len(bare) < len(single):
+            judged.faults.notes[Note.OUTLINE_NONE] = len(bare)
+        return
+    for item in bare:
+        image = judged.images[item.entry["image_id"]]["file_name"]
+        x1, y1, x2, y2 = item.box
+        box = (x1, y1, x2 - x1, y2 - y1)
+        judged.faults.add(Fault.OUTLINE_NONE, place_of(item.entry), image, box)
 
 
 def _images_in(folder: Path) -> set[str]:

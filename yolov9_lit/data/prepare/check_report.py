@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from yolov9_lit.checks import existing_folder, whole_number_text
+from yolov9_lit.checks import existing_folder, whole_number_text, yes_or_no_text
 from yolov9_lit.data.coco.faults import first_places
 from yolov9_lit.data.coco.layout import Split, find_splits
 from yolov9_lit.data.prepare.check import SplitReport, check_splits, count_boxes
@@ -32,7 +32,8 @@ def run(values: Mapping[str, str]) -> int:
 
     Args:
         values: "root"; optionally "page", and "annotations" and "images", from the root, of one
-            split in place of all that are found; "workers": processes, all cores by default.
+            split in place of all that are found; "workers": processes, all cores by default;
+            "masks": whether each object needs an outline.
 
     Returns:
         1 where there are faults, else 0.
@@ -42,7 +43,8 @@ def run(values: Mapping[str, str]) -> int:
     """
     root = Path(values["root"]).expanduser()
     workers = whole_number_text("workers", values.get("workers", str(os.cpu_count() or 1)))
-    reports = list(check_splits(_splits(root, values), workers=workers))
+    masks = yes_or_no_text("masks", values.get("masks", "false"))
+    reports = check_splits(_splits(root, values), workers=workers, masks=masks)
     classes = class_table(reports)
     shown = Table(classes.title, classes.frame.head(CLASSES_SHOWN))
     out = console()

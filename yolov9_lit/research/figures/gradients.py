@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, told
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
@@ -68,8 +68,9 @@ def write_gradients_page(
     pd.concat(frames).to_csv(out / "gradients.csv", index=False)
     images = data.batches.batch_size
     subtitle = (
-        f"Means and standard deviations over {batches} batches of {images} images; reliability: "
-        f"against the sum over {reference} further batches."
+        f"Means and standard deviations over {told(batches, 'batches')} of "
+        f"{told(images, 'images')}; reliability: against the sum over "
+        f"{told(reference, 'further batches')}."
     )
     return write_sections(out / "gradients.html", "Gradients by branch", subtitle, sections)
 

@@ -10,16 +10,24 @@ from matplotlib.ticker import MaxNLocator
 
 from yolov9_lit.reporting.plot import FONT, Plot, make_axes, save_axes, style
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.probes.quantities import IMAGE, OBJECTS, RANK, TRAINED, half_depth
+from yolov9_lit.research.probes.quantities import (
+    COVERED,
+    IMAGE,
+    OBJECTS,
+    RANK,
+    TRAINED,
+    half_depth,
+)
 
 WORDS = {
     IMAGE: "share of the image's variance explained",
+    COVERED: "object or not: average precision beyond the place",
     OBJECTS: "class of the cell: accuracy above chance",
     RANK: "effective rank",
 }
 """What each quantity is called on an axis."""
 
-DIGITS = {IMAGE: 3, OBJECTS: 2, RANK: 0}
+DIGITS = {IMAGE: 3, COVERED: 2, OBJECTS: 2, RANK: 0}
 """Shown after the point."""
 
 

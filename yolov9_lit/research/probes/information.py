@@ -89,7 +89,7 @@ def write_information(
         raise UserError(f"{few}: give at least {LEAST_IMAGES}.")
     prepared = make_images(subjects, image_size, with_boxes=image is None)
     probes = make_probes(prepared, classes, layers, dimensions)
-    if probes.labels is None:
+    if probes.covered is None:
         log.warning("No objects are known on enough of the images: only the image is read.")
     seeds_used = range(seed, seed + seeds)
     random = _of_random(models, depths, seeds_used, size, norm, probes)
@@ -145,6 +145,11 @@ _TEXTS = {
         "How much of the image a ridge regression reads from the features: each cell's 4 x 4 "
         "averages of the three colours (8 x 8 pixels each) from that cell's features, on images "
         "that it was not fitted on. 1 is all, 0 what the mean image tells."
+    ),
+    "covered": (
+        "How well a linear readout tells the cells whose centre lies in an object's box: average "
+        "precision of the cells ranked by it, 1 for faultless, 0 for what the cell's place alone "
+        "tells (objects are more often in the middle), and less where not even that is read."
     ),
     "objects": (
         "How well a linear readout tells which class the smallest box around a cell's centre has, "

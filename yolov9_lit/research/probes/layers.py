@@ -42,6 +42,7 @@ class _Graph(TorchFunctionMode):
         self.steps: dict[Tensor, int] = {image: 0}  # Holds the tensors, so that ids stay theirs.
         self.sources: list[list[int]] = [[]]
         self.depths = [0]
+        self.whole = [True]  # Whether the outcome is one tensor; parts of one are not it.
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -50,6 +51,7 @@ class _Graph(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         self.sources.append(read)
         self.depths.append(max((self.depths[s] for s in read), default=0) + (func in LAYERS))
+        self.whole.append(isinstance(result, Tensor))
         for tensor in _tensors(result):
             self.steps[tensor] = len(self.sources) - 1
         return result
@@ -84,7 +86,8 @@ def find_layers(backbone: nn.Module, image: Tensor) -> list[Layer]:
     with graph:
         outputs = backbone(image).main
     levels = {graph.steps[output]: f"P{i}" for i, output in enumerate(outputs, start=1)}
-    cuts = {graph.depths[s]: s for s in _cuts(graph.sources, graph.steps[outputs[-1]])}
+    steps = _cuts(graph.sources, graph.steps[outputs[-1]])
+    cuts = {graph.depths[s]: s for s in steps if graph.whole[s]}
     known = {0, *(graph.depths[s] for s in levels)}
     steps = sorted({*levels, *(s for depth, s in cuts.items() if depth not in known)})
     return [Layer(levels.get(s, f"layer {graph.depths[s]}"), graph.depths[s], s) for s in steps]

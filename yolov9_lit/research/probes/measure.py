@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from yolov9_lit.research.probes.cells import BACKGROUND, CELL, Images, cells_of, projected
 from yolov9_lit.research.probes.layers import Layer, find_layers, thinned, watch_layers
-from yolov9_lit.research.probes.quantities import IMAGE, OBJECTS, RANK
+from yolov9_lit.research.probes.quantities import COVERED, IMAGE, OBJECTS, RANK
 from yolov9_lit.research.probes.readout import (
     Split,
+    average_precision,
     balanced_accuracy,
+    covered_precision,
     effective_rank,
     explained_variance,
     split_images,
@@ -29,6 +31,9 @@ class Probes(NamedTuple):
     Attributes:
         images: on which.
         split: of their cells.
+        covered: (N,) bool, the cells with an object around their centres; None where a part of the
+            split has only such or none, or the place tells all of them.
+        place: average precision on these, on test samples, by the cell's place in the image alone.
         labels: (N,) of the cells, rare classes taken together; None where none are known.
         layers: most layers between the outputs P1 to P5.
         dimensions: most that features are projected to.
@@ -36,6 +41,8 @@ class Probes(NamedTuple):
 
     images: Images
     split: Split
+    covered: np.ndarray | None
+    place: float
     labels: np.ndarray | None
     layers: int
     dimensions: int
@@ -52,10 +59,16 @@ def make_probes(images: Images, classes: int, layers: int, dimensions: int) -> P
     """
     grid = images.pixels.shape[2] // CELL
     split = split_images(len(images.pixels), grid * grid)
-    labels = None
+    covered, place, labels = None, 1.0, None
     if images.labels is not None:
-        labels = _grouped(images.labels.numpy().reshape(-1), split, classes)
-    return Probes(images, split, labels, layers, dimensions)
+        found = images.labels.numpy().reshape(-1)
+        labels = _grouped(found, split, classes)
+        covered = found != BACKGROUND
+        mixed = all(covered[part].any() and not covered[part].all() for part in split)
+        place = _by_place(covered, split, grid * grid) if mixed else 1.0
+        if place == 1:
+            covered = None
+    return Probes(images, split, covered, place, labels, layers, dimensions)
 
 
 def class_count(labels: np.ndarray) -> int:
@@ -89,11 +102,21 @@ def measure(backbone: nn.Module, probes: Probes) -> pd.DataFrame:
 def _quantities(features: Tensor, targets: Tensor, probes: Probes) -> dict[str, float]:
     x, y = features.double().numpy(), targets.double().numpy()
     found = {IMAGE: explained_variance(x, y, probes.split), RANK: effective_rank(x)}
+    if probes.covered is not None:
+        precision = covered_precision(x, probes.covered, probes.split)
+        found[COVERED] = (precision - probes.place) / (1 - probes.place)
     if probes.labels is not None:
         chance = 1 / class_count(probes.labels)
         recall = balanced_accuracy(x, probes.labels, probes.split)
         found[OBJECTS] = (recall - chance) / (1 - chance)
     return found
+
+
+def _by_place(covered: np.ndarray, split: Split, cells: int) -> float:
+    """Rank test samples by how often the other images' cells at the same place are covered."""
+    known = covered[~split.test].reshape(-1, cells).mean(axis=0)
+    scores = np.tile(known, len(covered) // cells)
+    return average_precision(scores[split.test], covered[split.test])
 
 
 def _grouped(labels: np.ndarray, split: Split, most: int) -> np.ndarray | None:

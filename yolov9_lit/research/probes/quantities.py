@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-IMAGE, OBJECTS, RANK = "image", "objects", "rank"
-"""Quantities: share of the image's variance that is explained; balanced accuracy on the classes of
-cells, chance taken off (0 is chance, 1 is faultless); effective rank."""
+IMAGE, COVERED, OBJECTS, RANK = "image", "covered", "objects", "rank"
+"""Quantities: share of the image's variance that is explained; average precision on the cells that
+an object covers, less that of knowing the cell's place alone (0 is no more, 1 is faultless);
+balanced accuracy on the classes of cells, chance taken off (0 is chance, 1 is faultless);
+effective rank."""
 
 TRAINED = "trained"
 """`network` of a checkpoint; that of a backbone with random weights is its nominal depth."""

@@ -73,6 +73,38 @@ def balanced_accuracy(features: np.ndarray, labels: np.ndarray, split: Split) ->
     return _mean_recall(best, codes, split.test)
 
 
+def covered_precision(features: np.ndarray, covered: np.ndarray, split: Split) -> float:
+    """Return the average precision of ridge regression on whether samples are covered.
+
+    The test samples are ranked by what is predicted of them; those that are alike count as one
+    step. Chance is the share of covered ones. Covered and uncovered samples weigh the same.
+
+    Args:
+        features: (N, D).
+        covered: (N,) bool; each part must have both.
+        split: of the samples.
+    """
+    share = covered[split.fit].mean()
+    weights = np.where(covered, 1 / share, 1 / (1 - share))
+    predictions = [p[:, 0] for p in _ridge(features, covered[:, None] * 1.0, split, weights)]
+    scores = [average_precision(p[split.choose], covered[split.choose]) for p in predictions]
+    best = predictions[int(np.argmax(scores))]
+    return average_precision(best[split.test], covered[split.test])
+
+
+def average_precision(scores: np.ndarray, hits: np.ndarray) -> float:
+    """Return the mean, over the hits, of the precision among all that score no less.
+
+    Args:
+        scores: (N,).
+        hits: (N,) bool, one at least.
+    """
+    values, ranks = np.unique(-scores, return_inverse=True)
+    right = np.bincount(ranks, weights=hits, minlength=len(values))
+    precision = right.cumsum() / np.bincount(ranks, minlength=len(values)).cumsum()
+    return float((precision * right).sum() / right.sum())
+
+
 def effective_rank(features: np.ndarray) -> float:
     """Return exp of the entropy of the normalised singular values (Roy & Vetterli 2007).
 

@@ -72,12 +72,17 @@ class Row:
         return next((run.paper for run in self.runs if run.paper), {})
 
     @property
+    def paper_epochs(self) -> int:
+        """How long the paper's model of this row was trained."""
+        return int(self.paper.get("epochs", PAPER_EPOCHS))
+
+    @property
     def why_not_comparable(self) -> str:
         """What keeps the paper's figures from being comparable; empty where nothing does."""
         data = self._unlike(PAPER_DATA, lambda run: run.choices.get("data"))
         model = self._unlike(self.paper.get("model"), lambda run: run.choices.get("model"))
         size = self._unlike(PAPER_IMAGE_SIZE, lambda run: run.config.get("data.image_size"))
-        epochs = self._unlike(PAPER_EPOCHS, lambda run: run.max_epochs)
+        epochs = self._unlike(self.paper_epochs, lambda run: run.max_epochs)
         reasons = [f"data={v}" for v in data] + [f"model={v}" for v in model]
         reasons += [f"{v} pixels" for v in size] + [f"{v} epochs" for v in epochs]
         if any(0 < run.record.result.epochs < (run.max_epochs or 0) for run in self.runs):

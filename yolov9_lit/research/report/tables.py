@@ -82,6 +82,7 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparis
         "params (M)": numbers("params") / 1e6,
         "GFLOPs": numbers("gflops"),
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
+        "paper's mask AP": map(_papers_ap, numbers("paper_mask_ap"), shown),
     }
     notes = tuple(_notes(shown, comparisons))
     return Table("AP by configuration", pd.DataFrame(columns), notes).without_empty_columns()
@@ -112,11 +113,17 @@ def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
     if comparisons:
         bases = dict.fromkeys(comparison.base.label for comparison in comparisons.values())
         yield f"Difference: AP less that of {'; '.join(bases)}; what it tells is said below."
-    reasons = {row.why_not_comparable for row in rows if row.paper.get("ap") is not None} - {""}
-    if reasons:
+    known = [row for row in rows if row.paper.get("ap") is not None]
+    sources = sorted({row.paper["source"] for row in known if "source" in row.paper})
+    if sources:
+        yield f"Of segmentation the paper has no figures; those shown: {'; '.join(sources)}."
+    unlike = [row for row in known if row.why_not_comparable]
+    if unlike:
+        epochs = " or ".join(map(str, sorted({row.paper_epochs for row in unlike})))
+        reasons = "; ".join(sorted({row.why_not_comparable for row in unlike}))
         yield (
-            "† Not comparable: the paper's AP is of COCO val2017 after 500 epochs, ours of "
-            f"{'; '.join(sorted(reasons))}."
+            f"† Not comparable: the paper's AP is of COCO val2017 after {epochs} epochs, ours of "
+            f"{reasons}."
         )
     commits = sorted({str(run.record.commit)[:7] for row in rows for run in row.runs})
     if len(commits) > 1:

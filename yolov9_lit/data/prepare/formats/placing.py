@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.errors import first_few, one_line, told
 
@@ -54,11 +53,6 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
         names = told(len(renamed), "names differ from another in their ending only, or fit no line")
         lost.append(f"{names}: {first_few(renamed, 1)}")
     return Plain(next(iter(splits.values())).names, images, tuple(lost))
-
-
-def has_outline(item: SoundObject) -> bool:
-    """Tell whether an object has polygons or an RLE mask."""
-    return bool(item.outlines) or isinstance(item.entry.get("segmentation"), dict)
 
 
 def digits(value: float, decimals: int) -> str:

@@ -13,7 +13,6 @@ from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import (
     Plain,
     digits,
-    has_outline,
     place,
     plain,
     stem,
@@ -41,7 +40,7 @@ def write_voc(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
         for image, name in zip(images, names[split], strict=True):
             place(image.path, out / "JPEGImages" / name)
             _write_xml(out / "Annotations" / f"{stem(name)}.xml", name, image, data.names)
-            lost += sum(map(has_outline, image.objects))
+            lost += sum(bool(item.outlines) for item in image.objects)
         listed = out / "ImageSets/Main" / f"{split}.txt"
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("".join(f"{stem(name)}\n" for name in names[split]), encoding="utf-8")

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject
+from yolov9_lit.data.coco.faults import Box
 from yolov9_lit.data.coco.judge import Judged, SoundImage
-from yolov9_lit.data.prepare.formats.placing import digits, has_outline, place, plain
+from yolov9_lit.data.prepare.formats.one_outline import OneOutline, one_outline
+from yolov9_lit.data.prepare.formats.placing import digits, place, plain
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
 from yolov9_lit.errors import told
 from yolov9_lit.files import write_json
 
 _DECIMALS = 9  # Of fractions: a thousandth of a pixel is kept in images of any size.
-_AGREEMENT = 1.0  # Pixels between a box and the bounds of its outline.
+_ROUNDING = 0.02  # Pixels between a box and the bounds of its outline: both have two decimals.
+
+
+class _Lines(NamedTuple):
+    """The lines of a label file, and the outlines in them; none where the lines are boxes."""
+
+    text: str
+    outlines: list[OneOutline]
 
 
 def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     """Write data.yaml, `images/SPLIT/`, `labels/SPLIT/` and, for the way back, ids.json.
 
-    Class indices are positions of the sorted category ids. If every object has exactly one
-    outline, and its box spans it, lines are outlines; otherwise all lines are boxes, for readers
-    take a file with both for one kind.
+    Class indices are positions of the sorted category ids. If most objects have an outline all
+    lines are outlines, otherwise all are boxes: readers take a file with both for one kind.
 
     Returns:
         What the format cannot hold, in sentences.
@@ -32,39 +41,66 @@ def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     objects = [
         item for images in data.splits.values() for image in images for item in image.objects
     ]
-    outlined = bool(objects) and all(map(_is_one_outline, objects))
+    with_outlines = sum(bool(item.outlines) for item in objects)
+    outlined = with_outlines > len(objects) / 2
     index = {category_id: i for i, category_id in enumerate(data.names)}
+    made: list[OneOutline] = []
     for split, images in data.splits.items():
         for image in images:
             place(image.path, out / "images" / split / image.name)
             labels = (out / "labels" / split / image.name).with_suffix(".txt")
             labels.parent.mkdir(parents=True, exist_ok=True)
-            lines = (_line(item, image, index, outlined) for item in image.objects)
-            labels.write_text("".join(lines), encoding="utf-8")
+            lines = _lines(image, index, outlined)
+            labels.write_text(lines.text, encoding="utf-8")
+            made += lines.outlines
     config = {split: f"images/{split}" for split in data.splits}
     names = {"names": dict(enumerate(data.names.values()))}
     text = yaml.safe_dump(config | names, sort_keys=False, allow_unicode=True)
     (out / "data.yaml").write_text(text, encoding="utf-8")
     in_order = {split: [image.name for image in images] for split, images in data.splits.items()}
     write_json(out / IDS_FILE, data.ids(in_order))
-    lost = 0 if outlined else sum(map(has_outline, objects))
-    sentence = told(lost, "objects are left without their outlines: all would need exactly one")
-    return (*data.lost, *([sentence] if lost else []))
-
-
-def _is_one_outline(item: SoundObject) -> bool:
-    if len(item.outlines) != 1:
-        return False
-    xs, ys = item.outlines[0][::2], item.outlines[0][1::2]
-    bounds = (min(xs), min(ys), max(xs), max(ys))
-    return all(abs(a - b) <= _AGREEMENT for a, b in zip(bounds, item.box, strict=True))
-
-
-def _line(item: SoundObject, image: SoundImage, index: Mapping[int, int], outlined: bool) -> str:
-    x1, y1, x2, y2 = item.box
-    pixels: Iterable[float] = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
     if outlined:
-        pixels = item.outlines[0]
-    sides = (image.entry["width"], image.entry["height"])
-    fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(pixels))
-    return f"{index[item.entry['category_id']]} {' '.join(fractions)}\n"
+        return (*data.lost, *_changes(made, objects))
+    sentence = told(with_outlines, "objects are left without their outlines: most have none")
+    return (*data.lost, *([sentence] if with_outlines else []))
+
+
+def _lines(image: SoundImage, index: Mapping[int, int], outlined: bool) -> _Lines:
+    sides = (int(image.entry["width"]), int(image.entry["height"]))
+    outlines = [one_outline(item, sides[::-1]) for item in image.objects] if outlined else []
+    numbers = [outline.points.ravel().tolist() for outline in outlines]
+    rows = numbers or [_centred(item.box) for item in image.objects]
+    lines = []
+    for item, row in zip(image.objects, rows, strict=True):
+        fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(row))
+        lines.append(f"{index[item.entry['category_id']]} {' '.join(fractions)}\n")
+    return _Lines("".join(lines), outlines)
+
+
+def _centred(box: Box) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+
+
+def _changes(outlines: Sequence[OneOutline], objects: Sequence[SoundObject]) -> Iterator[str]:
+    """Yield sentences on how lines of outlines differ from the objects."""
+    off = [outline.beside(item.box) for outline, item in zip(outlines, objects, strict=True)]
+    moved = [pixels for pixels in off if pixels > _ROUNDING]
+    most = f"{max(off, default=0):.2g}"
+    for count, sentence in (
+        (sum(o.boxed for o in outlines), "objects have no outline: their box is written as one"),
+        (
+            sum(o.parts and not o.overlapping for o in outlines),
+            "objects of several parts are one outline, joined by cuts of no width",
+        ),
+        (
+            sum(o.overlapping for o in outlines),
+            "objects of parts that overlap are one outline, along the pixels that they cover",
+        ),
+        (
+            len(moved),
+            f"boxes are up to {most} pixels off: the bounds of an outline count",
+        ),
+    ):
+        if count:
+            yield told(count, sentence)
