@@ -35,26 +35,28 @@ class SoundKeypoints(NamedTuple):
     outside: np.ndarray
 
 
-def sound_layout(categories: Iterable[Entry], faults: Faults) -> KeypointLayout | None:
-    """Return what the keypoints of all categories that have some are; None where there are none.
+def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, KeypointLayout]:
+    """Return what the keypoints of the categories are that have some, by id; the same of all.
 
     Categories give "keypoints" (names) and "skeleton" (pairs, from 1) as COCO's do; "sigmas" and
-    "mirrored" (from 0) too where names do not tell them.
+    "mirrored" (from 0) too where names do not tell them. Those of the first count.
     """
-    layout = None
+    layouts: dict[int, KeypointLayout] = {}
     for entry in categories:
-        given = entry.get("keypoints")
-        if not given:
+        given, value = entry.get("keypoints"), entry.get("id")
+        if not given or not is_id(value) or value in layouts:
             continue
-        what = f"category {entry.get('id')}"
         if not _are_names(given):
-            faults.add(Fault.KEYPOINT_NAMES, what)
-        elif layout is None:
-            layout, of = _layout(entry, faults, what), what
-        elif tuple(given) != layout.names:
-            faults.add(Fault.KEYPOINTS_DIFFER, what, detail=of)
-            return None
-    return layout
+            faults.add(Fault.KEYPOINT_NAMES, f"category {value}")
+        elif not layouts:
+            layouts[value] = _layout(entry, faults, f"category {value}")
+        elif tuple(given) == (layout := next(iter(layouts.values()))).names:
+            layouts[value] = layout
+        else:
+            first = f"category {next(iter(layouts))}"
+            faults.add(Fault.KEYPOINTS_DIFFER, f"category {value}", detail=first)
+            return {}
+    return layouts
 
 
 def _are_names(given: Any) -> bool:

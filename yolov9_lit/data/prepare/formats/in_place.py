@@ -25,7 +25,7 @@ from yolov9_lit.files import atomic_folder, write_json
 
 log = logging.getLogger(__name__)
 
-_VERSION = 10  # Part of the cache's key; grows when what is written changes.
+_VERSION = 11  # Part of the cache's key; grows when what is written changes.
 _FAULTS = "faults.json"
 
 

@@ -11,6 +11,7 @@ from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import digits, has_outline, place, plain
 from yolov9_lit.data.prepare.formats.source import IDS_FILE
+from yolov9_lit.data.prepare.formats.yolo_keypoints import keypoint_config
 from yolov9_lit.errors import told
 from yolov9_lit.files import write_json
 
@@ -21,7 +22,8 @@ _AGREEMENT = 1.0  # Pixels between a box and the bounds of its outline.
 def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     """Write data.yaml, `images/SPLIT/`, `labels/SPLIT/` and, for the way back, ids.json.
 
-    Class indices are positions of the sorted category ids. If every object has exactly one
+    Class indices are positions of the sorted category ids. If a category has keypoints lines are
+    boxes and keypoints, zeros where none are annotated. Else, if every object has exactly one
     outline, and its box spans it, lines are outlines; otherwise all lines are boxes, for readers
     take a file with both for one kind.
 
@@ -32,7 +34,7 @@ def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     objects = [
         item for images in data.splits.values() for image in images for item in image.objects
     ]
-    outlined = bool(objects) and all(map(_is_one_outline, objects))
+    outlined = bool(objects) and not data.layouts and all(map(_is_one_outline, objects))
     index = {category_id: i for i, category_id in enumerate(data.names)}
     for split, images in data.splits.items():
         for image in images:
@@ -43,12 +45,14 @@ def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
             labels.write_text("".join(lines), encoding="utf-8")
     config = {split: f"images/{split}" for split in data.splits}
     names = {"names": dict(enumerate(data.names.values()))}
-    text = yaml.safe_dump(config | names, sort_keys=False, allow_unicode=True)
+    keypoints = keypoint_config({index[i]: layout for i, layout in data.layouts.items()})
+    text = yaml.safe_dump(config | names | keypoints, sort_keys=False, allow_unicode=True)
     (out / "data.yaml").write_text(text, encoding="utf-8")
     in_order = {split: [image.name for image in images] for split, images in data.splits.items()}
     write_json(out / IDS_FILE, data.ids(in_order))
     lost = 0 if outlined else sum(map(has_outline, objects))
-    sentence = told(lost, "objects are left without their outlines: all would need exactly one")
+    why = "lines with keypoints hold none" if data.layouts else "all would need exactly one"
+    sentence = told(lost, f"objects are left without their outlines: {why}")
     return (*data.lost, *([sentence] if lost else []))
 
 
@@ -67,4 +71,9 @@ def _line(item: SoundObject, image: SoundImage, index: Mapping[int, int], outlin
         pixels = item.outlines[0]
     sides = (image.entry["width"], image.entry["height"])
     fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(pixels))
-    return f"{index[item.entry['category_id']]} {' '.join(fractions)}\n"
+    visible = (
+        digits(value / side, _DECIMALS)
+        for point in item.keypoints.tolist()
+        for value, side in zip(point, (*sides, 1), strict=True)
+    )
+    return f"{index[item.entry['category_id']]} {' '.join((*fractions, *visible))}\n"
