@@ -280,6 +280,7 @@ class DetectionDataModule(L.LightningDataModule):
                     self._splits[split],
                     self.batches.image_size,
                     masks=self.batches.masks,
+                    keypoints=self.batches.keypoints is not None,
                 )
                 found += self._seen_in_training(split)
         self.lacks += found
@@ -334,4 +335,13 @@ def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Ann
             "learns: give annotations whose categories list `keypoints`, or task=detect."
         )
     layout = settings.applied(annotations.layout)
+    pairs = [(i, other) for i, other in enumerate(layout.mirrored) if i < other]
+    log.info(
+        "%s: %s (%s), of which %s change places in a mirrored image; %s have some",
+        annotations.path,
+        counted(len(layout.names), "keypoint"),
+        ", ".join(layout.names),
+        ", ".join(f"{layout.names[a]} and {layout.names[b]}" for a, b in pairs) or "none",
+        counted(int((annotations.keypoints[..., 2] > 0).any(axis=1).sum()), "box"),
+    )
     return replace(annotations, layout=layout)

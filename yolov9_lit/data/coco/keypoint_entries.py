@@ -27,12 +27,12 @@ class SoundKeypoints(NamedTuple):
     Attributes:
         values: (K, J, 3) x and y in pixels and 0, 1 or 2; zeros where none can be used.
         wrong: which annotations (K,) have a fault.
-        outside: (K,) bool, whether a keypoint lies outside of its box.
+        told: how many annotations have what is no fault.
     """
 
     values: np.ndarray
     wrong: Mapping[Fault, np.ndarray]
-    outside: np.ndarray
+    told: Mapping[Note, int]
 
 
 def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, KeypointLayout]:
@@ -100,7 +100,7 @@ def sound_keypoints(
         count: keypoints of an object; with 0 none is looked at.
     """
     if not count:
-        return SoundKeypoints(np.zeros((len(rows), 0, 3)), {}, np.zeros(len(rows), dtype=bool))
+        return SoundKeypoints(np.zeros((len(rows), 0, 3)), {}, {})
     values, odd = _numbers(entries, rows, 3 * count)
     visibility = values[..., 2]
     far = ~(np.abs(values) < _FARTHEST).all(axis=(1, 2))
@@ -114,10 +114,10 @@ def sound_keypoints(
         Fault.KEYPOINT_NUMBERS: odd,
         Fault.KEYPOINT_INFINITE: far,
         Fault.KEYPOINT_VISIBILITY: strange,
-        Fault.KEYPOINT_BEYOND: beyond,
         Fault.KEYPOINT_COUNT: differing & ~(odd | far | strange),
     }
-    return SoundKeypoints(values, wrong, _outside(values, corners) & ~beyond)
+    told = {Note.KEYPOINTS_BEYOND: beyond, Note.KEYPOINTS_OUTSIDE: _outside(values, corners)}
+    return SoundKeypoints(values, wrong, {note: int(mask.sum()) for note, mask in told.items()})
 
 
 def tell_unnamed(entries: Sequence[Entry], faults: Faults) -> None:

@@ -8,8 +8,10 @@ from PIL import Image
 
 from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.coco.writer import coco_content
+from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
+from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
 from yolov9_lit.data.prepare.formats.source import read_splits
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
 from yolov9_lit.data.prepare.shapes import make_shapes
@@ -168,10 +170,7 @@ def test_without_kpt_shape_boxes_alone_are_read(tmp_path):
     assert "keypoints" not in content["annotations"][0]
 
 
-def test_training_in_place_has_the_keypoints_of_the_coco_format(tmp_path, monkeypatch):
-    from yolov9_lit.data.datamodule import DetectionDataModule
-    from yolov9_lit.data.prepare.formats.in_place import annotate_in_place
-
+def test_training_in_place_has_the_keypoints_of_the_coco_format(tmp_path):
     make_shapes(tmp_path / "coco", train=6, val=3, image_size=96)
     formats = {"source": FORMATS["coco"], "target": FORMATS["yolo"]}
     convert(tmp_path / "coco", tmp_path / "yolo", **formats)
@@ -193,3 +192,14 @@ def test_training_in_place_has_the_keypoints_of_the_coco_format(tmp_path, monkey
         for a, b in zip(getattr(ours, loader)(), getattr(theirs, loader)(), strict=True):
             assert (b.targets.keypoints[..., 2] > 0).any()
             np.testing.assert_allclose(a.targets.keypoints, b.targets.keypoints, atol=1e-3)
+
+
+def test_keypoints_outside_the_image_are_left_out_of_lines(tmp_path):
+    entry = {"keypoints": [10, 12, 2, 99, 12, 2, 10, -1, 1], "num_keypoints": 3}
+    coco_set(tmp_path / "coco", CATEGORIES["as names tell"], [entry])
+    formats = {"source": FORMATS["coco"], "target": FORMATS["yolo"]}
+    done = convert(tmp_path / "coco", tmp_path / "yolo", **formats)
+    assert done.lost == ("2 keypoints outside their image are left out",)
+    judged = read_splits(YoloFolder(tmp_path / "yolo", Faults(tmp_path)))["train"]
+    (found,) = judged.sound.keypoints
+    np.testing.assert_allclose(found, [[10, 12, 2], [0] * 3, [0] * 3], atol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from yolov9_lit.data.coco.annotation_entries import SoundObject
@@ -51,9 +52,16 @@ def write_yolo(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     in_order = {split: [image.name for image in images] for split, images in data.splits.items()}
     write_json(out / IDS_FILE, data.ids(in_order))
     lost = 0 if outlined else sum(map(has_outline, objects))
+    beyond = sum(
+        int((item.keypoints[:, 2] > _inside(item, image)[:, 2]).sum())
+        for images in data.splits.values()
+        for image in images
+        for item in image.objects
+    )
+    outside = told(beyond, "keypoints outside their image are left out")
     why = "lines with keypoints hold none" if data.layouts else "all would need exactly one"
     sentence = told(lost, f"objects are left without their outlines: {why}")
-    return (*data.lost, *([sentence] if lost else []))
+    return (*data.lost, *([sentence] if lost else []), *([outside] if beyond else []))
 
 
 def _is_one_outline(item: SoundObject) -> bool:
@@ -62,6 +70,14 @@ def _is_one_outline(item: SoundObject) -> bool:
     xs, ys = item.outlines[0][::2], item.outlines[0][1::2]
     bounds = (min(xs), min(ys), max(xs), max(ys))
     return all(abs(a - b) <= _AGREEMENT for a, b in zip(bounds, item.box, strict=True))
+
+
+def _inside(item: SoundObject, image: SoundImage) -> np.ndarray:
+    """Return the keypoints (J, 3), zeros for those outside the image: no fraction is above 1."""
+    sides = np.array([image.entry["width"], image.entry["height"]])
+    points = item.keypoints[:, :2]
+    out = (points < 0) | (points > sides)
+    return np.where(out.any(axis=1, keepdims=True), 0.0, item.keypoints)
 
 
 def _line(item: SoundObject, image: SoundImage, index: Mapping[int, int], outlined: bool) -> str:
@@ -73,7 +89,7 @@ def _line(item: SoundObject, image: SoundImage, index: Mapping[int, int], outlin
     fractions = (digits(value / sides[i % 2], _DECIMALS) for i, value in enumerate(pixels))
     visible = (
         digits(value / side, _DECIMALS)
-        for point in item.keypoints.tolist()
+        for point in _inside(item, image).tolist()
         for value, side in zip(point, (*sides, 1), strict=True)
     )
     return f"{index[item.entry['category_id']]} {' '.join((*fractions, *visible))}\n"
