@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -18,6 +19,7 @@ from yolov9_lit.structures import KeypointLayout
 
 _FARTHEST = 2.0**31  # Pixels that a keypoint may lie from the corner; 32 bits hold no more.
 _ROUNDING = 1.0  # Pixels that one may lie outside of its box or image without being told.
+_HALF = re.compile("[\ud800-\udfff]")  # Of a character: JSON can hold it, no text file can.
 _TOGETHER = 2**15  # Annotations whose keypoints are Python's numbers at a time.
 
 
@@ -61,7 +63,7 @@ def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, Keyp
 
 def _are_names(given: Any) -> bool:
     named = isinstance(given, list) and all(isinstance(name, str) and name for name in given)
-    return named and len({*given}) == len(given)
+    return named and len({*given}) == len(given) and not _HALF.search("".join(given))
 
 
 def _layout(entry: Entry, faults: Faults, what: str) -> KeypointLayout:
