@@ -45,7 +45,7 @@ class EvaluationBenchmark:
     """Measures the metric's backends in turns, each evaluation in a process of its own.
 
     Attributes:
-        backends: names in `evaluation.coco_figures.BACKENDS`.
+        backends: names in `evaluation.backends.BACKENDS`.
         images: number of images.
         objects: of an image, on average.
         detections: of each image.

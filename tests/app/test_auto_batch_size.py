@@ -151,8 +151,9 @@ def test_training_is_bit_for_bit_the_one_with_the_number_written_out(config, tmp
 
 
 @pytest.mark.slow
-def test_a_task_with_masks_is_tried_with_masks(config, tmp_path):
-    cfg = config(tmp_path, "task=segment", "schedule.nominal_batch=2", "data.batch_size=auto")
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_a_task_is_tried_with_its_own_targets(config, tmp_path, task):
+    cfg = config(tmp_path, f"task={task}", "schedule.nominal_batch=2", "data.batch_size=auto")
     settle_batch_size(cfg, build_module)
     assert cfg.data.batch_size in (1, 2)
 

@@ -16,7 +16,10 @@ from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.keypoints import Keypoints
+from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.sample import Sample
+from yolov9_lit.data.shards.stream import StreamDataModule
+from yolov9_lit.data.shards.writer import write_shards
 from yolov9_lit.data.transforms.affine import LEAST_SIDE, RandomAffine
 from yolov9_lit.data.transforms.albumentations import Albumentations
 from yolov9_lit.data.transforms.copy_paste import CopyPaste
@@ -202,7 +205,6 @@ WRONG = {
     "visibility": ({"keypoints": [12, 12, 3] * 4}, "has a visibility other than 0, 1 and 2"),
     "count": ({"keypoints": [12, 12, 2] * 4, "num_keypoints": 3}, "has another num_keypoints than"),
     "none of a count": ({"num_keypoints": 2}, "has another num_keypoints than"),
-    "outside": ({"keypoints": [99, 12, 2] * 4}, "has keypoints outside its image"),
 }
 
 
@@ -213,10 +215,19 @@ def test_faulty_keypoints_are_told_and_their_box_is_kept(entry, told, tmp_path, 
     assert told in caplog.text
     assert annotations.boxes.shape == (1, 4)
     assert annotations.keypoints.shape == (1, 4, 3)
-    kept = "num_keypoints" in told or "outside" in told
+    kept = "num_keypoints" in told
     assert annotations.keypoints.any() == (kept and "keypoints" in entry)
     with pytest.raises(UserError, match="has 1 fault"):
         read_coco(tmp_path / "train.json", tmp_path / "train", strict=True)
+
+
+def test_keypoints_outside_their_box_or_image_are_noted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    inside, aside, beyond = [12, 12, 2] * 4, [50, 12, 2] * 4, [12, 12, 2, 12, -9, 1] * 2
+    write_set(tmp_path, [{"keypoints": points} for points in (inside, aside, beyond, beyond)])
+    read_coco(tmp_path / "train.json", tmp_path / "train", strict=True)
+    assert "3 objects have keypoints outside their box" in caplog.text
+    assert "2 objects have keypoints outside their image" in caplog.text
 
 
 def layout_of(tmp_path, category) -> Annotations:
@@ -352,3 +363,46 @@ def test_transforms_that_lose_keypoints_are_refused(tmp_path):
     turning = Augmentation([Albumentations([A.Rotate(20)])])
     with pytest.raises(UserError, match="keypoints are lost"):
         opened(tmp_path, augmentation=turning).train_dataloader()
+
+
+def test_a_split_without_any_keypoint_is_told(tmp_path):
+    write_set(tmp_path, [{}, {"iscrowd": 1, "keypoints": [12, 12, 2] * 4, "num_keypoints": 4}])
+    data = opened(tmp_path)
+    assert "no box of train has a keypoint, so none is learnt" in data.lacks
+    write_set(tmp_path, [{}, {"keypoints": [12, 12, 2] * 4, "num_keypoints": 4}])
+    assert not any("keypoint" in lack for lack in opened(tmp_path).lacks)
+
+
+def test_which_keypoints_change_places_is_logged(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write_set(tmp_path, [{"keypoints": [12, 12, 2] * 4, "num_keypoints": 4}])
+    opened(tmp_path)
+    assert "(nose, left_eye, right_eye, tail), of which left_eye and right_eye" in caplog.text
+
+
+def test_streamed_keypoints_are_those_of_the_files(tmp_path):
+    shapes = make_shapes(tmp_path / "shapes", train=6, val=4, image_size=96)
+    splits = ("train2017", "val2017")
+    parts = [(split, f"annotations/instances_{split}.json") for split in splits]
+    for split, file in parts:
+        out = tmp_path / "shards" / split
+        write_shards(shapes / file, shapes / split, out, shard_bytes=9000, seed=0)
+    settings = {"keypoints": KeypointSettings(), "num_workers": 0, "image_size": 96}
+    given = DetectionDataModule(shapes, *parts[0], *parts[1], cache_dir=tmp_path, **settings)
+    streamed = StreamDataModule(
+        tmp_path / "shards", *parts[0], *parts[1], shard_cache_dir=tmp_path / "c", **settings
+    )
+    found = []
+    for module in (given, streamed):
+        module.setup("fit")
+        found.append({
+            info.image_id: targets
+            for batch in module.val_dataloader()
+            for info, targets in zip(batch.infos, batch.targets.keypoints, strict=True)
+        })  # fmt: skip
+    assert streamed.keypoints == given.keypoints
+    assert found[0].keys() == found[1].keys()
+    for key, targets in found[0].items():
+        count = int((targets[..., 2] > 0).any(-1).sum())
+        assert count > 0
+        assert torch.equal(targets[:count], found[1][key][:count])

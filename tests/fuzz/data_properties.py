@@ -26,6 +26,7 @@ from yolov9_lit.data.coco.layout import find_splits
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.dataset import TrainKey
+from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.prepare.check import check_splits
 from yolov9_lit.data.prepare.check_report import class_table, data_page, fault_table, split_table
 from yolov9_lit.data.prepare.formats.convert import FORMATS, convert
@@ -68,7 +69,16 @@ def paper_augmentation() -> Augmentation:
 
 
 def data_module(root: Path, source: type | None) -> DetectionDataModule:
-    """Make what a training or a preview reads a data set by; set up."""
+    """Make what a training or a preview reads a data set by, with keypoints if it has them."""
+    plain = _data_module(root, source, None)
+    layouts = [plain.annotations(split).layout for split in SPLITS]
+    posed = layouts[0] is not None and layouts[0] == layouts[1]
+    return _data_module(root, source, KeypointSettings()) if posed else plain
+
+
+def _data_module(
+    root: Path, source: type | None, keypoints: KeypointSettings | None
+) -> DetectionDataModule:
     in_place = partial(annotate_in_place, source=source, cache=root.parent / "cache")
     module = DetectionDataModule(
         root,
@@ -79,6 +89,7 @@ def data_module(root: Path, source: type | None) -> DetectionDataModule:
         num_workers=0,
         cache=None,
         augmentation=paper_augmentation(),
+        keypoints=keypoints,
     )
     module.setup("fit")
     return module
@@ -157,6 +168,12 @@ def assert_sound(batch: Batch, classes: int, *, drawn: bool) -> None:
     assert ((boxes >= -1e-2) & (boxes <= limit)).all(), f"a box lies outside: {boxes}"
     assert (boxes[:, 2:] > boxes[:, :2]).all(), f"a box has no area: {boxes}"
     assert ((labels >= 0) & (labels < max(classes, 1))).all(), "a label is of no class"
+    keypoints = batch.targets.keypoints
+    if keypoints is not None:
+        points, visibility = keypoints[..., :2], keypoints[..., 2:]
+        assert ((points >= 0) & (points <= limit[:2])).all(), f"outside: {keypoints}"
+        assert torch.isin(visibility, torch.arange(3)).all(), "a visibility is none"
+        assert not keypoints[~batch.targets.valid].any(), "a keypoint belongs to no box"
     if drawn and count:
         assert (height, width) == (IMAGE_SIZE, IMAGE_SIZE)
 

@@ -6,17 +6,23 @@ from functools import cache
 from typing import Any
 
 from hostile_files import Files, image, of_images, of_texts
-from hostile_values import mutation, numbers, values
+from hostile_values import mutation, numbers, texts, values
 from hypothesis import strategies as st
 
 SPLITS = ("train", "val")
 SIZES = [(40, 30), (24, 32), (64, 48), (8, 8)]
 IMAGES = {s: [f"{s}/{n:06}.jpg" for n in range(1, 5 if s == "train" else 3)] for s in SPLITS}
 ANNOTATIONS = {split: f"annotations/instances_{split}.json" for split in SPLITS}
+KEYPOINTS = ("nose", "left_ear", "right_ear")
 KEYS = {
     "images": ["id", "file_name", "height", "width"],
-    "annotations": ["id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"],
-    "categories": ["id", "name", "supercategory"],
+    "annotations": [
+        *("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation"),
+        *("keypoints", "num_keypoints"),
+    ],
+    "categories": [
+        *("id", "name", "supercategory", "keypoints", "skeleton", "sigmas", "mirrored"),
+    ],
 }
 
 
@@ -29,6 +35,7 @@ def sound_coco() -> Files:
         content["categories"] = [
             {"id": i, "name": n} for i, n in ((1, "dog"), (3, "cat"), (7, "x"))
         ]
+        content["categories"][0] |= {"keypoints": [*KEYPOINTS], "skeleton": [[1, 2], [1, 3]]}
         for number, name in enumerate(names, start=1):
             width, height = SIZES[number - 1]
             files[name] = image((width, height), seed=number)
@@ -45,6 +52,7 @@ def _object(content, image_id, width, height, k):
     entry = {"id": len(content["annotations"]) + 1, "image_id": image_id}
     entry |= {"category_id": (1, 3, 7)[k], "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
     if k == 0:
+        entry |= {"keypoints": [x, y, 2, x + w, y + h, 1, 0, 0, 0], "num_keypoints": 2}
         entry["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
     if k == 2 and image_id == 1:
         entry |= {"iscrowd": 1, "segmentation": {"size": [height, width], "counts": [0, 9]}}
@@ -156,6 +164,18 @@ def set_outline(files: Files, split, index, outline):
         _entry(content, "annotations", index)["segmentation"] = [outline]
 
 
+def set_keypoint(files: Files, split, index, position, value):
+    with _Content(files, split) as content:
+        keypoints = _entry(content, "annotations", index).get("keypoints")
+        if isinstance(keypoints, list) and len(keypoints) > position:
+            keypoints[position] = value
+
+
+def name_keypoints(files: Files, split, index, names):
+    with _Content(files, split) as content:
+        _entry(content, "categories", index)["keypoints"] = names
+
+
 def scale_outlines(files: Files, split, by):
     with _Content(files, split) as content:
         for entry in _entries(content, "annotations"):
@@ -192,6 +212,7 @@ def coco_mutations() -> list[st.SearchStrategy]:
     at = {"split": split, "index": index}
     sound = st.sampled_from([1, 3, 7, 2.5, "000001.jpg", "/000001.jpg", "../train/000002.jpg"])
     outline = st.lists(numbers | st.floats(-9, 70), max_size=12)
+    names = st.sampled_from([[*KEYPOINTS], ["a", "b"], ["l", "r", "l_r"]]) | st.lists(texts)
     by = st.sampled_from([0, 1, -1, 0.5, 2, 1e30, math.inf])
     return [
         mutation(set_value, **at, place=place, value=values),
@@ -207,6 +228,8 @@ def coco_mutations() -> list[st.SearchStrategy]:
         mutation(set_coordinate, **at, position=st.integers(0, 3), value=values),
         mutation(move_box, **at, by=st.sampled_from([0.4, -0.4, 1.5, -9, 30, 64, 1e9])),
         mutation(set_outline, **at, outline=outline),
+        mutation(set_keypoint, **at, position=st.integers(0, 8), value=values | numbers),
+        mutation(name_keypoints, **at, names=names),
         mutation(scale_outlines, split=split, by=by),
         mutation(shift_ids, split=split, by=st.sampled_from([1403636579763555585, -99, 2**63 - 4])),
         mutation(many_objects, **at, count=st.sampled_from([1, 60, 300])),

@@ -84,6 +84,14 @@ def set_token(files: Files, file, line, position, text):
         _set_lines(files, file, lines)
 
 
+def as_poses(files: Files, shape, points, told):
+    """Add the same keypoints to every line, and what data.yaml says of them."""
+    _write(files, _config(files) | {"kpt_shape": shape} | told)
+    for file in LABELS:
+        lines = [f"{line} {' '.join(points)}" if line else "" for line in _lines(files, file)]
+        _set_lines(files, file, lines)
+
+
 def add_line(files: Files, file, tokens):
     _set_lines(files, file, [" ".join(tokens), *_lines(files, file)])
 
@@ -124,7 +132,14 @@ def beside_images(files: Files):
 def yolo_mutations() -> list[st.SearchStrategy]:
     file, line = st.sampled_from(LABELS), st.integers(0, 3)
     number = st.sampled_from(NUMBERS) | st.floats(-2, 2).map(str) | st.sampled_from(TEXTS)
-    keys = st.sampled_from([*SPLITS, "test", "path", "names", "nc", "kpt_shape", "channels"])
+    parts = ["kpt_names", "flip_idx", "skeleton", "sigmas"]
+    keys = st.sampled_from(
+        [*SPLITS, "test", "path", "names", "nc", "kpt_shape", "channels", *parts]
+    )
+    told = st.dictionaries(st.sampled_from(parts), values | st.just([1, 0]), max_size=2)
+    points = st.just(["0.3", "0.4", "2", "0.5", "0.6", "1"]) | st.lists(
+        number, min_size=6, max_size=6
+    )
     places = ["images/train", "../images/val", ".", "images/*", "images/train/000001.jpg", "~"]
     place = st.sampled_from([*places, ["images/train", "images/val"], ["images/train"] * 2])
     names = st.dictionaries(st.integers(-2, 9) | texts, values, max_size=4) | st.lists(values)
@@ -141,6 +156,9 @@ def yolo_mutations() -> list[st.SearchStrategy]:
         mutation(write_config, text=texts | st.sampled_from(["a: *b", "&a [*a]", "{a", "!!x 1"])),
         mutation(list_images, split=st.sampled_from(SPLITS), lines=listed),
         mutation(set_token, file=file, line=line, position=st.integers(0, 4), text=number),
+        mutation(
+            as_poses, shape=st.sampled_from([[2, 3], [3, 2], [2, 2]]), points=points, told=told
+        ),
         mutation(add_line, file=file, tokens=st.lists(number, max_size=9)),
         mutation(
             separate_by, file=file, separator=st.sampled_from(["\t", ",", "  ", "\u3000", ";"])

@@ -147,3 +147,11 @@ def test_what_has_no_keypoints_is_told(lacking):
         of = of._replace(keypoints=None)
     with pytest.raises(UserError, match=rf"the {lacking} .*none: give task=pose"):
         PoseLoss(TaskAlignedAssigner())(Prediction(output, ()), of)
+
+
+@pytest.mark.slow
+def test_it_is_one_graph():
+    loss = PoseLoss(TaskAlignedAssigner(), sigmas=SIGMAS)
+    prediction, of = Prediction(head_output(1), (head_output(2),)), targets(1)
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    torch.testing.assert_close([*compiled(prediction, of).items], [*loss(prediction, of).items])

@@ -152,8 +152,22 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
 
 
 def _loss(cfg: DictConfig, keypoints: KeypointLayout | None) -> Any:
-    """Build the loss, with the sigmas of the data's keypoints where there are such."""
-    return build(cfg, sigmas=keypoints.sigmas) if keypoints else build(cfg)
+    """Build the loss, with the sigmas of the data's keypoints where there are such.
+
+    Raises:
+        UserError: it compares no keypoints, or those of another number.
+    """
+    if keypoints is None:
+        return build(cfg)
+    if "sigmas" not in cfg:
+        raise UserError("The loss compares no keypoints: give loss=pose, or task=detect.")
+    sigmas, count = cfg.sigmas or keypoints.sigmas, len(keypoints.names)
+    if len(sigmas) != count:
+        raise UserError(
+            f"loss.sigmas has {len(sigmas)} entries, but the data has {count} keypoints: give one "
+            "for each, or leave it out."
+        )
+    return build(cfg, sigmas=sigmas)
 
 
 def _rehearse(cfg: DictConfig) -> None:

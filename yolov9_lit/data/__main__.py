@@ -46,7 +46,7 @@ COMMANDS: Mapping[str, Command] = {
         "convert a data set to COCO format, or from it",
         "yolov9_lit.data.prepare.formats.convert:run",
         {"format": "voc|yolo|coco", "src": "DIR", "out": "DIR"},
-        {"to": "coco|voc|yolo", "strict": "true"},
+        {"to": "coco|voc|yolo", "strict": "true", "keypoints": "false"},
     ),
     "check": Command(
         "read a data set in COCO format whole and report its faults; exit code 1 where there are "

@@ -42,9 +42,9 @@ class TruthOf:
     datamodule: DetectionDataModule
     split: str
 
-    def __call__(self, *, masks: bool = False) -> Truth:
+    def __call__(self, *, masks: bool = False, keypoints: bool = False) -> Truth:
         """Return what the split is measured by."""
-        return self.datamodule.ground_truth(self.split, masks=masks)
+        return self.datamodule.ground_truth(self.split, masks=masks, keypoints=keypoints)
 
     def __deepcopy__(self, memo: Any) -> TruthOf:
         return self
@@ -111,7 +111,7 @@ class DetectionDataModule(L.LightningDataModule):
         self.batches = Batches(cache_dir=cache, **batches)
         self._folder: Path | None = None
         self._splits: dict[str, Annotations] = {}
-        self._truths: dict[tuple[Path, bool], Truth] = {}
+        self._truths: dict[tuple[Path, bool, bool], Truth] = {}
         self.lacks: list[str] = []
 
     @property
@@ -127,18 +127,21 @@ class DetectionDataModule(L.LightningDataModule):
         """Return the annotation file of a split: "train", "val" or "test"."""
         return self.folder / self.paths[split][0]
 
-    def ground_truth(self, split: str, *, masks: bool = False) -> Truth:
+    def ground_truth(self, split: str, *, masks: bool = False, keypoints: bool = False) -> Truth:
         """Return what "val" or "test" is measured by.
 
-        It is read here, once, if it is to have masks or `setup` read arrays.
+        It is read here, once, if it is to have masks or keypoints or `setup` read arrays.
         """
-        file = self.annotation_file(split)
-        if (file, masks) not in self._truths:
+        key = (self.annotation_file(split), masks, keypoints)
+        if key not in self._truths:
             known = self.annotations(split)
             sizes = map(tuple, known.sizes.tolist())
             by_id = dict(zip(known.image_ids.tolist(), sizes, strict=True))
-            self._truths[file, masks] = read_ground_truth(file, masks=masks, sizes=by_id)
-        return self._truths[file, masks]
+            layout = known.layout if keypoints else None
+            self._truths[key] = read_ground_truth(
+                key[0], masks=masks, keypoints=layout, sizes=by_id
+            )
+        return self._truths[key]
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -264,7 +267,7 @@ class DetectionDataModule(L.LightningDataModule):
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)
         if split != "train":
-            self._truths[file, False] = read.truth()
+            self._truths[file, False, False] = read.truth()
         return read.annotations
 
     def _note_lacks(self, splits: Sequence[str]) -> None:
@@ -277,6 +280,7 @@ class DetectionDataModule(L.LightningDataModule):
                     self._splits[split],
                     self.batches.image_size,
                     masks=self.batches.masks,
+                    keypoints=self.batches.keypoints is not None,
                 )
                 found += self._seen_in_training(split)
         self.lacks += found
@@ -331,4 +335,13 @@ def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Ann
             "learns: give annotations whose categories list `keypoints`, or task=detect."
         )
     layout = settings.applied(annotations.layout)
+    pairs = [(i, other) for i, other in enumerate(layout.mirrored) if i < other]
+    log.info(
+        "%s: %s (%s), of which %s change places in a mirrored image; %s have some",
+        annotations.path,
+        counted(len(layout.names), "keypoint"),
+        ", ".join(layout.names),
+        ", ".join(f"{layout.names[a]} and {layout.names[b]}" for a, b in pairs) or "none",
+        counted(int((annotations.keypoints[..., 2] > 0).any(axis=1).sum()), "box"),
+    )
     return replace(annotations, layout=layout)

@@ -96,7 +96,12 @@ class Use:
 
 
 def lacks(
-    split: str, annotations: Annotations, image_size: int, *, masks: bool = False
+    split: str,
+    annotations: Annotations,
+    image_size: int,
+    *,
+    masks: bool = False,
+    keypoints: bool = False,
 ) -> list[str]:
     """Say what is missing of a split, so that little can be learnt from it or measured.
 
@@ -105,6 +110,7 @@ def lacks(
         annotations: of it.
         image_size: longest side of an image in pixels.
         masks: whether these are learnt too.
+        keypoints: whether these are.
     """
     by_class, tiny = _counted(annotations, image_size)
     count = int(by_class.sum())
@@ -131,6 +137,8 @@ def lacks(
             f"{len(bare):,} of the {count:,} boxes of {split} have no outline "
             f"({first_few([PurePath(name).name for name in images])}), so no mask is learnt of them"
         )
+    if keypoints and not (annotations.keypoints[~annotations.crowd, :, 2] > 0).any():
+        found.append(f"no box of {split} has a keypoint, so none is learnt")
     if tiny > count / 2:
         found.append(
             f"{tiny:,} of the {count:,} boxes of {split} are under {LEAST_SIDE:g} pixels wide or "

@@ -1,4 +1,4 @@
-"""COCO's twelve figures as a torchmetrics Metric, on the data set's own annotations."""
+"""COCO's figures as a torchmetrics Metric, on the data set's own annotations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from yolov9_lit.data.coco.truth import ReadTruth
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.coco_figures import BACKENDS, CocoResult, evaluate
-from yolov9_lit.evaluation.found import BOX_DECIMALS, SCORE_DECIMALS, Found
+from yolov9_lit.evaluation.backends import BACKENDS
+from yolov9_lit.evaluation.coco_figures import CocoResult, evaluate
+from yolov9_lit.evaluation.found import BOX_DECIMALS, KEYPOINT_DECIMALS, SCORE_DECIMALS, Found
 from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.structures import Detections
@@ -29,6 +30,8 @@ STATES = {
     "mask_sizes": (torch.int64, (2,)),
     "mask_bytes": (torch.int64, ()),
     "mask_text": (torch.uint8, ()),
+    "layouts": (torch.int64, ()),
+    "keypoints": (torch.float32, ()),
 }
 """Type and row shape of each state."""
 
@@ -36,7 +39,7 @@ STATES = {
 class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
 
-    Where masks are given, theirs are twelve figures more.
+    Where masks are given, theirs are twelve figures more, and those of keypoints ten.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
     ranks) counts once. Equal to pycocotools, whose re-implementation hotcoco is the default.
@@ -52,6 +55,8 @@ class CocoMetric(DetectionMetric):
     mask_sizes: list[Tensor]
     mask_bytes: list[Tensor]
     mask_text: list[Tensor]
+    layouts: list[Tensor]
+    keypoints: list[Tensor]
 
     def __init__(
         self,
@@ -77,7 +82,8 @@ class CocoMetric(DetectionMetric):
         self.backend = backend
         # One row an image (its id and number of detections; its id again if it has masks), one a
         # detection, and of the masks' texts one a byte, in the same order. What is of masks is in
-        # the host's memory until processes share it.
+        # the host's memory until processes share it. Of keypoints there is their number, once an
+        # image, and one number after the other.
         for state in STATES:
             self.add_state(state, [], dist_reduce_fx="cat")
 
@@ -95,6 +101,9 @@ class CocoMetric(DetectionMetric):
             self.boxes.append(d.boxes.float())
             self.scores.append(d.scores.float())
             self.labels.append(d.labels)
+            if d.keypoints is not None:
+                self.layouts.append(d.labels.new_tensor([d.keypoints.shape[1]]))
+                self.keypoints.append(d.keypoints.float().flatten())
         if masks is not None:
             self.masked.append(torch.tensor(image_ids, dtype=torch.int64))
             self._keep_masks(EncodedMasks.joined(masks))
@@ -139,8 +148,9 @@ class CocoMetric(DetectionMetric):
 
     def _evaluated(self) -> CocoResult:
         found = self._found()
-        truth = self.truth() if found.masks is None else self.truth(masks=True)
-        return evaluate(truth, found, self.backend)
+        asked = {"masks": found.masks, "keypoints": found.keypoints}
+        wanted = {name: True for name, values in asked.items() if values is not None}
+        return evaluate(self.truth(**wanted), found, self.backend)
 
     def detections(self) -> Found:
         """Return all detections; see `DetectionMetric`."""
@@ -166,7 +176,9 @@ class CocoMetric(DetectionMetric):
         scores = columns["scores"][keep].astype(float).round(SCORE_DECIMALS)
         boxes = boxes.round(BOX_DECIMALS)
         masks = self._masks(columns).take(keep) if len(columns["masked"]) else None
-        return Found(images, np.repeat(seen, counts)[keep], boxes, scores, category_ids, masks)
+        keypoints = self._keypoints(columns)[keep] if len(columns["layouts"]) else None
+        image_ids = np.repeat(seen, counts)[keep]
+        return Found(images, image_ids, boxes, scores, category_ids, masks, keypoints)
 
     @staticmethod
     def _masks(columns: Mapping[str, np.ndarray]) -> EncodedMasks:
@@ -174,6 +186,11 @@ class CocoMetric(DetectionMetric):
         ends = columns["mask_bytes"].cumsum().tolist()
         parts = [text[start:end] for start, end in pairwise([0, *ends])]
         return EncodedMasks.packed(columns["mask_sizes"], parts)
+
+    @staticmethod
+    def _keypoints(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        shape = (len(columns["scores"]), int(columns["layouts"][0]), 3)
+        return columns["keypoints"].astype(float).round(KEYPOINT_DECIMALS).reshape(shape)
 
 
 def _rank() -> int:

@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import hotcoco
 import numpy as np
 
 from yolov9_lit.data.coco.file import Entry
-from yolov9_lit.data.coco.mask_entries import RLE, box_mask
+from yolov9_lit.data.coco.mask_entries import box_mask
 from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.coco_columns import Masks, Objects, Poses, column, numbers, sorted_ids
 from yolov9_lit.evaluation.found import Found
 
-
-class Objects(NamedTuple):
-    """The M objects of a ground truth, in columns.
-
-    Attributes:
-        images: (M,) numbers of their images.
-        categories: (M,) numbers.
-        boxes: (M, 4), x, y, width and height in pixels.
-        areas: (M,) in square pixels.
-        crowd: (M,) bool, regions of many objects.
-    """
-
-    images: np.ndarray
-    categories: np.ndarray
-    boxes: np.ndarray
-    areas: np.ndarray
-    crowd: np.ndarray
-
-    @classmethod
-    def of(cls, entries: list[Entry], images: np.ndarray, categories: np.ndarray) -> Objects:
-        """Take entries of `annotations`, given the ids that are numbered."""
-        return cls(
-            _numbers(column(entries, "image_id", np.int64), images),
-            _numbers(column(entries, "category_id", np.int64), categories),
-            column(entries, "bbox", float).reshape(-1, 4),
-            column(entries, "area", float),
-            column(entries, "iscrowd", bool),
-        )
-
-
-class Masks(NamedTuple):
-    """What a backend compares in place of boxes.
-
-    Attributes:
-        objects: M, of the truth.
-        found: N, of the detections.
-    """
-
-    objects: list[RLE]
-    found: list[RLE]
+MOST_POSES = 20
+"""Detections of a category in an image whose keypoints COCO compares."""
 
 
 class Task(NamedTuple):
@@ -66,6 +29,7 @@ class Task(NamedTuple):
         objects: the truth, of these and perhaps more images.
         rows: (N, 7) detections: image, x, y, width, height, score, category.
         masks: of objects and detections, where these are compared and not the boxes.
+        poses: their keypoints, where these are compared.
     """
 
     images: np.ndarray
@@ -73,6 +37,7 @@ class Task(NamedTuple):
     objects: Objects
     rows: np.ndarray
     masks: Masks | None = None
+    poses: Poses | None = None
 
     @classmethod
     def of(cls, truth: Truth, found: Found) -> Task:
@@ -80,13 +45,13 @@ class Task(NamedTuple):
         images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
         known = np.isin(found.category_ids, categories)
         columns = (
-            _numbers(found.image_ids[known], images),
+            numbers(found.image_ids[known], images),
             found.boxes[known],
             found.scores[known],
-            _numbers(found.category_ids[known], categories),
+            numbers(found.category_ids[known], categories),
         )
         return cls(
-            _numbers(found.images, images),
+            numbers(found.images, images),
             len(categories),
             Objects.of(truth["annotations"], images, categories),
             np.column_stack(columns),
@@ -114,6 +79,49 @@ class Task(NamedTuple):
             masks=Masks(objects, found.masks.take(known).rles()),
         )
 
+    @classmethod
+    def of_keypoints(cls, truth: Truth, found: Found) -> Task:
+        """Take the keypoints of what `of` takes, of detections the best that are compared.
+
+        As in pycocotools, an object without any is ignored, and a detection is medium or large by
+        its box where it has one.
+        """
+        assert found.keypoints is not None
+        task = cls.of(truth, found)
+        known = np.isin(found.category_ids, sorted_ids(truth["categories"]))
+        best = _best_of_each(task.rows, MOST_POSES)
+        names, sigmas = (truth["categories"][0][key] for key in ("keypoints", "sigmas"))
+        objects = column(truth["annotations"], "keypoints", float).reshape(-1, len(names), 3)
+        poses = Poses(objects, found.keypoints[known][best], sigmas)
+        return task._replace(rows=task.rows[best], poses=poses)
+
+    def annotations(self) -> list[Entry]:
+        """Return entries of the objects."""
+        keys = ("image_id", "category_id", "bbox", "area", "iscrowd")
+        columns = zip(*(column.tolist() for column in self.objects), strict=True)
+        entries = [
+            {"id": i} | dict(zip(keys, row, strict=True)) for i, row in enumerate(columns, start=1)
+        ]
+        if self.masks:
+            _add(entries, "segmentation", self.masks.objects)
+        if self.poses:
+            _add(entries, "keypoints", [one.ravel().tolist() for one in self.poses.objects])
+            counts = (self.poses.objects[..., 2] > 0).sum(axis=1)
+            _add(entries, "num_keypoints", counts.tolist())
+        return entries
+
+    def results(self) -> list[Entry]:
+        """Return entries of the detections."""
+        entries: list[Entry] = [
+            {"image_id": int(image), "category_id": int(kind), "bbox": box, "score": score}
+            for image, *box, score, kind in self.rows.tolist()
+        ]
+        if self.masks:
+            _add(entries, "segmentation", self.masks.found)
+        if self.poses:
+            _add(entries, "keypoints", [one.ravel().tolist() for one in self.poses.found])
+        return entries
+
     def entries(self) -> tuple[list[Entry], list[Entry]]:
         """Return entries of `images` and `categories`."""
         images = np.union1d(self.images, self.objects.images)
@@ -121,12 +129,26 @@ class Task(NamedTuple):
         return [{"id": i} for i in images.tolist()], [{"id": i, "name": f"{i}"} for i in categories]
 
     @property
-    def compared(self) -> Literal["bbox", "segm"]:
+    def compared(self) -> Literal["bbox", "segm", "keypoints"]:
         """What the backends call that which is compared."""
-        return "segm" if self.masks else "bbox"
+        return "keypoints" if self.poses else "segm" if self.masks else "bbox"
 
     def comparison(self) -> hotcoco.COCOeval:
         """Return hotcoco's comparison, to be evaluated."""
+        evaluation = hotcoco.COCOeval(*self._sides(), self.compared)
+        evaluation.params.img_ids = self.images.tolist()
+        if self.poses:
+            evaluation.params.kpt_oks_sigmas = [*self.poses.sigmas]
+        return evaluation
+
+    def _sides(self) -> tuple[hotcoco.COCO, hotcoco.COCO]:
+        """Return the objects and the detections: in arrays, but for keypoints."""
+        if self.poses:
+            images, categories = self.entries()
+            expected = hotcoco.COCO(
+                {"images": images, "annotations": self.annotations(), "categories": categories}
+            )
+            return expected, expected.load_res(self.results())
         objects = self.objects
         expected = hotcoco.COCO.from_arrays(
             *self.entries(),
@@ -140,21 +162,27 @@ class Task(NamedTuple):
         given = expected.load_res(
             self.rows, segmentation=[*self.masks.found] if self.masks else None
         )
-        evaluation = hotcoco.COCOeval(expected, given, self.compared)
-        evaluation.params.img_ids = self.images.tolist()
-        return evaluation
+        return expected, given
 
 
-def sorted_ids(entries: Sequence[Entry]) -> np.ndarray:
-    """Return the entries' ids in their order, int64."""
-    return np.sort(column(entries, "id", np.int64))
+def _add(entries: list[Entry], key: str, values: Sequence[Any]) -> None:
+    for entry, value in zip(entries, values, strict=True):
+        entry[key] = value
 
 
-def column(entries: Sequence[Mapping[str, Any]], key: str, kind: type) -> np.ndarray:
-    """Return what entries have under a key."""
-    return np.array([entry[key] for entry in entries], dtype=kind)
+def _best_of_each(rows: np.ndarray, most: int) -> np.ndarray:
+    """Return which detections (N,) are among the best of their image and category, as COCO cuts.
 
-
-def _numbers(values: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return numbers from 1 in place of ids, all of which are there."""
-    return np.searchsorted(ids, values) + 1
+    Args:
+        rows: (N, 7) detections; of equal scores the first counts more.
+        most: how many of each.
+    """
+    image, category, score = rows[:, 0], rows[:, 6], rows[:, 5]
+    order = np.lexsort((-score, category, image))
+    groups = np.stack([image, category], axis=1)[order]
+    begins = np.r_[True, (groups[1:] != groups[:-1]).any(axis=1)][: len(rows)]
+    places = np.arange(len(rows))
+    first = np.maximum.accumulate(np.where(begins, places, 0))
+    best = np.zeros(len(rows), dtype=bool)
+    best[order] = places - first < most
+    return best

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ BOX_DECIMALS = 3
 
 SCORE_DECIMALS = 6
 """Of detections' scores, likewise."""
+
+KEYPOINT_DECIMALS = 3
+"""Of their keypoints, in pixels, and of how visible these are."""
 
 _ROWS = 50_000  # Written at once: what text takes in memory is small beside the arrays.
 _UNITS = 10**BOX_DECIMALS
@@ -34,6 +37,8 @@ class Found(NamedTuple):
         scores: (N,), with `SCORE_DECIMALS`.
         category_ids: (N,) int64.
         masks: of the N detections; None where the detector finds no masks.
+        keypoints: (N, K, 3), x, y and how visible, 0..1, with `KEYPOINT_DECIMALS`; None where the
+            detector finds none.
     """
 
     images: np.ndarray
@@ -42,6 +47,7 @@ class Found(NamedTuple):
     scores: np.ndarray
     category_ids: np.ndarray
     masks: EncodedMasks | None = None
+    keypoints: np.ndarray | None = None
 
     def of_images(self, ids: Collection[int]) -> Found:
         """Return those of some of the images."""
@@ -55,6 +61,7 @@ class Found(NamedTuple):
             self.scores[kept],
             self.category_ids[kept],
             None if self.masks is None else self.masks.take(kept),
+            None if self.keypoints is None else self.keypoints[kept],
         )
 
     def write(self, path: Path) -> None:
@@ -91,10 +98,18 @@ class Found(NamedTuple):
 
     def _ends(self, rows: slice) -> np.ndarray:
         """Return what follows the score of some detections."""
-        if self.masks is None:
-            return np.full(len(self.scores[rows]), "}", dtype=object)
-        texts = map(json.dumps, self.masks.entries(rows))
-        return np.array([f', "segmentation": {text}}}' for text in texts], dtype=object)
+        ends = np.full(len(self.scores[rows]), "", dtype=object)
+        if self.masks is not None:
+            ends = ends + _values("segmentation", self.masks.entries(rows))
+        if self.keypoints is not None:
+            flat = self.keypoints[rows].reshape(len(ends), -1)
+            ends = ends + _values("keypoints", flat.tolist())
+        return ends + "}"
+
+
+def _values(key: str, values: Sequence[Any]) -> np.ndarray:
+    """Return what detections have under a key, as text that follows what is before it."""
+    return np.array([f', "{key}": {json.dumps(value)}' for value in values], dtype=object)
 
 
 def _texts(ids: np.ndarray, before: str, after: str) -> np.ndarray:

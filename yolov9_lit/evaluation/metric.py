@@ -27,6 +27,9 @@ class ClassResult(NamedTuple):
         AP50: at IoU 0.50.
         AR_100: mean recall with 100 detections an image.
         mask_AP: the same three of masks; -1 where these are not measured.
+        pose_AP: mean over ten thresholds of keypoints' similarity; -1 likewise.
+        pose_AP50: at a similarity of 0.50.
+        pose_AR: mean recall with 20 detections an image.
     """
 
     category_id: int
@@ -38,10 +41,16 @@ class ClassResult(NamedTuple):
     mask_AP: float = UNMEASURED
     mask_AP50: float = UNMEASURED
     mask_AR_100: float = UNMEASURED
+    pose_AP: float = UNMEASURED
+    pose_AP50: float = UNMEASURED
+    pose_AR: float = UNMEASURED
 
 
 MASK = "mask_"
 """What the names of masks' figures begin with; the rest is that of the boxes' figure."""
+
+POSE = "pose_"
+"""What the names of keypoints' figures begin with."""
 
 
 class MetricResult(Protocol):
@@ -79,7 +88,7 @@ class DetectionMetric(Metric):
         """Add images.
 
         Args:
-            detections: one entry an image, boxes in the original image's pixels.
+            detections: one entry an image, boxes and keypoints in the original image's pixels.
             image_ids: the data set's own.
             masks: one entry an image, of its detections, in the same pixels; only where the
                 detector finds masks.

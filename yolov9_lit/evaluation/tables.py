@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import pandas as pd
 
-from yolov9_lit.evaluation.metric import MASK, UNMEASURED, MetricResult
+from yolov9_lit.evaluation.metric import MASK, POSE, UNMEASURED, ClassResult, MetricResult
 from yolov9_lit.reporting.table import Cell, Table
+
+KINDS = {MASK: "masks", POSE: "keypoints"}
+"""What figures whose names begin so are of; others are of boxes."""
 
 
 def results_table(result: MetricResult) -> Table:
-    """Return the figures, those of masks beside the boxes'."""
-    figures = result.figures()
-    boxes = {name: value for name, value in figures.items() if not name.startswith(MASK)}
+    """Return the figures, those of masks or keypoints beside the boxes'."""
+    columns: dict[str, dict[str, float]] = {}
+    for full, value in result.figures().items():
+        prefix = next((prefix for prefix in KINDS if full.startswith(prefix)), "")
+        columns.setdefault(prefix, {})[full.removeprefix(prefix)] = value
+    names = dict.fromkeys(name for column in columns.values() for name in column)
     rows = [
-        (name, _percent(value), _percent(figures.get(f"{MASK}{name}", UNMEASURED)))
-        for name, value in boxes.items()
+        (name, *(_percent(column.get(name, UNMEASURED)) for column in columns.values()))
+        for name in names
     ]
-    frame = pd.DataFrame(rows, columns=["figure", "boxes", "masks"])
-    if len(boxes) == len(figures):
-        frame = frame[["figure", "boxes"]].set_axis(["figure", ""], axis=1)
-    return Table(f"{result.num_images} images (%)", frame)
+    heads = [KINDS.get(prefix, "boxes") for prefix in columns] if len(columns) > 1 else [""]
+    return Table(f"{result.num_images} images (%)", pd.DataFrame(rows, columns=["figure", *heads]))
 
 
 def per_class_table(result: MetricResult) -> Table:
     """Return one row per class by descending AP; classes without objects come last."""
     classes = sorted(result.per_class, key=lambda row: -row.AP)
-    names = ["AP", "AP50", "AR_100"]
-    if any(row.mask_AP != UNMEASURED for row in classes):
-        names += [f"{MASK}{name}" for name in names]
+    names = [
+        name
+        for name in ClassResult._fields[3:]
+        if not name.startswith((*KINDS,))
+        or any(getattr(row, name) != UNMEASURED for row in classes)
+    ]
     rows = [
         (row.name, row.objects, *(_percent(getattr(row, name)) for name in names))
         for row in classes

@@ -82,7 +82,8 @@ def create_model(
             or factories by name; by default that of the model: none of gelan_*, the published one
             of yolov9_*. The network of lhg_icn is that of icn: the loss is told to guide it
             (`DetectionLoss(lead_head_guided=True)`).
-        task: what the heads find: detect (boxes and classes), segment (masks, too) or pose (keypoints, too).
+        task: what the heads find: detect (boxes and classes), segment (masks, too) or pose
+            (keypoints, too).
         block: name of a computational block (csp, conv, res, dark, dwconv, attention, transformer),
             or a factory.
         backbone: factory in place of the size's.

@@ -32,7 +32,7 @@ def require_same_training(
         optimizer: a fresh one.
 
     Raises:
-        UserError: model, classes or optimiser are others, or the weights are not finite.
+        UserError: model, classes, keypoints or optimiser are others, or the weights are not finite.
     """
     theirs: Mapping[str, Tensor] = checkpoint["state_dict"]
     others = [n for n in {**weights, **theirs} if _shape(weights, n) != _shape(theirs, n)]
@@ -49,6 +49,13 @@ def require_same_training(
                 f"({first_few(card[what])}): give its data, or ckpt={path}, which takes weights of "
                 "classes by name."
             )
+    ours, stated = (_keypoint_names(one) for one in (card, given))
+    if ours != stated:
+        raise UserError(
+            f"ckpt_path={path} is of other keypoints ({first_few(stated)}) than the data "
+            f"({first_few(ours)}): give its data, or ckpt={path}, which takes weights of keypoints "
+            "by name."
+        )
     if broken := [name for name, tensor in theirs.items() if not tensor.isfinite().all()]:
         raise UserError(
             f"ckpt_path={path} has weights that are not finite ({first_few(broken)}), its training "
@@ -61,6 +68,10 @@ def require_same_training(
             f"ckpt_path={path} is of another optimizer or freeze: give its own, or ckpt={path}, "
             "which takes the weights alone."
         )
+
+
+def _keypoint_names(card: Mapping[str, Any]) -> list[str]:
+    return list((card.get("keypoints") or {}).get("names", ()))
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -80,7 +80,7 @@ class EvaluationModule(L.LightningModule, ABC):
         self.result = metric.compute()
         self.figures = self.result.figures()
         for name, value in self.figures.items():
-            shown = name in ("AP", "AP50", "mask_AP")
+            shown = name in ("AP", "AP50", "mask_AP", "pose_AP")
             self.log(f"{stage}/{name}", value, prog_bar=shown, logger=value != UNMEASURED)
 
 

@@ -149,8 +149,7 @@ def sound_annotations(
             wrong[fault] = _among(kept[mask], count)
     if masks := int(outlines.masks.sum()):
         faults.notes[Note.RLE] += masks
-    if outside := int(points.outside.sum()):
-        faults.notes[Note.KEYPOINTS_OUTSIDE] += outside
+    faults.notes.update({note: number for note, number in points.told.items() if number})
     _tell(wrong, entries, said, images, faults)
     _tell_form(columns, faults)
     by_image = np.argsort(columns.row, kind="stable")

@@ -76,7 +76,6 @@ class Fault(Enum):
     KEYPOINT_NUMBERS = "annotations lack three numbers a keypoint: none is used"
     KEYPOINT_INFINITE = "annotations have a keypoint that is not finite: none is used"
     KEYPOINT_VISIBILITY = "annotations have a visibility other than 0, 1 and 2: no keypoint is used"
-    KEYPOINT_BEYOND = "annotations have keypoints outside their image: training passes these over"
     KEYPOINT_COUNT = "annotations have another num_keypoints than keypoints: the keypoints count"
 
     XML_UNREADABLE = "XML files cannot be read and are left out, like their image"
@@ -114,6 +113,7 @@ class Note(Enum):
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
     RLE = "objects have an RLE mask: its outline is traced"
     OUTLINE_NONE = "objects have no outline, unlike others: task=segment learns no mask of them"
+    KEYPOINTS_BEYOND = "objects have keypoints outside their image: training passes these over"
     KEYPOINTS_OUTSIDE = "objects have keypoints outside their box"
     KEYPOINTS_UNNAMED = "annotations have keypoints that no category names: none is used"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"

@@ -23,7 +23,8 @@ from yolov9_lit.data.coco.category_entries import sound_categories
 from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import Listing, is_id, list_files, sizes_of, sound_images
-from yolov9_lit.data.coco.keypoint_entries import sound_layout, tell_unnamed
+from yolov9_lit.data.coco.keypoint_entries import sound_layouts, tell_unnamed
+from yolov9_lit.data.coco.keypoint_layout import layout_entry
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import KeypointLayout
 
@@ -52,7 +53,7 @@ class Judged:
         path: the annotation file, for messages.
         folder: that the images' file names start from.
         names: of the categories by id, in the order of the ids.
-        keypoints: what the keypoints of the objects are; None where no category has any.
+        layouts: what the keypoints of the categories are that have some, by id; all the same.
         images: entries of `images` by id, in the file's order, each with its height and width.
         sizes: (N, 2) their heights and widths; infinite where the annotations are judged alone.
         entries: the file's annotations, sound or not.
@@ -63,7 +64,7 @@ class Judged:
     path: Path
     folder: Path
     names: dict[int, str]
-    keypoints: KeypointLayout | None
+    layouts: dict[int, KeypointLayout]
     images: dict[int, Entry]
     sizes: np.ndarray
     entries: Sequence[Entry]
@@ -78,7 +79,18 @@ class Judged:
     @property
     def categories(self) -> list[Entry]:
         """Return the entries of `categories`."""
-        return [{"id": i, "name": name} for i, name in self.names.items()]
+        told = {i: layout_entry(layout) for i, layout in self.layouts.items()}
+        return [{"id": i, "name": name} | told.get(i, {}) for i, name in self.names.items()]
+
+    @property
+    def keypoints(self) -> KeypointLayout | None:
+        """Return what the keypoints of the objects are; None where no category has any."""
+        return next(iter(self.layouts.values()), None)
+
+    def without_keypoints(self) -> Judged:
+        """Return the same as if no category had keypoints."""
+        sound = self.sound._replace(keypoints=self.sound.keypoints[:, :0])
+        return replace(self, layouts={}, sound=sound)
 
     def by_image(self) -> list[SoundImage]:
         """Return the images with their objects."""
@@ -135,10 +147,10 @@ def _judged(content: CocoContent, folder: Path, images: dict[int, Entry]) -> Jud
     faults, entries = content.faults, content.annotations
     names = sound_categories(content.categories, faults)
     listed = [entry["id"] for entry in content.images if is_id(entry.get("id"))]
-    layout = sound_layout(content.categories, faults)
-    if layout is None:
+    layouts = sound_layouts(content.categories, faults)
+    if not layouts:
         tell_unnamed(entries, faults)
-    count = len(layout.names) if layout else 0
+    count = len(next(iter(layouts.values())).names) if layouts else 0
     sizes = sizes_of(images.values())
     sound = sound_annotations(entries, images, sizes, listed, names, count, faults)
-    return Judged(content.path, folder, names, layout, images, sizes, entries, sound, faults)
+    return Judged(content.path, folder, names, layouts, images, sizes, entries, sound, faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -18,6 +19,7 @@ from yolov9_lit.structures import KeypointLayout
 
 _FARTHEST = 2.0**31  # Pixels that a keypoint may lie from the corner; 32 bits hold no more.
 _ROUNDING = 1.0  # Pixels that one may lie outside of its box or image without being told.
+_HALF = re.compile("[\ud800-\udfff]")  # Of a character: JSON can hold it, no text file can.
 _TOGETHER = 2**15  # Annotations whose keypoints are Python's numbers at a time.
 
 
@@ -27,39 +29,41 @@ class SoundKeypoints(NamedTuple):
     Attributes:
         values: (K, J, 3) x and y in pixels and 0, 1 or 2; zeros where none can be used.
         wrong: which annotations (K,) have a fault.
-        outside: (K,) bool, whether a keypoint lies outside of its box.
+        told: how many annotations have what is no fault.
     """
 
     values: np.ndarray
     wrong: Mapping[Fault, np.ndarray]
-    outside: np.ndarray
+    told: Mapping[Note, int]
 
 
-def sound_layout(categories: Iterable[Entry], faults: Faults) -> KeypointLayout | None:
-    """Return what the keypoints of all categories that have some are; None where there are none.
+def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, KeypointLayout]:
+    """Return what the keypoints of the categories are that have some, by id; the same of all.
 
     Categories give "keypoints" (names) and "skeleton" (pairs, from 1) as COCO's do; "sigmas" and
-    "mirrored" (from 0) too where names do not tell them.
+    "mirrored" (from 0) too where names do not tell them. Those of the first count.
     """
-    layout = None
+    layouts: dict[int, KeypointLayout] = {}
     for entry in categories:
-        given = entry.get("keypoints")
-        if not given:
+        given, value = entry.get("keypoints"), entry.get("id")
+        if not given or not is_id(value) or value in layouts:
             continue
-        what = f"category {entry.get('id')}"
         if not _are_names(given):
-            faults.add(Fault.KEYPOINT_NAMES, what)
-        elif layout is None:
-            layout, of = _layout(entry, faults, what), what
-        elif tuple(given) != layout.names:
-            faults.add(Fault.KEYPOINTS_DIFFER, what, detail=of)
-            return None
-    return layout
+            faults.add(Fault.KEYPOINT_NAMES, f"category {value}")
+        elif not layouts:
+            layouts[value] = _layout(entry, faults, f"category {value}")
+        elif tuple(given) == (layout := next(iter(layouts.values()))).names:
+            layouts[value] = layout
+        else:
+            first = f"category {next(iter(layouts))}"
+            faults.add(Fault.KEYPOINTS_DIFFER, f"category {value}", detail=first)
+            return {}
+    return layouts
 
 
 def _are_names(given: Any) -> bool:
     named = isinstance(given, list) and all(isinstance(name, str) and name for name in given)
-    return named and len({*given}) == len(given)
+    return named and len({*given}) == len(given) and not _HALF.search("".join(given))
 
 
 def _layout(entry: Entry, faults: Faults, what: str) -> KeypointLayout:
@@ -98,7 +102,7 @@ def sound_keypoints(
         count: keypoints of an object; with 0 none is looked at.
     """
     if not count:
-        return SoundKeypoints(np.zeros((len(rows), 0, 3)), {}, np.zeros(len(rows), dtype=bool))
+        return SoundKeypoints(np.zeros((len(rows), 0, 3)), {}, {})
     values, odd = _numbers(entries, rows, 3 * count)
     visibility = values[..., 2]
     far = ~(np.abs(values) < _FARTHEST).all(axis=(1, 2))
@@ -112,10 +116,10 @@ def sound_keypoints(
         Fault.KEYPOINT_NUMBERS: odd,
         Fault.KEYPOINT_INFINITE: far,
         Fault.KEYPOINT_VISIBILITY: strange,
-        Fault.KEYPOINT_BEYOND: beyond,
         Fault.KEYPOINT_COUNT: differing & ~(odd | far | strange),
     }
-    return SoundKeypoints(values, wrong, _outside(values, corners) & ~beyond)
+    told = {Note.KEYPOINTS_BEYOND: beyond, Note.KEYPOINTS_OUTSIDE: _outside(values, corners)}
+    return SoundKeypoints(values, wrong, {note: int(mask.sum()) for note, mask in told.items()})
 
 
 def tell_unnamed(entries: Sequence[Entry], faults: Faults) -> None:

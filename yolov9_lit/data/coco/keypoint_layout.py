@@ -45,6 +45,20 @@ def layout_of_names(names: Sequence[str], edges: Sequence[tuple[int, int]] = ())
     return KeypointLayout(tuple(names), tuple(edges), mirrored, sigmas)
 
 
+def layout_entry(layout: KeypointLayout) -> dict[str, Any]:
+    """Return what a category of a COCO-format file says of its keypoints.
+
+    Beside COCO's own keys it has "sigmas" and "mirrored" (from 0) where the names do not tell them.
+    """
+    told = layout_of_names(layout.names)
+    return {
+        "keypoints": [*layout.names],
+        "skeleton": [[a + 1, b + 1] for a, b in layout.edges],
+        **({"mirrored": [*layout.mirrored]} if layout.mirrored != told.mirrored else {}),
+        **({"sigmas": [*layout.sigmas]} if layout.sigmas != told.sigmas else {}),
+    }
+
+
 def fault_of(layout: KeypointLayout) -> str:
     """Say which part of a layout does not fit its names, and how; empty where all fit."""
     count = len(layout.names)

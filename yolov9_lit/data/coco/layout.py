@@ -11,6 +11,7 @@ from yolov9_lit.errors import UserError
 log = logging.getLogger(__name__)
 
 _PREFIX = "instances_"
+_PREFIXES = (_PREFIX, "person_keypoints_")  # COCO's own; the second where the first is missing.
 _EXPORTS = {
     "*/_annotations.coco.json": ".",  # Roboflow's; a folder a split, as below.
     "*/result.json": "images",  # Label Studio's
@@ -32,23 +33,18 @@ class Split(NamedTuple):
 def find_splits(root: Path) -> list[Split]:
     """Find the splits of a folder in COCO's layout.
 
-    `annotations/instances_NAME.json` goes with the images in `NAME/images`, `NAME`,
-    `images/NAME` or `images`, whichever is there first. A file without images is passed over
-    with a warning: COCO's annotations come for all splits at once. Where there is none at all,
-    the layouts of common tools' exports are looked for: `train/_annotations.coco.json`.
+    `annotations/instances_NAME.json`, or `person_keypoints_NAME.json` where there is none of these,
+    goes with the images in `NAME/images`, `NAME`, `images/NAME` or `images`, whichever is there
+    first. A file without images is passed over with a warning: COCO's annotations come for all
+    splits at once. Where there is none at all, the layouts of common tools' exports are looked for:
+    `train/_annotations.coco.json`.
 
     Raises:
         UserError: the folder has no split.
     """
-    splits = []
-    for file in sorted((root / "annotations").glob(f"{_PREFIX}*.json")):
-        name = file.stem.removeprefix(_PREFIX)
-        places = (f"{name}/images", name, f"images/{name}", "images")
-        folder = next((root / p for p in places if (root / p).is_dir()), None)
-        if folder:
-            splits.append(Split(name, file, folder))
-        else:
-            log.warning("%s is passed over: %s has no folder %s", file, root, ", ".join(places))
+    splits: list[Split] = []
+    for prefix in _PREFIXES:
+        splits = splits or _named(root, prefix)
     if not splits:
         splits = _exported(root)
     if not splits:
@@ -57,6 +53,20 @@ def find_splits(root: Path) -> list[Split]:
             "images/NAME: give the root of a data set in COCO format; one in YOLO's or VOC's is "
             "converted first with `python -m yolov9_lit.data convert`."
         )
+    return splits
+
+
+def _named(root: Path, prefix: str) -> list[Split]:
+    """Find the splits whose annotation files begin with a prefix."""
+    splits = []
+    for file in sorted((root / "annotations").glob(f"{prefix}*.json")):
+        name = file.stem.removeprefix(prefix)
+        places = (f"{name}/images", name, f"images/{name}", "images")
+        folder = next((root / p for p in places if (root / p).is_dir()), None)
+        if folder:
+            splits.append(Split(name, file, folder))
+        else:
+            log.warning("%s is passed over: %s has no folder %s", file, root, ", ".join(places))
     return splits
 
 

@@ -16,6 +16,7 @@ from yolov9_lit.data.coco.judge import judge_annotations
 from yolov9_lit.data.coco.mask_entries import sound_mask
 from yolov9_lit.data.coco.records import load_records, values_of
 from yolov9_lit.memory import no_garbage_collection
+from yolov9_lit.structures import KeypointLayout
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ Sizes = Mapping[int, tuple[int, int]]
 class ReadTruth(Protocol):
     """Gives a ground truth when it is called."""
 
-    def __call__(self, *, masks: bool = False) -> Truth:
-        """Return it, its annotations with the masks of `add_masks` where these are wanted."""
+    def __call__(self, *, masks: bool = False, keypoints: bool = False) -> Truth:
+        """Return it, with what `add_masks` or `add_keypoints` adds where that is wanted."""
         ...
 
 
@@ -55,13 +56,18 @@ def truth_of(annotations: Annotations, boxes: np.ndarray, areas: np.ndarray) -> 
 
 @no_garbage_collection()
 def read_ground_truth(
-    annotation_file: Path, *, masks: bool = False, sizes: Sizes | None = None
+    annotation_file: Path,
+    *,
+    masks: bool = False,
+    keypoints: KeypointLayout | None = None,
+    sizes: Sizes | None = None,
 ) -> Truth:
     """Read the same of a file without its images; its faults were told when it was judged first.
 
     Args:
         annotation_file: JSON.
         masks: whether the annotations are to have their masks.
+        keypoints: what those are that the annotations are to have, if any.
         sizes: of images; of others those that the file states.
 
     Raises:
@@ -77,6 +83,8 @@ def read_ground_truth(
             judged.entries, "segmentation", sound.entry.tolist(), [True] * len(sound.entry)
         )
         add_masks(truth, given, stated | dict(sizes or {}), annotation_file)
+    if keypoints:
+        add_keypoints(truth, sound.keypoints, keypoints, annotation_file)
     return truth
 
 
@@ -101,6 +109,28 @@ def add_masks(truth: Truth, given: Iterable[object], sizes: Sizes, source: Path)
             "%d of the %d annotations in %s have no usable outline: in the figures of masks, what "
             "is found on their boxes counts neither as right nor as wrong",
             *(bare, len(truth["annotations"]), source),
+        )
+
+
+def add_keypoints(truth: Truth, points: np.ndarray, layout: KeypointLayout, source: Path) -> None:
+    """Give annotations their keypoints, and categories the names and sigmas of these.
+
+    Args:
+        truth: of M annotations.
+        points: (M, K, 3) x and y in pixels, and 0 (not annotated), 1 (hidden) or 2 (visible).
+        layout: what the K are.
+        source: the file, for the message.
+    """
+    counts = (points[..., 2] > 0).sum(axis=1)
+    for entry, values, count in zip(truth["annotations"], points, counts.tolist(), strict=True):
+        entry["keypoints"], entry["num_keypoints"] = values.ravel().tolist(), count
+    for category in truth["categories"]:
+        category["keypoints"], category["sigmas"] = [*layout.names], [*layout.sigmas]
+    if bare := int((counts == 0).sum()):
+        log.info(
+            "%d of the %d annotations in %s have no keypoint: in the figures of keypoints, what is "
+            "found on them counts neither as right nor as wrong",
+            *(bare, len(counts), source),
         )
 
 

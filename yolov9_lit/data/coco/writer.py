@@ -33,7 +33,10 @@ def coco_content(judged: Judged, folder: Path = Path()) -> dict[str, Any]:
             | {side: int(image.entry[side]) for side in ("height", "width")}
             for image in images
         ],
-        "annotations": [{"id": i} | _annotation(item) for i, item in enumerate(objects, start=1)],
+        "annotations": [
+            {"id": i} | _annotation(item) | _keypoints(item)
+            for i, item in enumerate(objects, start=1)
+        ],
         "categories": judged.categories,
     }
 
@@ -51,6 +54,17 @@ def _annotation(item: SoundObject) -> Entry:
         "iscrowd": int(item.crowd),
         "segmentation": polygons,
         **{flag: 1 for flag in ("difficult", "truncated") if item.entry.get(flag)},
+    }
+
+
+def _keypoints(item: SoundObject) -> Entry:
+    """Return what the annotation says of its keypoints; nothing where no category has any."""
+    if not len(item.keypoints):
+        return {}
+    rounded = item.keypoints.round(_DECIMALS).tolist()
+    return {
+        "num_keypoints": int((item.keypoints[:, 2] > 0).sum()),
+        "keypoints": [value for x, y, visibility in rounded for value in (x, y, int(visibility))],
     }
 
 

@@ -87,17 +87,20 @@ def data_page(title: str, reports: Sequence[SplitReport]) -> str:
 def split_table(reports: Sequence[SplitReport]) -> Table:
     """Show what each split holds, a row a split."""
     by_area = ("small", "medium", "large")
-    columns = ("split", "images", "without objects", "boxes", "crowds", *by_area, "sizes")
+    posed = ["posed"] if any(report.annotations.layout for report in reports) else []
+    columns = ("split", "images", "without objects", "boxes", *posed, "crowds", *by_area, "sizes")
     rows = []
     for report in reports:
         data, areas = report.annotations, report.areas()
         empty, crowds = int((np.diff(data.offsets) == 0).sum()), int(data.crowd.sum())
         counts = np.histogram(areas, (0, SMALL, MEDIUM, np.inf))[0].tolist()
-        held = (len(data), empty, len(areas), crowds, *counts)
+        shown = (data.keypoints[~data.crowd, :, 2] > 0).any(axis=1).sum()
+        held = (len(data), empty, len(areas), *([int(shown)] if posed else []), crowds, *counts)
         rows.append((report.split.name, *held, _sizes(data.sizes)))
     notes = (
         "Small, medium, large: boxes of under 32 x 32, under 96 x 96 pixels of area, and others, "
         "before any scaling.",
+        *(["Posed: boxes with keypoints."] if posed else []),
     )
     return Table("What it holds", pd.DataFrame(rows, columns=columns), notes)
 

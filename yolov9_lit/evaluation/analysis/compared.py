@@ -12,8 +12,9 @@ import numpy as np
 from pycocotools.mask import iou as box_ious
 
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_figures import Curves
-from yolov9_lit.evaluation.coco_task import Task, sorted_ids
+from yolov9_lit.evaluation.backends import Curves
+from yolov9_lit.evaluation.coco_columns import sorted_ids
+from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
 
 MATCH_IOU = 0.5

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_task import Task, column, sorted_ids
+from yolov9_lit.evaluation.coco_columns import column, sorted_ids
+from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.memory import no_garbage_collection
 

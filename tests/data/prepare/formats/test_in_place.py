@@ -25,7 +25,8 @@ def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     make_shapes(folder / "coco", train=12, val=6, image_size=96)
     for kind in ("yolo", "voc"):
-        convert(folder / "coco", folder / kind, source=FORMATS["coco"], target=FORMATS[kind])
+        formats = {"source": FORMATS["coco"], "target": FORMATS[kind]}
+        convert(folder / "coco", folder / kind, **formats, keypoints=False)
     make_shapes(folder / "boxes", train=12, val=6, image_size=96)
     for file in (folder / "boxes/annotations").iterdir():
         content = json.loads(file.read_text())

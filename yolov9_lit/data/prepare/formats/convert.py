@@ -51,7 +51,13 @@ class Conversion(NamedTuple):
 
 
 def convert(
-    src: Path, out: Path, *, source: Format, target: Format, strict: bool = False
+    src: Path,
+    out: Path,
+    *,
+    source: Format,
+    target: Format,
+    strict: bool = False,
+    keypoints: bool = True,
 ) -> Conversion:
     """Convert a data set; all is read before anything is written, and `out` appears whole.
 
@@ -61,6 +67,7 @@ def convert(
         source: its format.
         target: the format to write.
         strict: refuse a source with faults, which otherwise are left out or clipped.
+        keypoints: whether to write those that there are; YOLO's lines hold no outlines beside them.
 
     Raises:
         UserError: `src` is no data set of its format or, if `strict`, has faults; `out` is not
@@ -71,6 +78,8 @@ def convert(
         raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
     faults = Faults(src)
     splits = read_splits(source.read(src, faults))
+    if not keypoints:
+        splits = {name: judged.without_keypoints() for name, judged in splits.items()}
     note_leaks(splits)
     faults.raise_or_warn(strict=strict)
     try:
@@ -85,7 +94,8 @@ def run(values: Mapping[str, str]) -> None:
     """Convert a data set and print a row for each split.
 
     Args:
-        values: "format", "src" and "out"; optionally "to" ("coco" by default) and "strict".
+        values: "format", "src" and "out"; optionally "to" ("coco" by default), "strict", and
+            "keypoints" (true by default).
 
     Raises:
         UserError: a format is unknown, or the data set cannot be converted.
@@ -97,12 +107,14 @@ def run(values: Mapping[str, str]) -> None:
     if source == target:
         raise UserError(f"format and to are both {source}: there is nothing to convert.")
     strict = yes_or_no_text("strict", values.get("strict", "false"))
+    keypoints = yes_or_no_text("keypoints", values.get("keypoints", "true"))
     conversion = convert(
         Path(values["src"]),
         Path(values["out"]),
         source=FORMATS[source],
         target=FORMATS[target],
         strict=strict,
+        keypoints=keypoints,
     )
     table = Table("split", "images", "boxes", title=values["out"])
     for split, judged in conversion.splits.items():

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from yolov9_lit.data.coco.annotation_entries import SoundObject
 from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.errors import first_few, one_line, told
+from yolov9_lit.structures import KeypointLayout
 
 
 class Plain(NamedTuple):
@@ -17,11 +19,13 @@ class Plain(NamedTuple):
 
     Attributes:
         names: of the categories by id, in the order of the ids.
+        layouts: what the keypoints of those are that have some, by id; all the same.
         splits: the images of each split.
         lost: sentences on what was left out or renamed.
     """
 
     names: Mapping[int, str]
+    layouts: Mapping[int, KeypointLayout]
     splits: Mapping[str, list[SoundImage]]
     lost: tuple[str, ...]
 
@@ -52,7 +56,13 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
     if renamed:
         names = told(len(renamed), "names differ from another in their ending only, or fit no line")
         lost.append(f"{names}: {first_few(renamed, 1)}")
-    return Plain(next(iter(splits.values())).names, images, tuple(lost))
+    first = next(iter(splits.values()))
+    return Plain(first.names, first.layouts, images, tuple(lost))
+
+
+def has_keypoints(item: SoundObject) -> bool:
+    """Tell whether a keypoint of an object is annotated."""
+    return bool((item.keypoints[:, 2] > 0).any())
 
 
 def digits(value: float, decimals: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -71,7 +71,7 @@ def note_leaks(splits: Mapping[str, Judged]) -> None:
 
 def as_coco(
     path: Path,
-    categories: Mapping[int, str],
+    categories: Sequence[Entry],
     images: Mapping[str, int],
     folder: Path,
     objects: Callable[[str, tuple[int, int]], Iterable[Entry]],
@@ -84,7 +84,7 @@ def as_coco(
 
     Args:
         path: names the split in messages.
-        categories: names by id.
+        categories: in COCO's form.
         images: ids by name, in order.
         folder: that the names start from.
         objects: given the name of an image and its height and width in pixels, returns its
@@ -109,8 +109,7 @@ def as_coco(
         listed.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
         for entry in objects(name, size):
             annotations.append({"id": len(annotations) + 1, "image_id": image_id} | entry)
-    named = [{"id": i, "name": name} for i, name in categories.items()]
-    return CocoContent(path, listed, annotations, named, faults)
+    return CocoContent(path, listed, annotations, [*categories], faults)
 
 
 def _header(path: Path) -> Header:

@@ -86,7 +86,7 @@ class VocFolder:
             self.faults.split = split
             content = as_coco(
                 self.lists / f"{split}.txt",
-                {i: name for name, i in ids.items()},
+                [{"id": i, "name": name} for name, i in ids.items()],
                 image_ids(named, known.images.get(split, {})),
                 self.images,
                 partial(self._objects, named, ids),

@@ -13,6 +13,7 @@ from yolov9_lit.data.coco.judge import Judged, SoundImage
 from yolov9_lit.data.prepare.formats.placing import (
     Plain,
     digits,
+    has_keypoints,
     place,
     plain,
     stem,
@@ -35,18 +36,20 @@ def write_voc(out: Path, splits: Mapping[str, Judged]) -> tuple[str, ...]:
     """
     data = plain(splits)
     names = _names(data)
-    lost = 0
+    outlines = keypoints = 0
     for split, images in data.splits.items():
         for image, name in zip(images, names[split], strict=True):
             place(image.path, out / "JPEGImages" / name)
             _write_xml(out / "Annotations" / f"{stem(name)}.xml", name, image, data.names)
-            lost += sum(bool(item.outlines) for item in image.objects)
+            outlines += sum(bool(item.outlines) for item in image.objects)
+            keypoints += sum(map(has_keypoints, image.objects))
         listed = out / "ImageSets/Main" / f"{split}.txt"
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text("".join(f"{stem(name)}\n" for name in names[split]), encoding="utf-8")
     write_json(out / IDS_FILE, data.ids(names))
-    sentence = told(lost, "objects are left without their outlines")
-    return (*data.lost, *([sentence] if lost else []))
+    lost = {"outlines": outlines, "keypoints": keypoints}
+    sentences = (told(n, f"objects are left without their {part}") for part, n in lost.items() if n)
+    return (*data.lost, *sentences)
 
 
 def _names(data: Plain) -> dict[str, list[str]]:

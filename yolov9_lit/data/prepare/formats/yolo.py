@@ -21,6 +21,7 @@ from yolov9_lit.data.prepare.formats.source import (
     read_text,
 )
 from yolov9_lit.data.prepare.formats.yolo_config import read_config
+from yolov9_lit.data.prepare.formats.yolo_keypoints import keypoint_entries
 from yolov9_lit.data.prepare.formats.yolo_labels import (
     Labels,
     is_label_file,
@@ -87,8 +88,9 @@ class YoloFolder:
         names = set(classes.values())
         if len(names) == len(ids) and names <= set(known.categories):
             ids = {index: known.categories[name] for index, name in classes.items()}
-        categories = {ids[index]: name for index, name in classes.items()}
-        stated = self._config.pose_numbers
+        stated = self._config.pose_shape
+        told = keypoint_entries(self._config, self.faults)
+        categories = [{"id": ids[i], "name": name} | told.get(i, {}) for i, name in classes.items()]
         poses = Poses(stated, find_poses(self._lines()) if stated is None else {})
         for split, images in self._images.items():
             self.faults.split = split
@@ -212,7 +214,7 @@ class YoloFolder:
             return reading
         if reading:
             self.faults.notes[reading] += 1
-        return parse_line(line, size, ids, keypoints=poses.are_poses(numbers))
+        return parse_line(line, size, ids, poses.each(numbers))
 
     def _short(self, path: Path) -> str:
         return os.path.relpath(path, self.src)

@@ -16,6 +16,7 @@ from yolov9_lit.errors import UserError
 
 _NAME = "data.yaml"
 _LEADING_OUT = re.compile(r"^(\.\./)+")
+_NUMBER = re.compile("[0-9]{1,4}")  # Of keypoints: what is more is none.
 _NOTHING = ("", "~", "null", "none")
 
 
@@ -31,6 +32,21 @@ class _Loader(yaml.BaseLoader):
                 raise yaml.YAMLError(f"in line {line} {key.value} is given for the second time")
             keys.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class PoseShape(NamedTuple):
+    """How many keypoints a line has behind its box, and numbers of each: two, or three.
+
+    These are x, y and, where it is three, the visibility 0, 1 or 2.
+    """
+
+    keypoints: int
+    each: int
+
+    @property
+    def numbers(self) -> int:
+        """Return the numbers behind the class."""
+        return 4 + self.keypoints * self.each
 
 
 class YoloConfig(NamedTuple):
@@ -52,19 +68,23 @@ class YoloConfig(NamedTuple):
         listed = given if isinstance(given, list) else [given or ""]
         return [str(entry) for entry in listed if str(entry).lower() not in _NOTHING]
 
+    def has(self, key: str) -> bool:
+        """Tell whether something is given under a key, be it a mapping."""
+        given = self.content.get(key)
+        return bool(given) and (not isinstance(given, str) or given.lower() not in _NOTHING)
+
     @property
-    def pose_numbers(self) -> int | None:
-        """Return the numbers of a pose's line behind its class; None where no key tells them.
+    def pose_shape(self) -> PoseShape | None:
+        """Return what a pose's line has behind its class; None where no key tells it.
 
         Raises:
             UserError: `kpt_shape` is not the number of keypoints and 2 or 3.
         """
-        given = self.content.get("kpt_shape")
-        if given is None or (isinstance(given, str) and given.lower() in _NOTHING):
+        if not self.has("kpt_shape"):
             return None
-        match given:
-            case [str(count), "2" | "3" as each] if count.isdecimal() and count.isascii():
-                return 4 + int(count[:9]) * int(each)
+        match given := self.content["kpt_shape"]:
+            case [str(count), "2" | "3" as each] if _NUMBER.fullmatch(count):
+                return PoseShape(int(count), int(each))
         raise UserError(
             f"{self.path} has kpt_shape: {given}: give the number of keypoints and how many "
             "numbers each has, as [17, 3], or leave it out."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
-from yolov9_lit.data.coco.faults import Fault
+from yolov9_lit.data.coco.faults import Fault, Size
 from yolov9_lit.data.coco.file import Entry
 
 _FEWEST_NUMBERS = 5  # Of a line: a class and a box.
@@ -72,37 +73,62 @@ def read_lines(labels: Path) -> list[str]:
     return labels.read_text(encoding="utf-8-sig").splitlines()
 
 
-def parse_line(
-    line: str, size: tuple[int, int], ids: Mapping[int, int], *, keypoints: bool
-) -> Entry | Fault:
+def parse_line(line: str, size: Size, ids: Mapping[int, int], each: int | None) -> Entry | Fault:
     """Return the annotation of a line, or what is wrong with it.
 
     Args:
-        line: `class cx cy w h` or `class x1 y1 x2 y2 ...` in fractions of the image.
+        line: `class cx cy w h`, with keypoints behind it or none, or `class x1 y1 x2 y2 ...` in
+            fractions of the image.
         size: the image's height and width in pixels.
         ids: of the categories by class index.
-        keypoints: whether numbers behind a box are no outline.
+        each: numbers of each keypoint behind a box, 2 or 3; with 0 they are passed over, with None
+            there are no keypoints.
     """
     try:
         index, *values = map(float, line.split())
     except ValueError:
         return Fault.LINE_FORM
-    if keypoints:
-        values = values[:4]
+    behind: list[float] = []
+    if each is not None:
+        values, behind = values[:4], values[4:] if each else []
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
         return Fault.LINE_FORM
     if index not in ids:
         return Fault.LINE_CLASS
     if not all(map(math.isfinite, values)):
         return Fault.LINE_INFINITE
-    if max(map(abs, values)) > _LARGEST_FRACTION:
+    points = [behind[i : i + each] for i in range(0, len(behind), each)] if each else []
+    places = chain(values, *(point[:2] for point in points))
+    if max(map(abs, places)) > _LARGEST_FRACTION:
         return Fault.LINE_PIXELS
-    height, width = size
-    pixels = [value * (height if i % 2 else width) for i, value in enumerate(values)]
-    category = {"category_id": ids[int(index)]}
-    if len(pixels) == 4:
-        x, y, w, h = pixels
-        return category | {"bbox": [x - w / 2, y - h / 2, w, h]}
+    shape = _outline(values, size) if len(values) > 4 else _box(values, points, size)
+    return {"category_id": ids[int(index)]} | shape
+
+
+def _box(values: Sequence[float], points: Sequence[Sequence[float]], size: Size) -> Entry:
+    x, y, w, h = _in_pixels(values, size)
+    keypoints = [value for point in points for value in _keypoint(point, size)]
+    return {"bbox": [x - w / 2, y - h / 2, w, h]} | ({"keypoints": keypoints} if points else {})
+
+
+def _outline(values: Sequence[float], size: Size) -> Entry:
+    pixels = _in_pixels(values, size)
     xs, ys = pixels[::2], pixels[1::2]
     box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    return category | {"bbox": box, "segmentation": [pixels]}
+    return {"bbox": box, "segmentation": [pixels]}
+
+
+def _in_pixels(values: Sequence[float], size: Size) -> list[float]:
+    height, width = size
+    return [value * (height if i % 2 else width) for i, value in enumerate(values)]
+
+
+def _keypoint(point: Sequence[float], size: Size) -> Iterator[float]:
+    """Yield x and y in pixels and the visibility; where none is stated what has a place is seen.
+
+    What has none is written as zeros, or as numbers below them.
+    """
+    x, y, *stated = point
+    placed = min(x, y) >= 0 and max(x, y) > 0
+    yield from _in_pixels((x, y), size)
+    yield stated[0] if stated else 2 * placed

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from yolov9_lit.data.coco.faults import Fault, Note
+from yolov9_lit.data.prepare.formats.yolo_config import PoseShape
 
 _ENOUGH = 1_000  # Lines of a length that are looked at.
 _LARGEST = 2  # Fractions are smaller, visibilities no larger.
@@ -29,24 +30,29 @@ class Poses(NamedTuple):
     """Which lines of a data set are poses, by how many numbers stand behind the class.
 
     Attributes:
-        stated: numbers of a pose where the YAML file says so; None where it says nothing.
+        stated: what a pose has where the YAML file says so; None where it says nothing.
         notes: what is told of lines of a length where it says nothing.
     """
 
-    stated: int | None
+    stated: PoseShape | None
     notes: Mapping[int, Note]
 
     def reading(self, numbers: int) -> Note | Fault | None:
         """Return what lines of so many numbers are read as; None of a box or an outline."""
         if self.stated is None:
             return self.notes.get(numbers)
-        if numbers in (BOX, self.stated):
+        if numbers in (BOX, self.stated.numbers):
             return None
         return Fault.LINE_KEYPOINTS
 
-    def are_poses(self, numbers: int) -> bool:
-        """Tell whether lines of so many numbers are a box and its keypoints."""
-        return numbers == self.stated or self.notes.get(numbers) == Note.POSES
+    def each(self, numbers: int) -> int | None:
+        """Return how many numbers each keypoint has in lines of so many; None of no poses.
+
+        It is 0 where the YAML file does not tell, and only the box counts.
+        """
+        if self.stated and numbers == self.stated.numbers:
+            return self.stated.each
+        return 0 if self.notes.get(numbers) == Note.POSES else None
 
 
 def find_poses(lines: Iterable[str]) -> Mapping[int, Note]:
