@@ -8,8 +8,11 @@ from omegaconf import OmegaConf
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.evaluate import evaluate
+from yolov9_lit.data import datamodule
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.coco_figures import KeypointResult
 from yolov9_lit.inference.predictor import load
+from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import PREFIX, ModelCard
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.deployed import write_deployed
@@ -61,6 +64,58 @@ def test_a_branch_that_is_not_there_is_told_with_those_that_are(
     ):
         evaluate(wrong)
     assert not (tmp_path / "results.json").exists()
+
+
+LAYOUT = KeypointLayout(
+    ("top", "bottom", "left", "right", "centre"), ((4, 0),), (0, 1, 3, 2, 4), (0.2,) * 5
+)
+
+
+def pose_checkpoint(path, layout):
+    """A fresh model that finds keypoints everywhere."""
+    torch.manual_seed(0)
+    overrides = ["model=gelan_t", "task=pose", f"model.head.keypoints={len(layout.names)}"]
+    model = OmegaConf.to_container(compose("summary", overrides).model, resolve=True)
+    card = ModelCard(model | {"num_classes": 4}, CLASS_NAMES, (1, 4, 7, 12), 64, layout)
+    state = {PREFIX + name: value for name, value in build_detector(card).state_dict().items()}
+    torch.save({"card": card.to_dict(), "state_dict": state}, path)
+    return path
+
+
+def test_keypoints_are_measured_as_the_checkpoint_says_they_are(config, tmp_path, monkeypatch):
+    """Sigmas and all else of the model hold, not what the data says."""
+    asked = []
+    read = datamodule.read_ground_truth
+    monkeypatch.setattr(
+        datamodule,
+        "read_ground_truth",
+        lambda *a, **k: asked.append(k["keypoints"]) or read(*a, **k),
+    )
+    ckpt = pose_checkpoint(tmp_path / "x.ckpt", LAYOUT)
+    confidence = "evaluation.nms.confidence=0"
+    evaluate(config(tmp_path, f"ckpt={ckpt}", confidence, "pictures=1", command="eval"))
+    assert asked == [LAYOUT]
+    figures = json.loads((tmp_path / "results.json").read_text())
+    assert {name for name in figures if name.startswith("pose_")} == {
+        f"pose_{name}" for name in KeypointResult._fields
+    }
+    rows = json.loads((tmp_path / "detections.json").read_text())
+    assert rows
+    assert {len(row["keypoints"]) for row in rows} == {15}
+    assert "the keypoints are drawn" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("top", "bottom", "left", "right", "hub"), "data lacks hub, and it has centre besides"),
+        (("bottom", "top", "left", "right", "centre"), "their order differs"),
+    ],
+)
+def test_other_keypoints_than_the_data_s_are_told(config, tmp_path, names, told):
+    ckpt = pose_checkpoint(tmp_path / "x.ckpt", LAYOUT._replace(names=names))
+    with pytest.raises(UserError, match=rf"x.ckpt finds other keypoints .*\(.*{told}\)"):
+        evaluate(config(tmp_path, f"ckpt={ckpt}", command="eval"))
 
 
 @pytest.mark.slow

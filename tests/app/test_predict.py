@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,7 +19,10 @@ from yolov9_lit.inference.predictor import Predictor
 from yolov9_lit.inference.source import open_source
 from yolov9_lit.models.create import create_model
 from yolov9_lit.reporting.draw import draw_detections
+from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard
+
+KEYS = torch.tensor([[0, 1, 4], [2, 3, 4]])  # A box's corners, and that they are visible.
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,38 @@ def test_files_and_detections_are_those_of_one_after_another(
     assert len(plain) == 6
     for path in plain:
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_keypoints_are_written_one_after_another_as_they_are_found(
+    predict, predictor, folder, tmp_path, monkeypatch
+):
+    """They are drawn where the checkpoint tells how they belong together."""
+    layout = KeypointLayout(("left", "right"), ((0, 1),), (1, 0), (0.05, 0.05))
+    plain = predict(folder / "0.jpg", tmp_path / "plain")
+    monkeypatch.setattr(predictor, "card", replace(predictor.card, keypoints=layout))
+    detect = Predictor.detect
+
+    def with_keypoints(self, images, settings):
+        return [
+            found._replace(
+                keypoints=torch.cat([found.boxes, found.scores[:, None] > 0], 1)[:, KEYS]
+            )
+            for found in detect(self, images, settings)
+        ]
+
+    monkeypatch.setattr(Predictor, "detect", with_keypoints)
+    out = predict(folder / "0.jpg", tmp_path / "out")
+    rows = json.loads((out / "detections.json").read_text())
+    assert len(rows) > 3
+    for row in rows:
+        x, y, width, height = row["bbox"]
+        corners = [x, y, 1, x + width, y + height, 1]
+        assert row["keypoints"] == pytest.approx(corners, abs=0.02)
+    before = json.loads((plain / "detections.json").read_text())
+    assert [row | {"keypoints": None} for row in before] == [
+        row | {"keypoints": None} for row in rows
+    ]
+    assert (out / "0.jpg").read_bytes() != (plain / "0.jpg").read_bytes()
 
 
 def test_explanations_lie_beside_the_same_pictures(predict, folder, tmp_path):

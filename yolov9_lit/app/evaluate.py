@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -11,6 +12,7 @@ from yolov9_lit.app.settings import check_evaluation
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument
 from yolov9_lit.data.datamodule import TruthOf
+from yolov9_lit.data.keypoint_settings import KeypointsOfModel
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
@@ -45,8 +47,16 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
     predictor = load(ckpt)
     card = predictor.card
-    shape = {"eval_shape": predictor.input_shape} if predictor.input_shape else {}
-    datamodule = build(cfg.data, image_size=predictor.input_size(cfg.data.image_size), **shape)
+    given: dict[str, Any] = {"image_size": predictor.input_size(cfg.data.image_size)}
+    if predictor.input_shape:
+        given["eval_shape"] = predictor.input_shape
+    if card.keypoints:
+        given["keypoints"] = {
+            "_target_": f"{KeypointsOfModel.__module__}.{KeypointsOfModel.__qualname__}",
+            "source": str(ckpt),
+            **card.keypoints._asdict(),
+        }
+    datamodule = build(cfg.data, **given)
     datamodule.prepare_data()
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:

@@ -64,7 +64,8 @@ def predict(cfg: DictConfig) -> Path:
             frames += 1
             rows += _rows(frame, detections, predictor)
             if save_pictures:
-                image = draw_detections(frame.image, detections, predictor.class_names)
+                layout = predictor.card.keypoints
+                image = draw_detections(frame.image, detections, predictor.class_names, layout)
                 writer.write(frame, image)
             if explanations:
                 explanations.write(frame)
@@ -100,10 +101,10 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield COCO results entries, with the file instead of an image id and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections[:3])
-    segmentations = _segmentations(detections)
-    for (x1, y1, x2, y2), score, label, segmentation in zip(
-        boxes, scores, labels, segmentations, strict=True
-    ):
+    found = zip(
+        *(boxes, scores, labels, _segmentations(detections), _keypoints(detections)), strict=True
+    )
+    for (x1, y1, x2, y2), score, label, segmentation, keypoints in found:
         row = {
             "file": str(frame.path),
             "category_id": predictor.card.category_ids[label],
@@ -113,6 +114,8 @@ def _rows(
         }
         if segmentation is not None:
             row["segmentation"] = segmentation
+        if keypoints is not None:
+            row["keypoints"] = keypoints
         if frame.frame_index is not None:
             row["frame"] = frame.frame_index
         yield row
@@ -125,6 +128,13 @@ def _segmentations(detections: Detections) -> list[dict[str, Any] | None]:
     from yolov9_lit.evaluation.masks import EncodedMasks  # hotcoco, which boxes do without.
 
     return [*EncodedMasks.of(detections.masks).entries()]
+
+
+def _keypoints(detections: Detections) -> list[list[float] | None]:
+    """Return x, y and how visible of each keypoint, one after another; None where none are."""
+    if detections.keypoints is None:
+        return [None] * len(detections.scores)
+    return [[round(v, 3) for v in values] for values in detections.keypoints.flatten(1).tolist()]
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -332,7 +332,8 @@ def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Ann
     if annotations.layout is None:
         raise UserError(
             f"{annotations.path} has no category with keypoints that can be used, which task=pose "
-            "learns: give annotations whose categories list `keypoints`, or task=detect."
+            "learns and measures: give annotations whose categories list `keypoints`, or "
+            "task=detect."
         )
     layout = settings.applied(annotations.layout)
     pairs = [(i, other) for i, other in enumerate(layout.mirrored) if i < other]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.data.coco.keypoint_layout import fault_of
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.kinds import Count, PositiveFloat, Words
 from yolov9_lit.structures import KeypointLayout
 
@@ -36,7 +36,7 @@ class KeypointSettings:
         check_fields(self, "data.keypoints.")
 
     def applied(self, layout: KeypointLayout) -> KeypointLayout:
-        """Return a layout with these settings in it.
+        """Return a data set's layout with these settings in it.
 
         Raises:
             UserError: they do not fit its keypoints.
@@ -52,3 +52,36 @@ class KeypointSettings:
                 f"data.keypoints.{fault}: give it for {', '.join(layout.names)}, in this order."
             )
         return layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointsOfModel(KeypointSettings):
+    """What the keypoints are that a model finds, for data that it is measured on.
+
+    Attributes:
+        names: of the keypoints.
+        source: the model's file, for messages.
+    """
+
+    names: Sequence[str]
+    source: str
+
+    def applied(self, layout: KeypointLayout) -> KeypointLayout:
+        """Return the model's layout for data with the same keypoints.
+
+        Raises:
+            UserError: the data has others.
+        """
+        if tuple(self.names) != layout.names:
+            raise UserError(
+                f"{self.source} finds other keypoints than the data has "
+                f"({self._difference(layout)}): evaluate on data of the same keypoints."
+            )
+        return super().applied(layout)
+
+    def _difference(self, layout: KeypointLayout) -> str:
+        lacking = [name for name in self.names if name not in layout.names]
+        further = [name for name in layout.names if name not in self.names]
+        told = [f"the data lacks {first_few(lacking)}"] * bool(lacking)
+        told += [f"it has {first_few(further)} besides"] * bool(further)
+        return ", and ".join(told) or "their order differs"

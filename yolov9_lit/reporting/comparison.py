@@ -11,6 +11,7 @@ import numpy as np
 
 from yolov9_lit.reporting.draw import label_size, line_width, put_label
 from yolov9_lit.reporting.lettering import line_of_ink
+from yolov9_lit.reporting.skeleton import Skeleton, draw_rings, draw_skeleton
 
 LEAST_SIDE = 320
 """Pixels of the longer side that smaller images are enlarged to: labels need room."""
@@ -50,15 +51,19 @@ class Box(NamedTuple):
         xyxy: in the image's pixels.
         text: its label; an annotated object that was found shows none.
         role: what it is.
+        skeleton: its keypoints, if it has any.
     """
 
     xyxy: Sequence[float]
     text: str
     role: Role
+    skeleton: Skeleton | None = None
 
 
 def draw_comparison(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     """Draw boxes on a copy of the image, the first on top, and the legend below it.
+
+    Keypoints of detections are joined, those of the truth rings in their box's colour.
 
     Args:
         image: (H, W, 3) uint8 RGB; a small one is enlarged by a whole factor.
@@ -77,10 +82,20 @@ def draw_comparison(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
     for xyxy, box in reversed(placed):
         if box.role.dashed:
             _draw_dashed_box(drawn, xyxy, box.role.colour, width)
+    for box in sorted(boxes, key=lambda box: not box.role.dashed):
+        if box.skeleton:
+            _draw_keypoints(drawn, box.skeleton.enlarged(factor), box.role, width)
     for xyxy, box in reversed(placed):
         if box.role is not Role.FOUND:
             _label(drawn, xyxy, box, label_size(width))
     return np.vstack([drawn, _legend(drawn.shape[1], [box.role for box in boxes])])
+
+
+def _draw_keypoints(image: np.ndarray, skeleton: Skeleton, role: Role, width: int) -> None:
+    if role.dashed:
+        draw_rings(image, skeleton, width, role.colour)
+    else:
+        draw_skeleton(image, skeleton, width)
 
 
 def _label(image: np.ndarray, xyxy: Sequence[int], box: Box, size: int) -> None:

@@ -9,22 +9,28 @@ import cv2
 import numpy as np
 
 from yolov9_lit.reporting.lettering import line_of_ink
-from yolov9_lit.structures import Detections
+from yolov9_lit.reporting.skeleton import Skeleton, draw_skeleton, shown_keypoints
+from yolov9_lit.structures import Detections, KeypointLayout
 
 _TINT = 0.3
 
 
 def draw_detections(
-    image: np.ndarray, detections: Detections, class_names: Sequence[str]
+    image: np.ndarray,
+    detections: Detections,
+    class_names: Sequence[str],
+    layout: KeypointLayout | None = None,
 ) -> np.ndarray:
     """Draw boxes with class and score on a copy of the image, the highest score on top.
 
-    Masks are tinted and outlined beneath all boxes.
+    Masks are tinted and outlined beneath all boxes, keypoints that are likely visible drawn on
+    their object's box.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        detections: boxes and masks in the image's pixels, in order of falling score.
+        detections: boxes, masks and keypoints in the image's pixels, in order of falling score.
         class_names: by class index.
+        layout: of the keypoints, which are not drawn without it.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -36,9 +42,12 @@ def draw_detections(
         for mask, label in reversed(list(masks)):
             _draw_mask(drawn, mask, class_colour(label), width)
     rows = zip(*(tensor.tolist() for tensor in detections[:3]), strict=True)
-    for box, score, label in reversed(list(rows)):
+    skeletons = _skeletons(detections, layout)
+    for (box, score, label), skeleton in reversed([*zip(rows, skeletons, strict=True)]):
         text = f"{class_names[label]} {score:.2f}"
         _draw_box(drawn, [round(v) for v in box], text, class_colour(label), width)
+        if skeleton:
+            draw_skeleton(drawn, skeleton, width)
     return drawn
 
 
@@ -48,8 +57,11 @@ def draw_objects(
     labels: np.ndarray,
     outlines: Sequence[Sequence[np.ndarray]],
     class_names: Sequence[str],
+    skeletons: Sequence[Skeleton] = (),
 ) -> np.ndarray:
     """Draw annotations on a copy of the image: tinted outlines, boxes and classes, small on top.
+
+    Keypoints are drawn on top of all boxes.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -57,6 +69,7 @@ def draw_objects(
         labels: (K,) class indices.
         outlines: for each object its polygons (P, 2) in pixels; empty where unknown.
         class_names: by class index.
+        skeletons: keypoints of the objects.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -73,6 +86,8 @@ def draw_objects(
     for i in falling:
         box = [round(float(v)) for v in boxes[i]]
         _draw_box(drawn, box, class_names[labels[i]], class_colour(labels[i]), width)
+    for skeleton in skeletons:
+        draw_skeleton(drawn, skeleton, width)
     return drawn
 
 
@@ -112,6 +127,14 @@ def put_label(
 def label_size(width: int) -> int:
     """Return the font size in pixels that goes with lines of that width."""
     return max(7 * width, 10)
+
+
+def _skeletons(detections: Detections, layout: KeypointLayout | None) -> Sequence[Skeleton | None]:
+    """Return each detection's skeleton; None where there is none."""
+    if detections.keypoints is None or layout is None:
+        return [None] * len(detections.scores)
+    shown = shown_keypoints(detections.keypoints.cpu().numpy())
+    return [Skeleton(points, layout) for points in shown]
 
 
 def _draw_mask(

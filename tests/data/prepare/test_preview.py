@@ -8,10 +8,13 @@ from PIL import Image
 
 from yolov9_lit.data.__main__ import main
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.prepare.preview import Entry, _entries, draw_sheet, write_preview
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.reporting.draw import class_colour
+from yolov9_lit.reporting.skeleton import LEFT, RIGHT
+from yolov9_lit.structures import KeypointLayout
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +128,26 @@ def test_another_image_is_not_shown_under_the_name_of_one_that_is_skipped(shapes
     names = [entry.name for entry in _entries(module)]
     assert names.count(f"another in place of {broken.name}, which is no image of a known kind") == 1
     assert broken.name not in names
+
+
+def test_keypoints_are_drawn_where_they_are():
+    """Each sample's own, enlarged with it; none without a layout."""
+    grey = np.full((40, 40, 3), 120, dtype=np.uint8)
+    layout = KeypointLayout(("left", "right"), (), (1, 0), (0.05, 0.05))
+    values = np.array([[[10, 30, 2], [30, 30, 2]]], dtype=np.float32)
+    mirrored = np.array([1, 0])
+
+    def sample(points):
+        box = np.array([[4, 4, 36, 36]], dtype=np.float32)
+        return Sample(grey, box, np.array([0]), ((),), Keypoints(points, mirrored))
+
+    entry = Entry("a", sample(values), sample(values[:, ::-1]), sample(values * 0))
+    plain = np.asarray(draw_sheet([entry], ["cat"], "t"))
+    sheet = np.asarray(draw_sheet([entry], ["cat"], "t", layout))
+    changed = np.argwhere((sheet != plain).any(axis=2))
+    left, right = (np.argwhere((sheet == colour).all(axis=2)) for colour in (LEFT, RIGHT))
+    assert len(changed)
+    first = [np.median(points[points[:, 1] < 500], axis=0) for points in (left, right)]
+    second = [np.median(points[points[:, 1] > 500], axis=0) for points in (left, right)]
+    assert first[1] - first[0] == pytest.approx([0, 20 / 40 * 480], abs=1)
+    assert second[1] - second[0] == pytest.approx([0, -20 / 40 * 236], abs=1)

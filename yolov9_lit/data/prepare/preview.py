@@ -20,6 +20,8 @@ from yolov9_lit.errors import UserError, counted
 from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.lettering import line_of_ink
+from yolov9_lit.reporting.skeleton import skeletons_of
+from yolov9_lit.structures import KeypointLayout
 
 _LARGE, _SMALL = 480, 236  # Sides of the images; two small ones stand beside a large one.
 _GAP = _LARGE - 2 * _SMALL
@@ -74,7 +76,7 @@ def write_preview(datamodule: DetectionDataModule, out: Path, count: int) -> int
         raise UserError(f"The preview is a PNG image: give out=FILE.png instead of {out}.")
     entries = list(islice(_entries(datamodule), count))
     title = f"{datamodule.root}: seed {datamodule.batches.seed}, first epoch"
-    sheet = draw_sheet(entries, datamodule.class_names, title)
+    sheet = draw_sheet(entries, datamodule.class_names, title, datamodule.keypoints)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as part:
         sheet.save(part, format="PNG")
@@ -87,7 +89,9 @@ def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
     augmented = loader.dataset
     assert isinstance(augmented, TrainDataset)
     plain = TrainDataset(
-        augmented.annotations, augmented.read, Augmentation(), augmented.image_size, seed=0
+        *(augmented.annotations, augmented.read, Augmentation(), augmented.image_size),
+        seed=0,
+        keypoints=augmented.keypoints,
     )
     for key in loader.sampler:
         name = Path(augmented.annotations.images.name(key.image)).name
@@ -102,8 +106,13 @@ def _entries(datamodule: DetectionDataModule) -> Iterator[Entry]:
         )
 
 
-def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str) -> Image.Image:
-    """Draw a block for each entry, four in a row, under a title."""
+def draw_sheet(
+    entries: Sequence[Entry],
+    class_names: Sequence[str],
+    title: str,
+    layout: KeypointLayout | None = None,
+) -> Image.Image:
+    """Draw a block for each entry, four in a row, under a title; keypoints of a layout."""
     columns = min(_COLUMNS, len(entries))
     rows = -(-len(entries) // columns)
     width, height = _LARGE + _GAP + _SMALL + _MARGIN, _LARGE + _LINE + _MARGIN
@@ -117,18 +126,21 @@ def draw_sheet(entries: Sequence[Entry], class_names: Sequence[str], title: str)
         caption = f"{entry.name}: {counted(len(entry.augmented.labels), 'object')}"
         _write(sheet, (left, top), caption, width - _MARGIN)
         right, top = left + _LARGE + _GAP, top + _LINE
-        sheet.paste(_drawn(entry.augmented, _LARGE, class_names), (left, top))
-        sheet.paste(_drawn(entry.plain, _SMALL, class_names), (right, top))
-        sheet.paste(_drawn(entry.closed, _SMALL, class_names), (right, top + _SMALL + _GAP))
+        sheet.paste(_drawn(entry.augmented, _LARGE, class_names, layout), (left, top))
+        sheet.paste(_drawn(entry.plain, _SMALL, class_names, layout), (right, top))
+        sheet.paste(_drawn(entry.closed, _SMALL, class_names, layout), (right, top + _SMALL + _GAP))
     return sheet
 
 
-def _drawn(sample: Sample, side: int, class_names: Sequence[str]) -> Image.Image:
+def _drawn(
+    sample: Sample, side: int, class_names: Sequence[str], layout: KeypointLayout | None
+) -> Image.Image:
     """Scale an image, then draw on it, so that lines and letters are of one size."""
     image = resize_longest(sample.image, side, smooth=True)
     scaled = sample.resized(side)
     objects = (scaled.boxes, scaled.labels, list(scaled.polygons))
-    return Image.fromarray(draw_objects(image, *objects, class_names))
+    skeletons = skeletons_of(scaled.keypoints.values, layout)
+    return Image.fromarray(draw_objects(image, *objects, class_names, skeletons))
 
 
 def _write(sheet: Image.Image, corner: tuple[int, int], text: str, width: int) -> None:

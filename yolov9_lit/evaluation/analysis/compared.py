@@ -12,10 +12,12 @@ import numpy as np
 from pycocotools.mask import iou as box_ious
 
 from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.analysis.poses import Poses
 from yolov9_lit.evaluation.backends import Curves
 from yolov9_lit.evaluation.coco_columns import sorted_ids
 from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.structures import KeypointLayout
 
 MATCH_IOU = 0.5
 """Overlap from which a detection finds an object."""
@@ -74,20 +76,33 @@ class Compared:
         image_ids: the data set's id by number - 1.
         class_names: by number - 1.
         pictures: the images themselves.
+        poses: keypoints of detections and objects, where the detector finds such; boxes alone are
+            matched.
     """
 
     task: Task
     image_ids: np.ndarray
     class_names: tuple[str, ...]
     pictures: Pictures
+    poses: Poses | None = None
 
     @classmethod
-    def of(cls, truth: Truth, found: Found, pictures: Pictures) -> Compared:
-        """Compare detections with the truth of these and perhaps more images."""
+    def of(
+        cls, truth: Truth, found: Found, pictures: Pictures, layout: KeypointLayout | None = None
+    ) -> Compared:
+        """Compare detections with the truth of these and perhaps more images.
+
+        Args:
+            truth: with keypoints where the detections have some.
+            found: the detections.
+            pictures: where the images are.
+            layout: of their keypoints, if they have any.
+        """
         names = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
         task = Task.of(truth, found)
         ids = sorted_ids(truth["images"])
-        return cls(task, ids, tuple(names[i] for i in sorted(names)), pictures)
+        poses = Poses.of(truth, found, layout) if layout else None
+        return cls(task, ids, tuple(names[i] for i in sorted(names)), pictures, poses)
 
     @cached_property
     def evaluation(self) -> hotcoco.COCOeval:

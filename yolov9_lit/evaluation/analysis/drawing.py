@@ -27,27 +27,29 @@ def draw_image(compared: Compared, image_id: int, confidence: float) -> np.ndarr
 
 def _detections(compared: Compared, number: int, confidence: float) -> list[Box]:
     """Return the image's detections, the most confident first; not those on a crowd."""
-    matches = compared.matches
+    matches, poses = compared.matches, compared.poses
     chosen = (compared.images == number) & (compared.scores >= confidence) & matches.counted
     return [
         Box(
             _xyxy(compared.task.rows[place, 1:5]),
             f"{compared.class_names[compared.classes[place] - 1]} {compared.scores[place]:.2f}",
             Role.RIGHT if matches.hits[place] else Role.FALSE,
+            poses.of_detection(place) if poses else None,
         )
         for place in compared.most_confident(chosen)
     ]
 
 
 def _objects(compared: Compared, number: int, confidence: float) -> list[Box]:
-    objects, missed = compared.task.objects, compared.missed(confidence)
+    objects, missed, poses = compared.task.objects, compared.missed(confidence), compared.poses
     return [
         Box(
             _xyxy(objects.boxes[place]),
             compared.class_names[objects.categories[place] - 1],
             Role.CROWD if objects.crowd[place] else Role.MISSED if missed[place] else Role.FOUND,
+            poses.of_object(place) if poses else None,
         )
-        for place in np.flatnonzero(objects.images == number)
+        for place in np.flatnonzero(objects.images == number).tolist()
     ]
 
 

@@ -45,6 +45,8 @@ class AnalysisReport(L.Callback):
         compared = compared_in_test(trainer, pl_module)
         source = trainer.datamodule.annotation_file("test")  # type: ignore[attr-defined]
         told = f"{len(compared.task.images):,} images of {source}"
+        if compared.poses:
+            told += "; all figures are of boxes, the keypoints are drawn"
         page = write_report(compared, self.analyses, self.directory, told)
         log.info("Where the detector fails: %s", page)
         _log_plots(trainer, self.directory / FOLDER)
@@ -103,4 +105,7 @@ def compared_in_test(
     if ids is not None:
         found = found.of_images(ids)
     pictures = Pictures(data.test_image, data.test_image_name)
-    return Compared.of(data.ground_truth("test"), found, pictures)
+    if found.keypoints is None:
+        return Compared.of(data.ground_truth("test"), found, pictures)
+    truth = data.ground_truth("test", keypoints=True)
+    return Compared.of(truth, found, pictures, data.keypoints)

@@ -7,11 +7,13 @@ from typing import Any
 import lightning as L
 import torch
 
+from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.errors import counted
 from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.reporting.draw import draw_objects
-from yolov9_lit.structures import Batch
+from yolov9_lit.reporting.skeleton import Skeleton, skeletons_of
+from yolov9_lit.structures import Batch, KeypointLayout
 from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
 
 KEY = "train/batch"
@@ -20,7 +22,7 @@ SIDE = 320
 
 
 class TrainingBatch(L.Callback):
-    """Hands the first batch's images with their boxes to the loggers that take them, once.
+    """Hands the first batch's images with their objects to the loggers that take them, once.
 
     A run that goes on from a checkpoint has shown it already.
     """
@@ -39,14 +41,19 @@ class TrainingBatch(L.Callback):
     ) -> None:
         if trainer.current_epoch or batch_idx or not (loggers := image_loggers(trainer)):
             return
-        names = trainer.datamodule.class_names  # type: ignore[attr-defined]
-        images = drawn_batch(batch, names, self.count)
+        data: DetectionDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        images = drawn_batch(batch, data.class_names, self.count, data.keypoints)
         for logger in loggers:
             logger.log_images(KEY, images, step=0)
 
 
-def drawn_batch(batch: Batch, class_names: tuple[str, ...], count: int) -> list[LoggedImage]:
-    """Draw the first `count` images of a batch with their boxes."""
+def drawn_batch(
+    batch: Batch,
+    class_names: tuple[str, ...],
+    count: int,
+    layout: KeypointLayout | None = None,
+) -> list[LoggedImage]:
+    """Draw the first `count` images of a batch with their boxes, and with keypoints of a layout."""
     images = batch.images[:count].permute(0, 2, 3, 1).cpu()
     if images.is_floating_point():
         images = (images * 255).round().to(torch.uint8)
@@ -54,14 +61,29 @@ def drawn_batch(batch: Batch, class_names: tuple[str, ...], count: int) -> list[
     infos = batch.infos[:count]
     names = distinct_names([info.path for info in infos])
     drawn = []
-    for name, image, boxes, labels, valid in zip(names, images.numpy(), *targets, strict=True):
-        kept = boxes[valid] * (SIDE / max(image.shape[:2]))
+    for i, (name, image, boxes, labels, valid) in enumerate(
+        zip(names, images.numpy(), *targets, strict=True)
+    ):
+        scale = SIDE / max(image.shape[:2])
+        kept = boxes[valid] * scale
         pixels = draw_objects(
             resize_longest(image, SIDE, smooth=True),
             kept,
             labels[valid],
             [()] * len(kept),
             class_names,
+            _skeletons(batch, i, scale, layout),
         )
         drawn.append(LoggedImage(name, pixels, f"{name}: {counted(len(kept), 'object')}"))
     return drawn
+
+
+def _skeletons(
+    batch: Batch, index: int, scale: float, layout: KeypointLayout | None
+) -> list[Skeleton]:
+    """Return what is drawn of one image's keypoints, enlarged by a factor."""
+    keypoints, valid = batch.targets.keypoints, batch.targets.valid[index]
+    if keypoints is None:
+        return []
+    placed = keypoints[index][valid] * keypoints.new_tensor([scale, scale, 1])
+    return skeletons_of(placed.cpu().numpy(), layout)

@@ -17,6 +17,7 @@ from yolov9_lit.data.sample import Sample
 from yolov9_lit.errors import counted
 from yolov9_lit.kinds import PositiveInt, Share
 from yolov9_lit.reporting.draw import draw_detections, draw_objects
+from yolov9_lit.reporting.skeleton import skeletons_of
 from yolov9_lit.structures import Batch, Detections
 from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
 from yolov9_lit.training.loggers.rows import current_step
@@ -89,8 +90,7 @@ class ValidationImages(L.Callback):
             return
         for info, found in zip(batch.infos, outputs["detections"], strict=True):
             if info.position in self._names:
-                size = found.boxes.new_tensor([info.width, info.height] * 2)
-                relative = found._replace(boxes=found.boxes / size)
+                relative = _scaled(found, 1 / info.width, 1 / info.height)
                 confident = found.scores >= self.confidence
                 self._found[info.position] = relative.select(confident).cpu()
 
@@ -111,26 +111,37 @@ class ValidationImages(L.Callback):
         return done in (1, epochs) or done % every == 0
 
     def _drawn(self, position: int, found: Detections, data: DetectionDataModule) -> LoggedImage:
-        """Draw an image with its detections, boxes as shares of its sides."""
+        """Draw an image with its detections, boxes and keypoints as shares of its sides."""
         if position not in self._shown:
-            name = self._names[position]
-            self._shown[position] = _shown(name, data.annotations("val"), position)
+            self._shown[position] = _shown(self._names[position], data, position)
         name, image, truth, objects = self._shown[position]
         height, width = image.shape[:2]
-        pixels = found._replace(boxes=found.boxes * found.boxes.new_tensor([width, height] * 2))
-        beside = draw_detections(image, pixels, data.class_names)
+        pixels = _scaled(found, width, height)
+        beside = draw_detections(image, pixels, data.class_names, data.keypoints)
         seen = counted(len(found.scores), "detection")
         caption = f"{name}: {counted(objects, 'object')}, {seen}"
         return LoggedImage(name, np.hstack([truth, beside]), caption)
 
 
-def _shown(name: str, annotations: Annotations, position: int) -> _Shown:
+def _scaled(found: Detections, x: float, y: float) -> Detections:
+    """Return boxes and keypoints with their coordinates multiplied."""
+    boxes = found.boxes * found.boxes.new_tensor([x, y, x, y])
+    if found.keypoints is None:
+        return found._replace(boxes=boxes)
+    keypoints = found.keypoints * found.keypoints.new_tensor([x, y, 1])
+    return found._replace(boxes=boxes, keypoints=keypoints)
+
+
+def _shown(name: str, data: DetectionDataModule, position: int) -> _Shown:
+    annotations = data.annotations("val")
     image = resize_longest(load_image(annotations.images, position), SIDE, smooth=True)
     objects = annotations.objects(position)
-    sample = Sample(image, objects.boxes, objects.labels, objects.polygons).keep(~objects.crowd)
+    boxes, labels, crowd, polygons, keypoints = objects
+    sample = Sample(image, boxes, labels, polygons, keypoints).keep(~crowd)
     scaled = sample.scaled_from(*annotations.sizes[position].tolist())
     truth = draw_objects(
-        image, scaled.boxes, scaled.labels, list(scaled.polygons), annotations.class_names
+        *(image, scaled.boxes, scaled.labels, list(scaled.polygons), annotations.class_names),
+        skeletons_of(scaled.keypoints.values, data.keypoints),
     )
     return _Shown(name, image, truth, len(scaled.labels))
 
