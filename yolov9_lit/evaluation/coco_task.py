@@ -141,7 +141,8 @@ class Task(NamedTuple):
             self.rows, segmentation=[*self.masks.found] if self.masks else None
         )
         evaluation = hotcoco.COCOeval(expected, given, self.compared)
-        evaluation.params.img_ids = self.images.tolist()
+        # Of no images hotcoco takes all; there is none of number 0.
+        evaluation.params.img_ids = self.images.tolist() or [0]
         return evaluation
 
 
