@@ -77,7 +77,7 @@ class SoundAnnotations(NamedTuple):
         rows = zip(order.tolist(), *(column[order].tolist() for column in columns), strict=True)
         return [
             SoundObject(
-                entries[i], tuple(box), outlines_of(entries[i], self.polygons[k]), crowd, area
+                entries[i], tuple(box), outlines_of(entries[i], self.polygons, k), crowd, area
             )
             for k, i, box, crowd, area in rows
         ]

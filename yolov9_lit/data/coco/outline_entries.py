@@ -82,12 +82,19 @@ def sound_outlines(
     return SoundOutlines(FlatPolygons.joined(polygons), *map(np.concatenate, masks))
 
 
-def outlines_of(entry: Entry, sound: Sequence[np.ndarray]) -> Outlines:
-    """Return the sound polygons (P, 2) of an annotation, as they were given where they were."""
-    given = entry.get("segmentation")
-    if not sound or not isinstance(given, list):  # What was traced has no other form.
-        return [points.ravel().tolist() for points in sound]
-    return given if len(given) == len(sound) else usable(given)
+def outlines_of(entry: Entry, polygons: FlatPolygons, row: int) -> Outlines:
+    """Return the sound polygons of an annotation, as they were given; what was traced, of a mask.
+
+    Args:
+        entry: the annotation.
+        polygons: the sound ones of it and others.
+        row: its place among these.
+    """
+    count = int(polygons.object_offsets[row + 1] - polygons.object_offsets[row])
+    given = entry.get("segmentation") if count else []
+    if not isinstance(given, list):
+        return [points.ravel().tolist() for points in polygons[row]]
+    return given if len(given) == count else usable(given)
 
 
 def usable(given: list[Any]) -> Outlines:
