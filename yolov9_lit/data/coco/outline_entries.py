@@ -192,11 +192,12 @@ def _flat(found: _Polygons, count: int) -> np.ndarray:
         return flat
     x, y = found.numbers[::2], found.numbers[1::2]
     ends = np.cumsum(found.lengths // 2)
-    following = np.arange(1, len(x) + 1)
-    following[ends - 1] = ends - found.lengths // 2
-    starts = ends - found.lengths // 2
+    starts, lasts = ends - found.lengths // 2, ends - 1
+    turned = np.empty(len(x))
+    np.subtract(x[:-1] * y[1:], x[1:] * y[:-1], out=turned[:-1])
+    turned[lasts] = x[lasts] * y[starts] - x[starts] * y[lasts]
     # Of one that crosses itself both sides may weigh the same: the few such ones are looked at.
-    areas = np.add.reduceat(x * y[following] - x[following] * y, starts) / 2
+    areas = np.add.reduceat(turned, starts) / 2
     lines = np.abs(areas) < _LEAST_AREA
     for q in np.flatnonzero(lines).tolist():
         points = np.stack([x, y], axis=1)[starts[q] : ends[q]]
