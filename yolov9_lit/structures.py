@@ -112,6 +112,22 @@ class Prediction(NamedTuple):
     aux: tuple[HeadOutput, ...]
 
 
+class Candidates(NamedTuple):
+    """What each anchor says by itself, decoded: what NMS chooses from. All float32.
+
+    Attributes:
+        boxes: (B, A, 4), xyxy in input pixels.
+        scores: (B, A, C), probabilities.
+        coefficients: (B, A, M), see `HeadOutput`.
+        prototypes: (B, M, H/4, W/4), see `HeadOutput`.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    coefficients: Tensor | None = None
+    prototypes: Tensor | None = None
+
+
 class MaskParts(NamedTuple):
     """What the masks of one image's detections are computed from; far smaller than they are.
 

@@ -21,7 +21,7 @@ from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression, suppressed
 from yolov9_lit.evaluation.tables import per_class_table, results_table
 from yolov9_lit.models.masks import masks_of
-from yolov9_lit.structures import Detections, HeadOutput, ImageInfo
+from yolov9_lit.structures import Candidates, Detections, ImageInfo
 
 CATEGORIES = (3, 17, 40)
 HEIGHT, WIDTH = 90, 120
@@ -315,10 +315,10 @@ def test_detections_keep_the_parts_of_their_own_anchors():
     boxes = torch.cat([corners, corners + 1 + torch.rand(2, anchors, 2) * 30], dim=-1)
     coefficients = torch.arange(2.0 * anchors).reshape(2, anchors, 1) - anchors
     prototypes = torch.randn(2, 1, 24, 32)
-    scores, nothing = torch.rand(2, anchors, 3), torch.zeros(0)
-    output = HeadOutput(nothing, nothing, nothing, nothing, coefficients, prototypes)
+    scores = torch.rand(2, anchors, 3)
+    candidates = Candidates(boxes, scores, coefficients, prototypes)
     settings = NMSSettings(max_detections=75)
-    found = suppressed((boxes, scores), output, settings)
+    found = suppressed(candidates, settings)
     plain = non_max_suppression(boxes, scores, settings)
     info = ImageInfo(1, "", HEIGHT, WIDTH, 0.8, 0.8, 1.0, 2.0)
     for i, (own, other) in enumerate(zip(found, plain, strict=True)):
@@ -332,7 +332,7 @@ def test_detections_keep_the_parts_of_their_own_anchors():
         masks = masks_of(own.parts.coefficients, prototypes[i], own.boxes, info)
         assert masks.any()
         assert encoded.rles() == EncodedMasks.of(masks).rles()
-    bare = suppressed((boxes, scores), output._replace(coefficients=None), settings)
+    bare = suppressed(candidates._replace(coefficients=None), settings)
     assert all(d.parts is None for d in bare)
 
 

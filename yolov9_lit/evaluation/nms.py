@@ -11,7 +11,7 @@ from torchvision.ops import batched_nms
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.kinds import PositiveInt, Share
-from yolov9_lit.structures import Detections, HeadOutput, MaskParts
+from yolov9_lit.structures import Candidates, Detections, MaskParts
 
 _FIRST = 2_048  # Candidates of an image that are looked at first.
 
@@ -42,22 +42,14 @@ class NMSSettings:
         check_fields(self)
 
 
-def suppressed(
-    decoded: tuple[Tensor, Tensor], output: HeadOutput, settings: NMSSettings
-) -> list[Detections]:
-    """Return the detections of a head's output, with the parts of their masks if it has such.
-
-    Args:
-        decoded: its boxes (B, A, 4) and scores (B, A, C), see `non_max_suppression`.
-        output: what they were decoded from.
-        settings: thresholds and limits.
-    """
-    boxes, scores = decoded
-    if output.coefficients is None or output.prototypes is None:
+def suppressed(candidates: Candidates, settings: NMSSettings) -> list[Detections]:
+    """Return the detections among candidates, with the parts of their masks if there are such."""
+    boxes, scores, coefficients, prototypes = candidates
+    if coefficients is None or prototypes is None:
         return non_max_suppression(boxes, scores, settings)
     found = []
     for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
-        parts = MaskParts(output.coefficients[i][anchors], output.prototypes[i])
+        parts = MaskParts(coefficients[i][anchors], prototypes[i])
         found.append(detections._replace(parts=parts))
     return found
 

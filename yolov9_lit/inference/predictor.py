@@ -56,7 +56,7 @@ class Predictor(ImagePredictor):
         return [
             detections
             for output in outputs
-            for detections in suppressed(self.decode(output), output, settings)
+            for detections in suppressed(self.detector.candidates(output), settings)
         ]
 
     def one_branch(self, head: str | None = None) -> Predictor:

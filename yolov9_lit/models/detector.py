@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
 from yolov9_lit.models.head import Head, decode_boxes
 from yolov9_lit.models.pgi import AuxiliaryFactory
-from yolov9_lit.structures import HeadOutput, Prediction
+from yolov9_lit.structures import Candidates, HeadOutput, Prediction
 
 
 class HeadFactory(Protocol):
@@ -76,6 +76,13 @@ class Detector(nn.Module):
             Boxes (B, A, 4) xyxy in input pixels and class probabilities (B, A, C).
         """
         return decode_boxes(output), output.class_logits.float().sigmoid()
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """Turn one branch's raw output into all that its anchors say."""
+        parts = (output.coefficients, output.prototypes)
+        return Candidates(
+            *self.decode(output), *(None if part is None else part.float() for part in parts)
+        )
 
     def without_auxiliary(self) -> Detector:
         """Return the main branch alone; its modules are shared with this detector, not copied."""

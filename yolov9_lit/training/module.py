@@ -203,7 +203,7 @@ class DetectionModule(EvaluationModule):
         return self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
 
     def _suppressed(self, prediction: Prediction) -> list[Detections]:
-        return suppressed(self.detector.decode(prediction.main), prediction.main, self.nms)
+        return suppressed(self.detector.candidates(prediction.main), self.nms)
 
     def _named(self, stage: str, output: DetectionLossOutput) -> dict[str, Tensor]:
         """Return each branch's loss terms by the name they are logged as, detached."""

@@ -1,0 +1,73 @@
+"""How well a file and PyTorch agree, and what counts as the same."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """What counts as the same: the largest differences, and the smallest shares.
+
+    The fields are those of `Agreement`.
+    """
+
+    boxes: float
+    scores: float
+    parts: float
+    matched: float
+    masks: float
+
+
+FLOAT = Limits(boxes=0.1, scores=1e-3, parts=1e-3, matched=0.99, masks=0.99)
+HALF = Limits(boxes=8.0, scores=0.05, parts=0.05, matched=0.9, masks=0.9)
+
+
+class Agreement(NamedTuple):
+    """How well a file and PyTorch agree.
+
+    Attributes:
+        boxes: largest difference of a box coordinate in input pixels, over all candidates, or over
+            matched detections if NMS is inside; NaN if one side has others than the other.
+        scores: largest difference of a probability, over the same.
+        parts: largest difference of what masks are computed from, over the same: of a coefficient
+            as a share of the largest coefficient, of a prototype's cell likewise.
+        matched: share of both sides' detections that the other side has too, 0..1.
+        masks: mean overlap (IoU) of the masks of matched detections, 0..1; None if there are none.
+        detections: number of PyTorch's detections.
+        images: number of images compared.
+    """
+
+    boxes: float
+    scores: float
+    parts: float
+    matched: float
+    masks: float | None
+    detections: int
+    images: int
+
+    def faults(self, limits: Limits) -> list[str]:
+        """Tell what is beyond the limits; NaN always is."""
+        masks = 1.0 if self.masks is None else self.masks
+        judged = (
+            (self.boxes <= limits.boxes, f"boxes differ by {self.boxes:.3g} pixels", limits.boxes),
+            (self.scores <= limits.scores, f"scores differ by {self.scores:.3g}", limits.scores),
+            (self.parts <= limits.parts, f"masks' parts differ by {self.parts:.1%}", limits.parts),
+        )
+        shares = (
+            (self.matched, "of the detections agree", limits.matched),
+            (masks, "is what masks overlap by", limits.masks),
+        )
+        return [f"{words} (at most {limit:g})" for within, words, limit in judged if not within] + [
+            f"{share:.1%} {words} (at least {limit:.0%})"
+            for share, words, limit in shares
+            if not share >= limit
+        ]
+
+    def __str__(self) -> str:
+        """Return it in a line."""
+        told = f"boxes differ by at most {self.boxes:.2g} pixels, scores by {self.scores:.2g}"
+        if self.detections:
+            told += f", {self.matched:.1%} of {self.detections} detections agree"
+        if self.masks is not None:
+            told += f", masks overlap by {self.masks:.1%}"
+        return told
