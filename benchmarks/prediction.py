@@ -32,6 +32,7 @@ from yolov9_lit.errors import UserError, counted
 from yolov9_lit.inference.export.format import ExportRecord, InputShape
 from yolov9_lit.inference.export.formats.openvino import OpenVinoFormat
 from yolov9_lit.inference.export.graph import CandidateGraph
+from yolov9_lit.inference.export.outputs import names_of
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.inference.source import open_source
 from yolov9_lit.kinds import InputSide, PathText, PositiveInt
@@ -229,7 +230,8 @@ def _in_runtime(package: str, weights: Path, runtime: str, size: int) -> str:
     for noisy in ("onnxscript", "onnx_ir"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     out = weights.with_suffix(".xml")
-    record = ExportRecord(predictor.card, InputShape(1, size, size))
+    names = names_of(predictor.detector, nms=False)
+    record = ExportRecord(predictor.card, InputShape(1, size, size), names)
     # Unchecked: random weights blow rounding up beyond what the export command allows.
     OpenVinoFormat().write(CandidateGraph(predictor.detector).eval(), record, out)
     return str(out)

@@ -43,15 +43,18 @@ class Work(NamedTuple):
         image_size: pixels of a side.
         batch_size: images.
         objects: of an image.
+        masks: whether the objects have masks.
     """
 
     image_size: int
     batch_size: int
     objects: int
+    masks: bool = False
 
     def batch(self) -> Batch:
         """Make it up, the same each time."""
-        return made_up_batch(self.batch_size, self.image_size, self.objects, CLASSES)
+        size, side, objects = self.batch_size, self.image_size, self.objects
+        return made_up_batch(size, side, objects, CLASSES, masks=self.masks)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class TrainingBenchmark:
     Attributes:
         published: folder of a clone of the published repository; None to leave it out.
         multimedia: the same of MultimediaTechLab/YOLO.
+        task: option of the `task` group; of another than `detect` only this package is measured.
         models: options of the `model` group.
         overrides: of this package's `train` command.
         image_size: pixels of a side.
@@ -74,6 +78,7 @@ class TrainingBenchmark:
 
     published: PathText | None
     multimedia: PathText | None
+    task: str
     models: Sequence[str]
     overrides: Sequence[str]
     image_size: InputSide
@@ -89,7 +94,7 @@ class TrainingBenchmark:
         turns = {model: in_turns(self._contenders(model), self.rounds) for model in self.models}
         found = {model: measured.figures for model, measured in turns.items()}
         reached = {model: self._reached(model, measured) for model, measured in turns.items()}
-        names = ("image_size", "batch_size", "objects", "threads", "rounds")
+        names = ("task", "image_size", "batch_size", "objects", "threads", "rounds")
         return [self._table(found), throughput_table(reached)], {
             **{name: getattr(self, name) for name in names},
             "overrides": [*self.overrides],
@@ -111,16 +116,20 @@ class TrainingBenchmark:
     def _contenders(self, model: str) -> dict[str, Callable[[], Measure]]:
         work = Work(self.image_size, self.batch_size, self.objects)
         starts: dict[str, Callable[[], Measure]] = {
-            OURS: partial(ours, model, tuple(self.overrides), work, self.warm_up, self.steps)
+            OURS: partial(ours, model, self._overrides, work, self.warm_up, self.steps)
         }
-        for peer in PEERS:
+        for peer in PEERS if self.task == "detect" else ():
             if stepper := peer.stepper(model, asdict(self), work.batch(), CLASSES):
                 starts[peer.name] = partial(_stepping, stepper, self.warm_up, self.steps)
         return {name: partial(_start, start, self.threads) for name, start in starts.items()}
 
+    @property
+    def _overrides(self) -> Sequence[str]:
+        return (f"task={self.task}", *self.overrides)
+
     def _reached(self, model: str, turns: Turns) -> dict[str, Throughput]:
         """Return each package's throughput; backward takes twice the FLOPs of forward."""
-        cfg = compose("summary", [f"model={model}"]).model
+        cfg = compose("summary", [f"model={model}", f"task={self.task}"]).model
         forward = detector_cost(build(cfg, num_classes=CLASSES), self.image_size).trained.gflops
         return {
             name: Throughput.of(
@@ -161,7 +170,8 @@ def ours(model: str, overrides: Sequence[str], work: Work, warm_up: int, steps: 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     trainer = build_trainer(cfg.trainer, [build(cfg.callbacks.ema), clock], logger=False)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
-    batches: Any = DataLoader([work.batch()] * (warm_up + steps), batch_size=None)  # type: ignore[arg-type]
+    batch = work._replace(masks=cfg.data.get("masks", False)).batch()
+    batches: Any = DataLoader([batch] * (warm_up + steps), batch_size=None)  # type: ignore[arg-type]
     trainer.fit_loop.max_epochs = 0
 
     def measure() -> float:

@@ -136,6 +136,24 @@ class Prediction(NamedTuple):
     aux: tuple[HeadOutput, ...]
 
 
+class Candidates(NamedTuple):
+    """What each anchor says by itself, decoded: what NMS chooses from. All float32.
+
+    Attributes:
+        boxes: (B, A, 4), xyxy in input pixels.
+        scores: (B, A, C), probabilities.
+        coefficients: (B, A, M), see `HeadOutput`.
+        prototypes: (B, M, H/4, W/4), see `HeadOutput`.
+        keypoints: (B, A, K, 3), x and y in input pixels and how sure it is that each is visible.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    coefficients: Tensor | None = None
+    prototypes: Tensor | None = None
+    keypoints: Tensor | None = None
+
+
 class MaskParts(NamedTuple):
     """What the masks of one image's detections are computed from; far smaller than they are.
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from pycocotools import mask as mask_tools
 
 from yolov9_lit.app import predict as command
 from yolov9_lit.errors import UserError
@@ -18,6 +19,7 @@ from yolov9_lit.inference.media import AnnotatedWriter
 from yolov9_lit.inference.predictor import Predictor
 from yolov9_lit.inference.source import open_source
 from yolov9_lit.models.create import create_model
+from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard
@@ -27,9 +29,13 @@ KEYS = torch.tensor([[0, 1, 4], [2, 3, 4]])  # A box's corners, and that they ar
 
 @pytest.fixture(scope="module")
 def predictor():
+    return random_predictor()
+
+
+def random_predictor(**parts):
     """Of two classes, whose random weights find something everywhere."""
     torch.manual_seed(0)
-    detector = create_model("gelan_t", num_classes=2)
+    detector = create_model("gelan_t", num_classes=2, **parts)
     for branch in detector.head.cls:
         torch.nn.init.normal_(branch[2].weight, std=1.0)
         torch.nn.init.constant_(branch[2].bias, -1.0)
@@ -136,6 +142,36 @@ def test_keypoints_are_written_one_after_another_as_they_are_found(
         row | {"keypoints": None} for row in rows
     ]
     assert (out / "0.jpg").read_bytes() != (plain / "0.jpg").read_bytes()
+
+
+def test_masks_are_written_as_cocos_run_lengths_of_the_images_size(folder, tmp_path, monkeypatch):
+    """Read by pycocotools they are what the Python interface gives."""
+    segmenter = random_predictor(head=SegmentHead)
+    segmenter.detector.head.prototypes[-1].conv.weight *= 1e8  # Random ones hardly differ from 0.
+    monkeypatch.setattr(command, "load", lambda path: segmenter)
+    monkeypatch.setattr(Predictor, "deploy", lambda self, head: self)
+    command.predict(settings(folder, tmp_path / "out"))
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    expected = [
+        (frame, found.masks.numpy())
+        for frame in open_source(folder)
+        for found in segmenter.predict([frame.image], confidence=0.25, iou=0.45, max_detections=20)
+    ]
+    written = [mask_tools.decode(row["segmentation"]) for row in rows]
+    shapes = {tuple(frame.image.shape[:2]) for frame, _ in expected}
+    assert {tuple(row["segmentation"]["size"]) for row in rows} == shapes
+    assert len(shapes) == 4
+    masks = [(frame, mask) for frame, several in expected for mask in several]
+    assert sum(mask.any() for _, mask in masks) > 10
+    for row, text, (frame, mask) in zip(rows, written, masks, strict=True):
+        assert (row["file"], row.get("frame")) == (str(frame.path), frame.frame_index)
+        np.testing.assert_array_equal(text.astype(bool), mask)
+
+
+def test_detections_without_masks_have_no_outline(predict, folder, tmp_path):
+    rows = json.loads((predict(folder / "0.jpg", tmp_path / "out") / "detections.json").read_text())
+    assert rows
+    assert all("segmentation" not in row for row in rows)
 
 
 def test_explanations_lie_beside_the_same_pictures(predict, folder, tmp_path):

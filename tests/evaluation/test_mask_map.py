@@ -21,7 +21,7 @@ from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression, suppressed
 from yolov9_lit.evaluation.tables import per_class_table, results_table
 from yolov9_lit.models.masks import masks_of
-from yolov9_lit.structures import Detections, HeadOutput, ImageInfo
+from yolov9_lit.structures import Candidates, Detections, ImageInfo
 
 CATEGORIES = (3, 17, 40)
 HEIGHT, WIDTH = 90, 120
@@ -223,6 +223,21 @@ def test_nothing_found_is_zero_and_nothing_to_find_unmeasured(tmp_path, backend)
 
 
 @pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_masks_of_no_image_at_all_are_unmeasured_as_boxes_are(tmp_path, backend):
+    truth, _ = scene(0)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    metric = metric_for(path, backend=backend)
+    metric.update([], [], [])
+    figures = metric.compute().figures()
+    assert list(figures) == [*FIGURES, *(f"mask_{name}" for name in FIGURES)]
+    assert {*figures.values()} == {-1.0}
+    metric.reset()
+    metric.update([], [])
+    assert list(metric.compute().figures()) == [*FIGURES]
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
 def test_objects_without_an_outline_are_neither_found_nor_missed(tmp_path, backend, caplog):
     """Mended or not, they are ignored; the boxes' figures know them."""
     square = [[10, 10, 40, 10, 40, 40, 10, 40]]
@@ -300,10 +315,10 @@ def test_detections_keep_the_parts_of_their_own_anchors():
     boxes = torch.cat([corners, corners + 1 + torch.rand(2, anchors, 2) * 30], dim=-1)
     coefficients = torch.arange(2.0 * anchors).reshape(2, anchors, 1) - anchors
     prototypes = torch.randn(2, 1, 24, 32)
-    scores, nothing = torch.rand(2, anchors, 3), torch.zeros(0)
-    output = HeadOutput(nothing, nothing, nothing, nothing, coefficients, prototypes)
+    scores = torch.rand(2, anchors, 3)
+    candidates = Candidates(boxes, scores, coefficients, prototypes)
     settings = NMSSettings(max_detections=75)
-    found = suppressed((boxes, scores), output, settings)
+    found = suppressed(candidates, settings)
     plain = non_max_suppression(boxes, scores, settings)
     info = ImageInfo(1, "", HEIGHT, WIDTH, 0.8, 0.8, 1.0, 2.0)
     for i, (own, other) in enumerate(zip(found, plain, strict=True)):
@@ -317,7 +332,7 @@ def test_detections_keep_the_parts_of_their_own_anchors():
         masks = masks_of(own.parts.coefficients, prototypes[i], own.boxes, info)
         assert masks.any()
         assert encoded.rles() == EncodedMasks.of(masks).rles()
-    bare = suppressed((boxes, scores), output._replace(coefficients=None), settings)
+    bare = suppressed(candidates._replace(coefficients=None), settings)
     assert all(d.parts is None for d in bare)
 
 
@@ -326,6 +341,7 @@ def _worker(rank, meeting, path, found, shares, queue):
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=len(shares)
     )
     metric = metric_for(path)
+    metric.update([], [], [])
     feed(metric, {image: found[image] for image in shares[rank]})
     queue.put((metric.compute().figures(), written(metric)))
     torch.distributed.barrier()
@@ -333,17 +349,20 @@ def _worker(rank, meeting, path, found, shares, queue):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("split", [7, 12])
-def test_two_processes_give_what_one_gives(tmp_path, split):
-    """One of them may have no image at all."""
+@pytest.mark.parametrize(
+    ("first", "second", "clutter"), [(7, 12, 5), (12, 12, 5), (0, 12, 5), (5, 12, 0), (0, 0, 5)]
+)
+def test_two_processes_give_what_one_gives(tmp_path, first, second, clutter):
+    """One of them may have no image at all, or both; nothing may be found."""
     truth, masks = scene(1)
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(truth))
-    found = detections(masks, 1, 5)
-    alone = metric_for(path)
-    feed(alone, found)
+    found = detections(masks if clutter else {i: [] for i in masks}, 1, clutter)
     images = list(found)
-    shares = [images[:split], images[split:]]
+    shares = [images[:first], images[first:second]]
+    alone = metric_for(path)
+    alone.update([], [], [])
+    feed(alone, {image: found[image] for share in shares for image in share})
     context = mp.get_context("spawn")
     queue = context.Queue()
     arguments = (tmp_path / "meeting", path, found, shares, queue)
@@ -353,6 +372,7 @@ def test_two_processes_give_what_one_gives(tmp_path, split):
     results = [queue.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(30)
+    assert "mask_AP" in alone.compute().figures()
     for figures, rows in results:
         assert figures == alone.compute().figures()
         assert sorted(map(str, rows)) == sorted(map(str, written(alone)))

@@ -13,16 +13,17 @@ from yolov9_lit.app.configs import compose
 from yolov9_lit.data.images import read_image
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.inference.predictor import Predictor
+from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard
 from yolov9_lit.weights.checkpoints import build_detector
 
 NAMES = ("cat", "dog", "bird")
 
 
-def tiny_predictor():
+def tiny_predictor(*options):
     """A shallow GELAN-T of three classes."""
-    options = ["model=gelan_t", "model.num_classes=3", "model.elan_depth=1", "model.csp_depth=1"]
-    model = OmegaConf.to_container(compose("summary", options).model, resolve=True)
+    sizes = ["model=gelan_t", "model.num_classes=3", "model.elan_depth=1", "model.csp_depth=1"]
+    model = OmegaConf.to_container(compose("summary", [*sizes, *options]).model, resolve=True)
     torch.manual_seed(0)
     card = ModelCard(model, NAMES, (7, 3, 5), 96)
     detector = build_detector(card)
@@ -30,6 +31,26 @@ def tiny_predictor():
     spread(detector, detector.head.cls, shapes_images(), mean=-2, std=1)
     spread(detector, detector.head.box, shapes_images(), mean=0, std=1)
     return Predictor(detector, card)
+
+
+def tiny_segmenter(prototypes="seg", num_classes=3):
+    """The same with masks of all shapes, that differ from anchor to anchor."""
+    sizes = [f"model.num_classes={num_classes}", "model.head.coefficients=5"]
+    predictor = tiny_predictor("task=segment", f"prototypes={prototypes}", *sizes)
+    head = predictor.detector.head
+    spread(predictor.detector, head.coefficients, shapes_images(), mean=0, std=1)
+    return predictor
+
+
+LAYOUT = KeypointLayout(("nose", "left", "right"), ((0, 1), (0, 2)), (0, 2, 1), (0.05, 0.1, 0.1))
+
+
+def tiny_poser():
+    """The same with three keypoints that lie around each anchor."""
+    predictor = tiny_predictor("task=pose", "model.head.keypoints=3")
+    spread(predictor.detector, predictor.detector.head.keypoints, shapes_images(), mean=0, std=1)
+    predictor.card = dataclasses.replace(predictor.card, keypoints=LAYOUT)
+    return predictor
 
 
 def coco_predictor(predictor, names, category_ids):

@@ -7,7 +7,7 @@ from yolov9_lit.evaluation.nms import NMSSettings, suppressed
 from yolov9_lit.models.cost import count_parameters
 from yolov9_lit.models.head import Head, anchor_points
 from yolov9_lit.models.pose import PoseHead, decode_keypoints
-from yolov9_lit.structures import HeadOutput
+from yolov9_lit.structures import Candidates
 
 CHANNELS = (32, 64, 96)
 
@@ -66,12 +66,12 @@ def test_suppression_keeps_each_box_s_own_keypoints():
     rng = torch.Generator().manual_seed(1)
     points, strides = anchor_points([torch.zeros(1, 1, 64 // s, 64 // s) for s in (8, 16, 32)])
     raw = torch.randn(2, len(points), 4, 3, generator=rng)
-    output = HeadOutput(torch.empty(0), torch.empty(0), points, strides, keypoints=raw)
     corner = 64 * torch.rand(2, len(points), 2, generator=rng)
     boxes = torch.cat((corner, corner + 20), dim=-1)
     scores = torch.rand(2, len(points), 2, generator=rng)
     every = decode_keypoints(raw, points, strides)
-    for image, found in enumerate(suppressed((boxes, scores), output, NMSSettings())):
+    candidates = Candidates(boxes, scores, keypoints=every)
+    for image, found in enumerate(suppressed(candidates, NMSSettings())):
         assert 10 < len(found.boxes) < 2 * len(points)
         for box, keypoints in zip(found.boxes, found.keypoints, strict=True):
             (anchor,) = (boxes[image] == box).all(dim=-1).nonzero()

@@ -16,12 +16,12 @@ from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.inference.export.check import Agreement
+from yolov9_lit.inference.export.agreement import Agreement
 from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.inference.export.outputs import names_of
 from yolov9_lit.inference.export.write import export as write
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.kinds import LARGEST_SIDE
-from yolov9_lit.models.segment import SegmentHead
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,10 @@ def export(cfg: DictConfig) -> Agreement:
     predictor = load(ckpt)
     if not isinstance(predictor, Predictor):
         raise UserError(f"{ckpt} is an exported file: give a checkpoint.")
-    if isinstance(predictor.detector.head, SegmentHead):
-        raise UserError(
-            f"{ckpt} finds masks, which no export format has yet: give a checkpoint of task=detect."
-        )
     record = ExportRecord(
         card=predictor.card,
         shape=shape,
+        outputs=names_of(predictor.detector, nms),
         half=half,
         nms=settings if nms else None,
     )
@@ -103,12 +100,7 @@ def _read(folder: Path) -> list[np.ndarray]:
 
 def _tell(out: Path, agreement: Agreement) -> None:
     log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
-    told = "compared with PyTorch on %d images: boxes differ by at most %.2g pixels, scores by %.2g"
-    numbers: tuple[float, ...] = (agreement.images, agreement.boxes, agreement.scores)
-    if agreement.detections:
-        told += ", %.1f%% of %d detections agree"
-        numbers += (100 * agreement.matched, agreement.detections)
-    log.info(told, *numbers)
+    log.info("compared with PyTorch on %d images: %s", agreement.images, agreement)
     if not agreement.detections:
         log.warning(
             "No detection could be compared, as there is none on these images: "

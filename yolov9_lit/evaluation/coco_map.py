@@ -39,7 +39,8 @@ STATES = {
 class CocoMetric(DetectionMetric):
     """Collect detections over all processes; rank 0 evaluates, all ranks get the result.
 
-    Where masks are given, theirs are twelve figures more, and those of keypoints ten.
+    Where masks are given, if only of no image, theirs are twelve figures more, and those of
+    keypoints ten.
 
     Only images that were given are evaluated, and an image given twice (as samplers do to even out
     ranks) counts once. Equal to pycocotools, whose re-implementation hotcoco is the default.
@@ -80,8 +81,8 @@ class CocoMetric(DetectionMetric):
         self.truth = truth
         self.category_ids = tuple(int(i) for i in category_ids)
         self.backend = backend
-        # One row an image (its id and number of detections; its id again if it has masks), one a
-        # detection, and of the masks' texts one a byte, in the same order. What is of masks is in
+        # One row an image (its id and number of detections), one a detection, and of the masks'
+        # texts one a byte, in the same order; and one an update with masks. What is of masks is in
         # the host's memory until processes share it. Of keypoints there is their number, once an
         # image, and one number after the other.
         for state in STATES:
@@ -105,7 +106,7 @@ class CocoMetric(DetectionMetric):
                 self.layouts.append(d.labels.new_tensor([d.keypoints.shape[1]]))
                 self.keypoints.append(d.keypoints.float().flatten())
         if masks is not None:
-            self.masked.append(torch.tensor(image_ids, dtype=torch.int64))
+            self.masked.append(torch.ones(1, dtype=torch.int64))
             self._keep_masks(EncodedMasks.joined(masks))
 
     def _keep_masks(self, masks: EncodedMasks) -> None:

@@ -136,7 +136,8 @@ class Task(NamedTuple):
     def comparison(self) -> hotcoco.COCOeval:
         """Return hotcoco's comparison, to be evaluated."""
         evaluation = hotcoco.COCOeval(*self._sides(), self.compared)
-        evaluation.params.img_ids = self.images.tolist()
+        # Of no images hotcoco takes all; there is none of number 0.
+        evaluation.params.img_ids = self.images.tolist() or [0]
         if self.poses:
             evaluation.params.kpt_oks_sigmas = [*self.poses.sigmas]
         return evaluation

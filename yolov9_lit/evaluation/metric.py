@@ -90,8 +90,8 @@ class DetectionMetric(Metric):
         Args:
             detections: one entry an image, boxes and keypoints in the original image's pixels.
             image_ids: the data set's own.
-            masks: one entry an image, of its detections, in the same pixels; only where the
-                detector finds masks.
+            masks: one entry an image, of its detections, in the same pixels; None where the
+                detector finds none. Given with no image, they tell that it finds masks.
         """
 
     @abstractmethod

@@ -11,8 +11,7 @@ from torchvision.ops import batched_nms
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.kinds import PositiveInt, Share
-from yolov9_lit.models.pose import decode_keypoints
-from yolov9_lit.structures import Detections, HeadOutput, MaskParts
+from yolov9_lit.structures import Candidates, Detections, MaskParts
 
 _FIRST = 2_048  # Candidates of an image that are looked at first.
 
@@ -43,37 +42,17 @@ class NMSSettings:
         check_fields(self)
 
 
-def suppressed(
-    decoded: tuple[Tensor, Tensor], output: HeadOutput, settings: NMSSettings
-) -> list[Detections]:
-    """Return the detections of a head's output, with masks' parts or keypoints if it has such.
-
-    Args:
-        decoded: its boxes (B, A, 4) and scores (B, A, C), see `non_max_suppression`.
-        output: what they were decoded from.
-        settings: thresholds and limits.
-    """
-    boxes, scores = decoded
-    return [
-        detections._replace(
-            parts=_mask_parts(output, image, anchors), keypoints=_keypoints(output, image, anchors)
-        )
-        for image, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings))
-    ]
-
-
-def _mask_parts(output: HeadOutput, image: int, anchors: Tensor) -> MaskParts | None:
-    if output.coefficients is None or output.prototypes is None:
-        return None
-    return MaskParts(output.coefficients[image][anchors], output.prototypes[image])
-
-
-def _keypoints(output: HeadOutput, image: int, anchors: Tensor) -> Tensor | None:
-    """Decode the keypoints of an image's detections only, which are few."""
-    if output.keypoints is None:
-        return None
-    raw = output.keypoints[image][anchors]
-    return decode_keypoints(raw, output.anchor_points[anchors], output.strides[anchors])
+def suppressed(candidates: Candidates, settings: NMSSettings) -> list[Detections]:
+    """Return the detections among candidates, with masks' parts or keypoints if there are such."""
+    boxes, scores, coefficients, prototypes, keypoints = candidates
+    found = []
+    for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
+        parts = None
+        if coefficients is not None and prototypes is not None:
+            parts = MaskParts(coefficients[i][anchors], prototypes[i])
+        points = None if keypoints is None else keypoints[i][anchors]
+        found.append(detections._replace(parts=parts, keypoints=points))
+    return found
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:

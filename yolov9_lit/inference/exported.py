@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from yolov9_lit.data.letterbox import GREY
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.evaluation.nms import NMSSettings, suppressed
 from yolov9_lit.inference.export.format import Exported, find_format, reason
-from yolov9_lit.inference.export.graph import Candidates, PaddedDetections
+from yolov9_lit.inference.export.outputs import Outputs
 from yolov9_lit.inference.images import MOST_ON_CPU, ImagePredictor, unit_range
-from yolov9_lit.structures import Detections
+from yolov9_lit.structures import Candidates, Detections
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,13 @@ class ExportedPredictor(ImagePredictor):
         return self
 
     @torch.inference_mode()
-    def forward(self, images: Tensor) -> Candidates | PaddedDetections:
+    def forward(self, images: Tensor) -> Outputs:
         """Return the file's outputs for images (B, 3, H, W) in 0..1 of any batch size.
 
         Raises:
             UserError: the file cannot be run, or its outputs are not those of its record.
         """
-        outputs = Candidates if self.file.record.nms is None else PaddedDetections
+        record = self.file.record
         try:
             parts = list(self.file.run(self._batches(images.cpu())))
         except Exception as error:  # Each runtime has classes of its own.
@@ -56,13 +56,13 @@ class ExportedPredictor(ImagePredictor):
                 f"The exported file does not take images of shape {tuple(images.shape)}: "
                 f"{reason(error)}."
             ) from error
-        if any(len(part) != len(outputs._fields) for part in parts):
+        if any(len(part) != len(record.outputs) for part in parts):
             raise UserError(
-                f"The exported file has {len(parts[0])} outputs, not {', '.join(outputs._fields)}: "
+                f"The exported file has {len(parts[0])} outputs, not {', '.join(record.outputs)}: "
                 "export it again."
             )
         joined = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
-        return outputs(*(tensor[: len(images)] for tensor in joined))
+        return record.named(tensor[: len(images)] for tensor in joined)
 
     def _batches(self, images: Tensor) -> list[Tensor]:
         """Return batches of the size that the file takes, the last one filled up with black."""
@@ -81,11 +81,11 @@ class ExportedPredictor(ImagePredictor):
     def _detect_piece(self, images: Tensor, settings: NMSSettings) -> list[Detections]:
         outputs = self(self._large_enough(unit_range(images.contiguous())))
         if isinstance(outputs, Candidates):
-            return non_max_suppression(*outputs, settings)
+            return suppressed(outputs, settings)
         wanted = (outputs.scores > settings.confidence).sum(dim=1).minimum(outputs.counts)
         return [
-            Detections(*(rows[: min(count, settings.max_detections)] for rows in image))
-            for *image, count in zip(*outputs[:3], wanted.tolist(), strict=True)
+            outputs.best(image, min(count, settings.max_detections))
+            for image, count in enumerate(wanted.tolist())
         ]
 
     def _large_enough(self, images: Tensor) -> Tensor:

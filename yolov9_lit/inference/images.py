@@ -53,6 +53,11 @@ class ImagePredictor(nn.Module, ABC):
         """Return the names by class index."""
         return self.card.class_names
 
+    @property
+    def finds_masks(self) -> bool:
+        """Return whether detections have masks."""
+        return False
+
     def input_size(self, wanted: int | None) -> int:
         """Return the longest side of inputs in pixels: the wanted one, or the card's.
 

@@ -34,6 +34,11 @@ class Predictor(ImagePredictor):
         self.detector = detector
         self.eval()
 
+    @property
+    def finds_masks(self) -> bool:
+        """Return whether detections have masks."""
+        return self.detector.head.task == "segment"
+
     def forward(self, images: Tensor) -> Prediction:
         """Return raw outputs for images (B, 3, H, W) in 0..1, H and W multiples of 32."""
         return self.detector(images)
@@ -51,7 +56,7 @@ class Predictor(ImagePredictor):
         return [
             detections
             for output in outputs
-            for detections in suppressed(self.decode(output), output, settings)
+            for detections in suppressed(self.detector.candidates(output), settings)
         ]
 
     def one_branch(self, head: str | None = None) -> Predictor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
 from yolov9_lit.models.head import Head, decode_boxes
 from yolov9_lit.models.pgi import AuxiliaryFactory
-from yolov9_lit.structures import HeadOutput, Prediction
+from yolov9_lit.models.pose import decode_keypoints
+from yolov9_lit.structures import Candidates, HeadOutput, Prediction
 
 
 class HeadFactory(Protocol):
@@ -76,6 +77,16 @@ class Detector(nn.Module):
             Boxes (B, A, 4) xyxy in input pixels and class probabilities (B, A, C).
         """
         return decode_boxes(output), output.class_logits.float().sigmoid()
+
+    def candidates(self, output: HeadOutput) -> Candidates:
+        """Turn one branch's raw output into all that its anchors say."""
+        boxes, scores = self.decode(output)
+        masks = (output.coefficients, output.prototypes)
+        coefficients, prototypes = (None if part is None else part.float() for part in masks)
+        keypoints = None
+        if output.keypoints is not None:
+            keypoints = decode_keypoints(output.keypoints, output.anchor_points, output.strides)
+        return Candidates(boxes, scores, coefficients, prototypes, keypoints)
 
     def without_auxiliary(self) -> Detector:
         """Return the main branch alone; its modules are shared with this detector, not copied."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypedDict
 
 import lightning as L
 from torch import Tensor
@@ -10,10 +11,23 @@ from torch import Tensor
 from yolov9_lit.data.letterbox import restore
 from yolov9_lit.evaluation.encoding import encoded_masks
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
 from yolov9_lit.structures import Batch, Detections
+
+
+class Measured(TypedDict):
+    """What callbacks are given of a batch that was measured, an entry an image.
+
+    Attributes:
+        detections: in the original image's pixels, without masks.
+        masks: of these; None where the detector finds none.
+    """
+
+    detections: list[Detections]
+    masks: list[EncodedMasks] | None
 
 
 class EvaluationModule(L.LightningModule, ABC):
@@ -37,20 +51,31 @@ class EvaluationModule(L.LightningModule, ABC):
     def detect(self, images: Tensor) -> list[Detections]:
         """Return the detections in images (B, C, H, W) uint8 or float, in input pixels."""
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
-        """Detect and measure; for callbacks "detections" holds an entry an image."""
+    @property
+    @abstractmethod
+    def finds_masks(self) -> bool:
+        """Return whether the detections have masks."""
+
+    def begin(self, metric: DetectionMetric) -> None:
+        """Make a metric ready for an evaluation, and tell it what the detector finds.
+
+        The task decides which figures there are, not what is found: of images without detections,
+        or of none at all, masks are measured as boxes are.
+        """
+        metric.reset()
+        if self.finds_masks:
+            metric.update([], [], [])
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Measured:
+        """Detect and measure."""
         if not batch.infos:  # None of its images could be read.
-            return {"detections": []}
-        return {"detections": self.measure(self.test_metric, self.detect(batch.images), batch)}
+            return Measured(detections=[], masks=None)
+        return self.measure(self.test_metric, self.detect(batch.images), batch)
 
     def measure(
         self, metric: DetectionMetric, detections: list[Detections], batch: Batch
-    ) -> list[Detections]:
-        """Add a batch's detections, in input pixels, to a metric.
-
-        Returns:
-            The same detections in the original images' pixels, without masks, which the metric has.
-        """
+    ) -> Measured:
+        """Add a batch's detections, in input pixels, to a metric."""
         pairs = [*zip(detections, batch.infos, strict=True)]
         restored = [restore(found, info)._replace(parts=None) for found, info in pairs]
         ids = [info.image_id for info in batch.infos]
@@ -63,10 +88,10 @@ class EvaluationModule(L.LightningModule, ABC):
             metric.update(restored, ids, masks)
         else:
             metric.update(restored, ids)
-        return restored
+        return Measured(detections=restored, masks=masks or None)
 
     def on_test_epoch_start(self) -> None:
-        self.test_metric.reset()
+        self.begin(self.test_metric)
 
     def on_test_epoch_end(self) -> None:
         self.log_figures("test", self.test_metric)
@@ -92,6 +117,10 @@ class PredictorEvaluation(EvaluationModule):
     ) -> None:
         super().__init__(nms, test_metric)
         self.predictor = predictor
+
+    @property
+    def finds_masks(self) -> bool:
+        return self.predictor.finds_masks
 
     def detect(self, images: Tensor) -> list[Detections]:
         return self.predictor.detect(images, self.nms)

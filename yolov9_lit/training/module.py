@@ -27,7 +27,7 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Batch, Detections, Prediction, Targets
 from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
 from yolov9_lit.training.divergence import Divergence, require_finite
-from yolov9_lit.training.evaluation import EvaluationModule
+from yolov9_lit.training.evaluation import EvaluationModule, Measured
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
 
@@ -75,6 +75,10 @@ class DetectionModule(EvaluationModule):
         in_channels = next(self.detector.parameters()).shape[1]
         return detector_cost(self.detector, in_channels=in_channels)
 
+    @property
+    def finds_masks(self) -> bool:
+        return self.detector.head.task == "segment"
+
     def forward(self, images: Tensor) -> Prediction:
         """Return all branches' raw outputs for images (B, C, H, W), uint8 0..255 or float 0..1."""
         return self.detector(unit_range(images))
@@ -109,23 +113,22 @@ class DetectionModule(EvaluationModule):
             self._last_update = position
         return {"loss": output.total.detach(), "losses": self._named("train", output)}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Detections]]:
-        """Log the losses of all branches, detect and measure; returns what `test_step` does."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Measured:
+        """Log the losses of all branches, detect and measure."""
         if not batch.infos:  # None of its images could be read.
-            return {"detections": []}
+            return Measured(detections=[], masks=None)
         # Not by `compared`: where that is compiled, evaluation's other shapes would take minutes.
         prediction = self(batch.images)
         output = self.loss(prediction, batch.targets)
         self._val_total = self._val_total + output.total.detach()
         losses = self._named("val", output)
         self.log_dict(losses, batch_size=len(batch.images), sync_dist=True)
-        found = self.measure(self.val_metric, self._suppressed(prediction), batch)
-        return {"detections": found}
+        return self.measure(self.val_metric, self._suppressed(prediction), batch)
 
     def on_validation_epoch_start(self) -> None:
         if self.trainer.state.fn == TrainerFn.FITTING:
             self.divergence.require_finite_weights(self.parameters(), self.trainer)
-        self.val_metric.reset()
+        self.begin(self.val_metric)
         self._val_total = torch.zeros((), device=self.device)
 
     def on_validation_epoch_end(self) -> None:
@@ -200,7 +203,7 @@ class DetectionModule(EvaluationModule):
         return self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
 
     def _suppressed(self, prediction: Prediction) -> list[Detections]:
-        return suppressed(self.detector.decode(prediction.main), prediction.main, self.nms)
+        return suppressed(self.detector.candidates(prediction.main), self.nms)
 
     def _named(self, stage: str, output: DetectionLossOutput) -> dict[str, Tensor]:
         """Return each branch's loss terms by the name they are logged as, detached."""

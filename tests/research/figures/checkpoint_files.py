@@ -8,9 +8,9 @@ from yolov9_lit.weights.card import PREFIX, ModelCard
 from yolov9_lit.weights.checkpoints import build_detector
 
 
-def write_checkpoint(path, pgi, names):
-    """Write a small model with a PGI branch; return its detector and card."""
-    model = compose("summary", ["model=gelan_t", f"pgi={pgi}"]).model
+def write_checkpoint(path, pgi, names, task="detect"):
+    """Write a small model of a task with a PGI branch; return its detector and card."""
+    model = compose("summary", ["model=gelan_t", f"pgi={pgi}", f"task={task}"]).model
     plain = OmegaConf.to_container(model, resolve=True) | {"num_classes": len(names)}
     card = ModelCard(plain, names, tuple(range(1, len(names) + 1)), 64)
     torch.manual_seed(0)

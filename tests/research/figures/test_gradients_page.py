@@ -22,12 +22,12 @@ def root(tmp_path_factory):
 def draw(root, tmp_path):
     """Draw the page of files."""
 
-    def page(*files, batches=2):
+    def page(*files, batches=2, more=()):
         shown = ",".join(map(str, files))
         settings = ["data.image_size=64", "data.batch_size=2", "data.num_workers=0"]
         counts = [f"figure.batches={batches}", "figure.reference=3", f"data.root={root}"]
         given = [f"ckpt=[{shown}]", "figure=gradients", "out=x"]
-        cfg = compose("figures", [*given, *settings, *counts, "~data.prepare"])
+        cfg = compose("figures", [*given, *settings, *counts, "~data.prepare", *more])
         return build(cfg.figure)(tmp_path / "page")
 
     return page
@@ -53,6 +53,33 @@ def test_each_checkpoint_has_its_quantities_by_stage_and_branch(draw, names, tmp
     text = page.read_text()
     assert "no auxiliary branch" in text
     assert text.count("data:image/png") == 3 + 2
+
+
+MASKS = ("loss@figure.loss=segmentation", "+data.masks=true")
+
+
+@pytest.mark.slow
+def test_masks_are_part_of_a_segmentation_models_gradients(draw, names, tmp_path):
+    write_checkpoint(tmp_path / "masks.ckpt", "icn", names, "segment")
+
+    def lengths(*more):
+        page = draw(tmp_path / "masks.ckpt", more=(*MASKS, *more))
+        found = pd.read_csv(page.parent / "gradients.csv")
+        return found[found["quantity"] == "norm"]["value"].to_numpy()
+
+    without, some, more = (lengths(f"figure.loss.mask_gain={gain}") for gain in (0, 2.5, 250))
+    assert (some != without).all()
+    assert (more > some).all()
+
+
+def test_a_loss_of_another_task_is_refused(draw, names, tmp_path):
+    write_checkpoint(tmp_path / "masks.ckpt", "none", names, "segment")
+    write_checkpoint(tmp_path / "boxes.ckpt", "none", names)
+    for incomplete in ((), MASKS[:1], MASKS[1:]):
+        with pytest.raises(UserError, match=r"finds masks.*: give loss@figure\.loss=segmentation"):
+            draw(tmp_path / "masks.ckpt", more=incomplete)
+    with pytest.raises(UserError, match="finds no masks: leave out"):
+        draw(tmp_path / "boxes.ckpt", more=MASKS)
 
 
 def test_other_files_are_refused(draw, names, tmp_path):

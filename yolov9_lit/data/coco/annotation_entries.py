@@ -85,7 +85,7 @@ class SoundAnnotations(NamedTuple):
             SoundObject(
                 entries[i],
                 tuple(box),
-                outlines_of(entries[i], self.polygons[k]),
+                outlines_of(entries[i], self.polygons, k),
                 crowd,
                 area,
                 self.keypoints[k],

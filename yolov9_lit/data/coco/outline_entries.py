@@ -82,12 +82,19 @@ def sound_outlines(
     return SoundOutlines(FlatPolygons.joined(polygons), *map(np.concatenate, masks))
 
 
-def outlines_of(entry: Entry, sound: Sequence[np.ndarray]) -> Outlines:
-    """Return the sound polygons (P, 2) of an annotation, as they were given where they were."""
-    given = entry.get("segmentation")
-    if not sound or not isinstance(given, list):  # What was traced has no other form.
-        return [points.ravel().tolist() for points in sound]
-    return given if len(given) == len(sound) else usable(given)
+def outlines_of(entry: Entry, polygons: FlatPolygons, row: int) -> Outlines:
+    """Return the sound polygons of an annotation, as they were given; what was traced, of a mask.
+
+    Args:
+        entry: the annotation.
+        polygons: the sound ones of it and others.
+        row: its place among these.
+    """
+    count = int(polygons.object_offsets[row + 1] - polygons.object_offsets[row])
+    given = entry.get("segmentation") if count else []
+    if not isinstance(given, list):
+        return [points.ravel().tolist() for points in polygons[row]]
+    return given if len(given) == count else usable(given)
 
 
 def usable(given: list[Any]) -> Outlines:
@@ -169,11 +176,12 @@ def _flat(found: _Polygons, count: int) -> np.ndarray:
         return flat
     x, y = found.numbers[::2], found.numbers[1::2]
     ends = np.cumsum(found.lengths // 2)
-    following = np.arange(1, len(x) + 1)
-    following[ends - 1] = ends - found.lengths // 2
-    starts = ends - found.lengths // 2
+    starts, lasts = ends - found.lengths // 2, ends - 1
+    turned = np.empty(len(x))
+    np.subtract(x[:-1] * y[1:], x[1:] * y[:-1], out=turned[:-1])
+    turned[lasts] = x[lasts] * y[starts] - x[starts] * y[lasts]
     # Of one that crosses itself both sides may weigh the same: the few such ones are looked at.
-    areas = np.add.reduceat(x * y[following] - x[following] * y, starts) / 2
+    areas = np.add.reduceat(turned, starts) / 2
     lines = np.abs(areas) < _LEAST_AREA
     for q in np.flatnonzero(lines).tolist():
         points = np.stack([x, y], axis=1)[starts[q] : ends[q]]

@@ -112,17 +112,18 @@ def _read(split: Split, named: set[str], masks: bool) -> tuple[Annotations, Faul
 
 def _note_outlines(judged: Judged, masks: bool) -> None:
     """Tell of objects without an outline: faults where masks are wanted, else where others have."""
-    single = [item for item in judged.objects if not item.crowd]
-    bare = [item for item in single if not item.outlines]
+    sound, entries = judged.sound, [*judged.images.values()]
+    bare = np.diff(sound.polygons.object_offsets) == 0
+    missing = np.flatnonzero(bare & ~sound.crowd).tolist()
     if not masks:
-        if 0 < len(bare) < len(single):
-            judged.faults.notes[Note.OUTLINE_NONE] = len(bare)
+        if missing and not bare.all():
+            judged.faults.notes[Note.OUTLINE_NONE] = len(missing)
         return
-    for item in bare:
-        image = judged.images[item.entry["image_id"]]["file_name"]
-        x1, y1, x2, y2 = item.box
-        box = (x1, y1, x2 - x1, y2 - y1)
-        judged.faults.add(Fault.OUTLINE_NONE, place_of(item.entry), image, box)
+    for k in missing:
+        x, y, width, height = sound.given[k].tolist()
+        image = str(entries[sound.row[k]]["file_name"])
+        where = place_of(judged.entries[sound.entry[k]])
+        judged.faults.add(Fault.OUTLINE_NONE, where, image, (x, y, width, height))
 
 
 def _images_in(folder: Path) -> set[str]:

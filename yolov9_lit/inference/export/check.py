@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,50 +11,16 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from yolov9_lit.data.letterbox import STRIDE, evaluation_letterbox, fitted_size
-from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
+from yolov9_lit.evaluation.nms import NMSSettings, suppressed
+from yolov9_lit.inference.export.agreement import Agreement
 from yolov9_lit.inference.export.format import ExportRecord
-from yolov9_lit.inference.export.graph import CandidateGraph, Candidates
+from yolov9_lit.inference.export.graph import CandidateGraph
 from yolov9_lit.inference.exported import ExportedPredictor
-from yolov9_lit.structures import Detections
+from yolov9_lit.models.masks import masks_in_parts
+from yolov9_lit.structures import Candidates, Detections, ImageInfo
 
 SAME_PLACE = 0.9
 """Overlap (IoU) beyond which two detections of one class are the same."""
-
-
-class Limits(NamedTuple):
-    """What counts as the same: the largest differences and the smallest share of matches."""
-
-    boxes: float
-    scores: float
-    matched: float
-
-
-FLOAT = Limits(boxes=0.1, scores=1e-3, matched=0.99)
-HALF = Limits(boxes=8.0, scores=0.05, matched=0.9)
-
-
-class Agreement(NamedTuple):
-    """How well a file and PyTorch agree.
-
-    Attributes:
-        boxes: largest difference of a box coordinate in input pixels, over all candidates, or over
-            matched detections if NMS is inside.
-        scores: largest difference of a probability, over the same.
-        matched: share of both sides' detections that the other side has too, 0..1.
-        detections: number of PyTorch's detections.
-        images: number of images compared.
-    """
-
-    boxes: float
-    scores: float
-    matched: float
-    detections: int
-    images: int
-
-    def within(self, limits: Limits) -> bool:
-        """Tell whether the differences are within limits; NaN never is."""
-        differences = self.boxes <= limits.boxes and self.scores <= limits.scores
-        return differences and self.matched >= limits.matched
 
 
 def compare(
@@ -72,46 +37,97 @@ def compare(
         images: each (H, W, 3) uint8 RGB.
         settings: settings of NMS, in the file or after it.
     """
-    boxes = scores = 0.0
+    worst = torch.zeros(len(Candidates._fields) + 1)
+    overlaps: list[Tensor] = []
     matched = found = expected = compared = 0
     for batch in _batches(file.file.record, images):
         with torch.inference_mode():
-            candidates = Candidates(*reference(batch))
+            candidates = reference.found(batch)
         outputs = file(batch)
         if isinstance(outputs, Candidates):
-            boxes = _larger(boxes, candidates.boxes, outputs.boxes)
-            scores = _larger(scores, candidates.scores, outputs.scores)
+            worst = worst.maximum(_differences(candidates, outputs))
         theirs = file.detect(batch, settings)
-        ours = non_max_suppression(*candidates, settings)
+        ours = suppressed(candidates, settings)
         for one, other in zip(ours, theirs, strict=True):
             first, second = _matches(one, other)
-            boxes = _larger(boxes, one.boxes[first], other.boxes[second])
-            scores = _larger(scores, one.scores[first], other.scores[second])
+            pair = one.select(first), other.select(second)
+            worst = worst.maximum(_differences(*map(_numbers, pair)))
+            overlaps += _mask_overlaps(*pair, batch.shape[2:])
             matched += len(first)
         found += sum(len(d.scores) for d in theirs)
         expected += sum(len(d.scores) for d in ours)
         compared += len(batch)
-    share = 2 * matched / (found + expected) if found + expected else 1.0
-    return Agreement(boxes, scores, share, expected, compared)
+    boxes, scores, _, _, places, visible = worst.tolist()
+    return Agreement(
+        boxes,
+        scores,
+        parts=float(worst[2:4].max()),  # NaN, if one is.
+        keypoints=places if "keypoints" in file.file.record.outputs else None,
+        visible=visible,
+        matched=2 * matched / (found + expected) if found + expected else 1.0,
+        masks=float(torch.cat(overlaps).mean()) if overlaps else None,
+        detections=expected,
+        images=compared,
+    )
 
 
-def _larger(so_far: float, one: Tensor, other: Tensor) -> float:
-    """Return the larger difference; NaN if either is."""
-    if one.shape != other.shape:
-        return float("nan")
+def _differences(one: Candidates, other: Candidates) -> Tensor:
+    """Return the largest differences, (6,): of each field, of keypoints' places and visibility.
+
+    Those of masks' parts are relative to the largest. NaN tells that one side lacks what the other
+    has, or has it in another shape.
+    """
+    pairs = zip(_parted(one), _parted(other), strict=True)
+    return torch.stack([_difference(*pair, relative=i in (2, 3)) for i, pair in enumerate(pairs)])
+
+
+def _parted(candidates: Candidates) -> tuple[Tensor | None, ...]:
+    """Return the fields, of keypoints the places and the visibility."""
+    *others, keypoints = candidates
+    if keypoints is None:
+        return (*others, None, None)
+    return (*others, keypoints[..., :2], keypoints[..., 2:])
+
+
+def _difference(one: Tensor | None, other: Tensor | None, relative: bool) -> Tensor:
+    if one is None or other is None or one.shape != other.shape:
+        return torch.tensor(0.0 if one is other else torch.nan)
     if not one.numel():
-        return so_far
-    return float(torch.stack((torch.tensor(so_far), (one - other).abs().max())).max())
+        return torch.tensor(0.0)
+    largest = one.abs().max().clamp(min=torch.finfo().tiny) if relative else 1.0
+    return (one - other).abs().max() / largest
 
 
-def _matches(one: Detections, other: Detections) -> tuple[list[int], list[int]]:
+def _numbers(detections: Detections) -> Candidates:
+    """Return the numbers of N detections: they are those of N of the candidates."""
+    parts = detections.parts or ()
+    found = Candidates(detections.boxes, detections.scores, *parts)
+    return found._replace(keypoints=detections.keypoints)
+
+
+def _mask_overlaps(one: Detections, other: Detections, shape: Sequence[int]) -> list[Tensor]:
+    """Return the overlaps (IoU) of two sides' masks in inputs of a shape, some (K,) at a time."""
+    if not len(one.scores) or one.parts is None or other.parts is None:
+        return []
+    whole = ImageInfo(0, "", *shape)
+    ours = masks_in_parts(*one.parts, one.boxes, whole)
+    theirs = masks_in_parts(*other.parts, other.boxes, whole)
+    return [
+        ((a & b).sum(dim=(1, 2)) / (a | b).sum(dim=(1, 2))).nan_to_num(1.0)  # Both are empty.
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+
+
+def _matches(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
     """Return indices of the detections that are the same, each at most once."""
     same = box_iou(one.boxes, other.boxes) * (one.labels[:, None] == other.labels)
     pairs: dict[int, int] = {}
     for i, j in (same > SAME_PLACE).nonzero().tolist():
         if i not in pairs and j not in pairs.values():
             pairs[i] = j
-    return list(pairs), list(pairs.values())
+    return torch.tensor([*pairs], dtype=torch.long), torch.tensor(
+        [*pairs.values()], dtype=torch.long
+    )
 
 
 def _batches(record: ExportRecord, images: Sequence[np.ndarray]) -> Iterator[Tensor]:

@@ -19,6 +19,7 @@ from yolov9_lit.data.letterbox import GREY, STRIDE
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export import formats
+from yolov9_lit.inference.export.outputs import Outputs, kind_of, known_names
 from yolov9_lit.models.head import STRIDES
 from yolov9_lit.weights.card import ModelCard
 
@@ -46,6 +47,7 @@ class ExportRecord:
     Attributes:
         card: classes and preprocessing, and the model that was deployed.
         shape: shape of the input.
+        outputs: names of what the file gives, in order, see `export.outputs`.
         half: whether weights are float16; inputs and outputs are always float32.
         nms: settings of the NMS inside; None if the file returns all candidates.
         version: version of this package that wrote the file.
@@ -53,17 +55,35 @@ class ExportRecord:
 
     card: ModelCard
     shape: InputShape
+    outputs: tuple[str, ...]
     half: bool = False
     nms: NMSSettings | None = None
     version: str = yolov9_lit.__version__
+
+    @property
+    def task(self) -> str:
+        """Return what the file finds, by the names of `conf/task`."""
+        if "keypoints" in self.outputs:
+            return "pose"
+        return "segment" if "prototypes" in self.outputs else "detect"
+
+    def named(self, tensors: Iterable[Tensor]) -> Outputs:
+        """Return a run's tensors by their names.
+
+        Raises:
+            ValueError: there are more or fewer of them.
+        """
+        return kind_of(self.nms is not None)(**dict(zip(self.outputs, tensors, strict=True)))
 
     def to_json(self) -> str:
         """Return the record, with the conventions that a reader without this package must know."""
         return json.dumps(
             {
                 "version": self.version,
+                "task": self.task,
                 "card": self.card.to_dict(),
                 "shape": self.shape._asdict(),
+                "outputs": self.outputs,
                 "half": self.half,
                 "nms": asdict(self.nms) if self.nms else None,
                 "strides": STRIDES,
@@ -87,6 +107,7 @@ class ExportRecord:
             return cls(
                 card=ModelCard.from_dict(record["card"]),
                 shape=InputShape(**record["shape"]),
+                outputs=known_names(record.get("outputs"), nms=bool(record["nms"])),
                 half=record["half"],
                 nms=NMSSettings(**record["nms"]) if record["nms"] else None,
                 version=record["version"],
@@ -103,8 +124,8 @@ class Exported(NamedTuple):
 
     Attributes:
         record: its record.
-        run: batches of images (B, 3, H, W) float32 in 0..1 on the CPU -> the outputs of each, see
-            `export.graph`.
+        run: batches of images (B, 3, H, W) float32 in 0..1 on the CPU -> the outputs of each, in
+            the record's order.
         least_side: smallest H and W in pixels.
     """
 

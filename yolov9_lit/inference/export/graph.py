@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,39 +14,13 @@ from torchvision.ops import nms
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.format import InputShape
+from yolov9_lit.inference.export.outputs import PaddedDetections, given
 from yolov9_lit.models.detector import Detector
-
-
-class Candidates(NamedTuple):
-    """Output of a file without NMS.
-
-    Attributes:
-        boxes: (B, A, 4) float32, xyxy in input pixels.
-        scores: (B, A, C) float32 probabilities.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-
-
-class PaddedDetections(NamedTuple):
-    """Output of a file with NMS inside: by descending score, padded to N = `max_detections` rows.
-
-    Attributes:
-        boxes: (B, N, 4) float32, xyxy in input pixels; zeros where padded.
-        scores: (B, N) float32, 0..1; zeros where padded.
-        labels: (B, N) int64, class indices; -1 where padded.
-        counts: (B,) int64, number of rows of an image that are detections.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    counts: Tensor
+from yolov9_lit.structures import Candidates
 
 
 class CandidateGraph(nn.Module):
-    """Images (B, 3, H, W) float32 in 0..1 -> `Candidates`, as a plain tuple for the exporters.
+    """Images (B, 3, H, W) float32 in 0..1 -> `given` candidates: a plain tuple for the exporters.
 
     With `half` the network's weights and arithmetic are float16; decoding is float32 always, as
     float16 represents neither the pixels of a large image nor small probabilities.
@@ -58,9 +32,13 @@ class CandidateGraph(nn.Module):
         self.dtype = torch.float16 if half else torch.float32
         self.detector = detector.deploy().to(self.dtype)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute all candidates."""
-        return self.detector.decode(self.detector(images.to(self.dtype)).main)
+        return given(self.found(images))
+
+    def found(self, images: Tensor) -> Candidates:
+        """Return them by name."""
+        return self.detector.candidates(self.detector(images.to(self.dtype)).main)
 
 
 Suppress: TypeAlias = Callable[[Tensor, Tensor, Tensor, int, NMSSettings], Tensor]
@@ -86,7 +64,7 @@ def suppress(
 
 
 class DetectionGraph(nn.Module):
-    """Images (B, 3, H, W) float32 in 0..1 -> `PaddedDetections`, as a plain tuple.
+    """Images (B, 3, H, W) float32 in 0..1 -> `given` padded detections: a plain tuple.
 
     The same detections as `non_max_suppression` with `multi_label=False`.
     """
@@ -106,21 +84,33 @@ class DetectionGraph(nn.Module):
         self.settings = settings
         self.suppress = suppress
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the detections."""
-        boxes, scores = self.candidates(images)
+        boxes, scores, coefficients, prototypes, keypoints = self.candidates.found(images)
         best, labels = scores.max(dim=-1)
         kept = self.suppress(boxes, best, labels, scores.shape[-1], self.settings)
         most = self.settings.max_detections
         top, index = F.pad(kept, (0, most)).topk(most, dim=1)  # There may be fewer anchors.
         found = top > 0
         index = index.where(found, 0)
-        return (
-            boxes.gather(1, index[..., None].expand(-1, -1, 4)) * found[..., None],
-            top,
-            labels.gather(1, index).where(found, -1),
-            found.sum(dim=1),
+        return given(
+            PaddedDetections(
+                boxes=_rows(boxes, index, found),
+                scores=top,
+                labels=labels.gather(1, index).where(found, -1),
+                counts=found.sum(dim=1),
+                coefficients=None if coefficients is None else _rows(coefficients, index, found),
+                prototypes=prototypes,
+                keypoints=None if keypoints is None else _rows(keypoints, index, found),
+            )
         )
+
+
+def _rows(values: Tensor, index: Tensor, found: Tensor) -> Tensor:
+    """Take (B, N, ...) of values (B, A, ...) of all anchors, zeros where nothing was found."""
+    flat = values.flatten(2)
+    taken = flat.gather(1, index[..., None].expand(-1, -1, flat.shape[-1])) * found[..., None]
+    return taken.unflatten(-1, values.shape[2:])
 
 
 LEAST_OPEN_SIDE = 2 * STRIDE

@@ -14,7 +14,8 @@ from torch import nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.inference.export.check import FLOAT, HALF, Agreement, compare
+from yolov9_lit.inference.export.agreement import FLOAT, HALF, Agreement
+from yolov9_lit.inference.export.check import compare
 from yolov9_lit.inference.export.format import ExportFormat, ExportRecord
 from yolov9_lit.inference.export.graph import CandidateGraph, DetectionGraph
 from yolov9_lit.inference.exported import ExportedPredictor
@@ -99,11 +100,9 @@ def _checked(
             "checked; nothing was written: give pictures=FOLDER with objects of the model's "
             "classes, or a lower confidence."
         )
-    if not agreement.within(limits):
+    if faults := agreement.faults(limits):
         raise UserError(
-            f"{draft.name} is another model than PyTorch's; nothing was written: boxes differ by "
-            f"{agreement.boxes:.3g} pixels (at most {limits.boxes}), scores by "
-            f"{agreement.scores:.3g} (at most {limits.scores}), {agreement.matched:.1%} of the "
-            f"detections agree (at least {limits.matched:.0%})."
+            f"{draft.name} is another model than PyTorch's; nothing was written: "
+            f"{', '.join(faults)}."
         )
     return agreement

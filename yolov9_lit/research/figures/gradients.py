@@ -13,7 +13,9 @@ from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError, told
 from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
+from yolov9_lit.losses.segmentation import SegmentationLoss
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.research.figures.inputs import checkpoint_names, listed, require_classes
 from yolov9_lit.structures import Batch
@@ -47,8 +49,9 @@ def write_gradients_page(
         The page's path.
 
     Raises:
-        UserError: a file cannot be used, its classes are others than the data's, or the data have
-            too few batches.
+        UserError: a file cannot be used, its classes are others than the data's, it finds masks
+            and the loss has no term of them (or the other way round), or the data have too few
+            batches.
     """
     if checkpoints is None:
         raise UserError("figure=gradients is drawn of trained models: give ckpt=FILE.")
@@ -62,6 +65,7 @@ def write_gradients_page(
         torch.manual_seed(seed)
         require_classes(file, checkpoint.card, data)
         detector = load_detector(checkpoint, file).train()
+        _require_loss_of(detector, loss, data, file)
         found = _measured(detector, loss, chosen[:batches], chosen[batches:])
         frames.append(found.assign(checkpoint=name))
         sections.append(_section(name, found, out))
@@ -73,6 +77,21 @@ def write_gradients_page(
         f"{told(reference, 'further batches')}."
     )
     return write_sections(out / "gradients.html", "Gradients by branch", subtitle, sections)
+
+
+def _require_loss_of(
+    detector: Detector, loss: DetectionLoss, data: DetectionDataModule, file: PathText
+) -> None:
+    """Refuse to leave masks out: a loss of boxes measures other gradients than the training's."""
+    finds_masks = isinstance(detector.head, SegmentHead)
+    learns_masks = isinstance(loss, SegmentationLoss) and data.batches.masks
+    if finds_masks and not learns_masks:
+        raise UserError(
+            f"{file} finds masks, whose loss is another: give loss@figure.loss=segmentation "
+            "+data.masks=true."
+        )
+    if isinstance(loss, SegmentationLoss) and not finds_masks:
+        raise UserError(f"{file} finds no masks: leave out loss@figure.loss=segmentation.")
 
 
 def _training_batches(data: DetectionDataModule, count: int) -> list[Batch]:

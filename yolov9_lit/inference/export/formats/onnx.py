@@ -22,13 +22,7 @@ from yolov9_lit.inference.export.format import (
     reason,
     runtime,
 )
-from yolov9_lit.inference.export.graph import (
-    Candidates,
-    DetectionGraph,
-    PaddedDetections,
-    suppress,
-    traced,
-)
+from yolov9_lit.inference.export.graph import DetectionGraph, suppress, traced
 
 INPUT = "images"
 
@@ -70,13 +64,12 @@ class OnnxFormat(ExportFormat):
             raise UserError(f"opset={self.opset} is unknown to the installed onnxscript: give 18.")
         if isinstance(graph, DetectionGraph):
             graph = DetectionGraph(graph.candidates, graph.settings, _opaque_suppress)
-        outputs = PaddedDetections if record.nms else Candidates
         program = torch.onnx.export(
             traced(graph, record.shape),
             dynamo=True,
             opset_version=self.opset,
             input_names=[INPUT],
-            output_names=outputs._fields,
+            output_names=record.outputs,
             custom_translation_table=_translations(operators),
             verbose=False,
         )
