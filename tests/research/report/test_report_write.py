@@ -67,6 +67,26 @@ def test_the_figures_are_those_of_the_runs(sweep):
     assert not frame.loc["none", "paper_comparable"]
 
 
+def test_figures_of_keypoints_are_columns_where_runs_have_them(sweep):
+    plain = report(sweep)
+    assert "pose_AP" not in plain.results.columns
+    assert "pose_AP" not in pd.read_csv(plain.folder / "report.csv").columns
+    for seed, value in enumerate((0.5, 0.6, 0.7)):
+        path = sweep.root / f"none-{seed}" / "results.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"pose_AP": value}))
+    found = report(sweep)
+    assert column(found.results, "pose_AP")["pgi=none"].text == "60.0"
+    assert column(found.results, "pose_AP")["pgi=lhg_icn"].text == ""
+    assert "pose_AP50" not in found.results.columns
+    assert any("pose_AP that of keypoints" in note for note in found.results.notes)
+    frame = pd.read_csv(found.folder / "report.csv").set_index("pgi")
+    assert frame.loc["none", "pose_AP_sd"] == pytest.approx(10)
+    assert (
+        frame["AP"].to_dict()
+        == pd.read_csv(plain.folder / "report.csv").set_index("pgi")["AP"].to_dict()
+    )
+
+
 def test_tables_say_what_is_clear_and_what_does_not_count(sweep):
     found = report(sweep)
     difference = column(found.results, "difference")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
 from yolov9_lit.research.report.rows import Row
-from yolov9_lit.research.report.runs import FIGURES, Run
+from yolov9_lit.research.report.runs import SHOWN, Run
 from yolov9_lit.research.report.statistics import pool
 from yolov9_lit.research.report.tested import Tested, Tests
 
@@ -21,7 +21,7 @@ def figure_table(rows: Sequence[Row]) -> Table:
     cells = [
         (row.label, name, pooled.n, *(number(value, digits=2) for value in pooled[1:]))
         for row in rows
-        for name in FIGURES
+        for name in SHOWN
         if (pooled := row.pooled(name)).n
     ]
     columns = ("configuration", "figure", "seeds", "mean", "sd", "95 % from", "to")

@@ -19,7 +19,12 @@ from yolov9_lit.runs.identity import NODE, is_experiment, moved
 from yolov9_lit.runs.record import FILE, RunRecord
 
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
-"""The figures of `results.json` that a report shows."""
+"""The figures of boxes in `results.json` that a report shows."""
+
+OF_KEYPOINTS = ("pose_AP", "pose_AP50", "pose_AP75")
+"""Those of keypoints, where runs have them."""
+
+SHOWN = FIGURES + OF_KEYPOINTS
 
 
 _BEFORE_TASKS: dict[str, str | None] = {"task": "detect"}
@@ -105,7 +110,7 @@ def read_run(folder: Path) -> Run:
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
     problem = damage or _problem(status, record, config, curve) or no_results
-    figures = {name: results[name] for name in FIGURES if results.get(name, -1) >= 0}
+    figures = {name: results[name] for name in SHOWN if results.get(name, -1) >= 0}
     if not problem and "AP" not in figures:
         nothing = "AP" in results
         problem = (
@@ -221,7 +226,7 @@ def _read_results(path: Path) -> tuple[dict[str, Any], str]:
         content = None
     if not isinstance(content, dict):
         return {}, f"{path} is damaged"
-    for name in FIGURES:
+    for name in SHOWN:
         value = content.get(name, -1)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1:
             return {}, f"{path} has {value!r:.40} as {name}, no fraction"

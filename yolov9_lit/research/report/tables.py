@@ -13,7 +13,7 @@ from yolov9_lit.research.report.compare import Comparison, Comparisons
 from yolov9_lit.research.report.differences import difference_cell, interval_cell
 from yolov9_lit.research.report.power import MOST, SIZES, seeds_needed
 from yolov9_lit.research.report.rows import Row
-from yolov9_lit.research.report.runs import FIGURES
+from yolov9_lit.research.report.runs import FIGURES, OF_KEYPOINTS, SHOWN
 
 BRIEF = ("configuration", "seeds", "AP", "difference", "GFLOPs", "paper's AP")
 """Columns that fit a terminal."""
@@ -29,7 +29,8 @@ def result_frame(rows: Sequence[Row], comparisons: Comparisons) -> pd.DataFrame:
 
 def _record(row: Row, comparisons: Comparisons) -> dict[str, Any]:
     record: dict[str, Any] = {**row.settings, "seeds": len(row.runs)}
-    for figure in FIGURES:
+    measured = [name for name in OF_KEYPOINTS if row.pooled(name).n]
+    for figure in (*FIGURES, *measured):
         pooled = row.pooled(figure)
         record |= {figure: pooled.mean, f"{figure}_sd": pooled.sd}
         record |= {f"{figure}_low": pooled.low, f"{figure}_high": pooled.high}
@@ -78,7 +79,7 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparis
         "sd": numbers("AP_sd"),
         "95 %": map(_interval, numbers("AP_low"), numbers("AP_high")),
         "difference": [_difference(row, comparisons) for row in shown],
-        **{name: numbers(name) for name in FIGURES[1:]},
+        **{name: numbers(name) for name in SHOWN[1:]},
         "params (M)": numbers("params") / 1e6,
         "GFLOPs": numbers("gflops"),
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
@@ -113,6 +114,8 @@ def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
     if comparisons:
         bases = dict.fromkeys(comparison.base.label for comparison in comparisons.values())
         yield f"Difference: AP less that of {'; '.join(bases)}; what it tells is said below."
+    if any(row.pooled(name).n for row in rows for name in OF_KEYPOINTS):
+        yield "AP is that of boxes, pose_AP that of keypoints; differences are of boxes."
     known = [row for row in rows if row.paper.get("ap") is not None]
     sources = sorted({row.paper["source"] for row in known if "source" in row.paper})
     if sources:
