@@ -170,7 +170,7 @@ def test_the_first_batch_is_shown_once_with_its_boxes(kind):
     infos = tuple(ImageInfo(i, f"{i}.jpg", 32, 32) for i in range(2))
     batch = Batch(images, Targets(boxes, torch.zeros(2, 2, dtype=torch.long), valid), infos)
     logger = Notes()
-    data = SimpleNamespace(class_names=("a",))
+    data = SimpleNamespace(class_names=("a",), keypoints=None)
     trainer = SimpleNamespace(loggers=[logger], datamodule=data, is_global_zero=True)
     for trainer.current_epoch, number in ((0, 0), (0, 1), (1, 0)):
         TrainingBatch().on_train_batch_end(trainer, None, None, batch, number)
