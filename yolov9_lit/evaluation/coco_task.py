@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, Literal, NamedTuple
 
 import hotcoco
@@ -112,6 +113,22 @@ class Task(NamedTuple):
         return task._replace(
             objects=task.objects._replace(crowd=task.objects.crowd | bare),
             masks=Masks(objects, found.masks.take(known).rles()),
+        )
+
+    def take(self, objects: np.ndarray, found: np.ndarray) -> Task:
+        """Return a part of it.
+
+        Args:
+            objects: (M,) bool, of the truth.
+            found: (N,) bool, of the detections.
+        """
+        masks = self.masks and Masks(
+            [*compress(self.masks.objects, objects)], [*compress(self.masks.found, found)]
+        )
+        return self._replace(
+            objects=Objects(*(values[objects] for values in self.objects)),
+            rows=self.rows[found],
+            masks=masks,
         )
 
     def entries(self) -> tuple[list[Entry], list[Entry]]:

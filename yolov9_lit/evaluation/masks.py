@@ -10,9 +10,16 @@ import hotcoco.mask
 import numpy as np
 
 from yolov9_lit.data.coco.mask_entries import RLE
+from yolov9_lit.reporting.draw import scaled_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def decoded(mask: RLE) -> np.ndarray:
+    """Return the pixels (H, W) bool that a mask covers."""
+    pixels: np.ndarray = hotcoco.mask.decode(mask)
+    return pixels.astype(bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,13 @@ class EncodedMasks:
     def __len__(self) -> int:
         """Return the number of masks."""
         return len(self.counts)
+
+    def pixels(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the masks scaled to a height and width: (N, height, width) bool."""
+        found = np.zeros((len(self), *shape[:2]), dtype=bool)
+        for row, mask in zip(found, self.rles(), strict=True):  # Of large images one at a time.
+            row[:] = scaled_mask(decoded(mask), shape)
+        return found
 
     def take(self, rows: np.ndarray) -> EncodedMasks:
         """Return some of the masks.

@@ -45,6 +45,7 @@ class AnalysisReport(L.Callback):
         compared = compared_in_test(trainer, pl_module)
         source = trainer.datamodule.annotation_file("test")  # type: ignore[attr-defined]
         told = f"{len(compared.task.images):,} images of {source}"
+        told += ", by masks" if compared.of_boxes else ""
         page = write_report(compared, self.analyses, self.directory, told)
         log.info("Where the detector fails: %s", page)
         _log_plots(trainer, self.directory / FOLDER)
@@ -103,4 +104,5 @@ def compared_in_test(
     if ids is not None:
         found = found.of_images(ids)
     pictures = Pictures(data.test_image, data.test_image_name)
-    return Compared.of(data.ground_truth("test"), found, pictures)
+    truth = data.ground_truth("test", **({} if found.masks is None else {"masks": True}))
+    return Compared.of(truth, found, pictures)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
+from torch import Tensor
 
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.errors import counted
 from yolov9_lit.kinds import PositiveInt
-from yolov9_lit.reporting.draw import draw_objects
+from yolov9_lit.reporting.draw import draw_objects, outlines_in_pixels, scaled_mask
 from yolov9_lit.structures import Batch
 from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
 
@@ -20,7 +24,7 @@ SIDE = 320
 
 
 class TrainingBatch(L.Callback):
-    """Hands the first batch's images with their boxes to the loggers that take them, once.
+    """Hands the first batch's images, boxes and masks to the loggers that take them, once.
 
     A run that goes on from a checkpoint has shown it already.
     """
@@ -46,22 +50,27 @@ class TrainingBatch(L.Callback):
 
 
 def drawn_batch(batch: Batch, class_names: tuple[str, ...], count: int) -> list[LoggedImage]:
-    """Draw the first `count` images of a batch with their boxes."""
+    """Draw the first `count` images of a batch with their boxes and masks."""
     images = batch.images[:count].permute(0, 2, 3, 1).cpu()
     if images.is_floating_point():
         images = (images * 255).round().to(torch.uint8)
     targets = [tensor[:count].cpu().numpy() for tensor in batch.targets[:3]]
+    maps = itertools.repeat(None) if batch.targets.masks is None else batch.targets.masks.cpu()
     infos = batch.infos[:count]
     names = distinct_names([info.path for info in infos])
     drawn = []
-    for name, image, boxes, labels, valid in zip(names, images.numpy(), *targets, strict=True):
+    rows = zip(names, images.numpy(), *targets, strict=True)
+    for (name, image, boxes, labels, valid), drawn_map in zip(rows, maps, strict=False):
         kept = boxes[valid] * (SIDE / max(image.shape[:2]))
-        pixels = draw_objects(
-            resize_longest(image, SIDE, smooth=True),
-            kept,
-            labels[valid],
-            [()] * len(kept),
-            class_names,
-        )
+        scaled = resize_longest(image, SIDE, smooth=True)
+        outlines = [_outlines(drawn_map, i, scaled.shape) for i in np.flatnonzero(valid).tolist()]
+        pixels = draw_objects(scaled, kept, labels[valid], outlines, class_names)
         drawn.append(LoggedImage(name, pixels, f"{name}: {counted(len(kept), 'object')}"))
     return drawn
+
+
+def _outlines(drawn_map: Tensor | None, box: int, shape: tuple[int, ...]) -> Sequence[np.ndarray]:
+    """Return what the map of an image shows of one of its boxes, in an image of a shape."""
+    if drawn_map is None:
+        return ()
+    return outlines_in_pixels(scaled_mask(drawn_map.numpy() == box + 1, shape))

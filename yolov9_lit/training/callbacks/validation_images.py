@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
 from yolov9_lit.data.annotations import Annotations
@@ -15,6 +16,7 @@ from yolov9_lit.data.images import load_image
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.errors import counted
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.kinds import PositiveInt, Share
 from yolov9_lit.reporting.draw import draw_detections, draw_objects
 from yolov9_lit.structures import Batch, Detections
@@ -36,6 +38,13 @@ class _Shown(NamedTuple):
     image: np.ndarray  # scaled
     truth: np.ndarray  # the same with its objects
     objects: int
+
+
+class _Found(NamedTuple):
+    """What is drawn of an image's detections."""
+
+    detections: Detections  # boxes as shares of the image's sides
+    masks: EncodedMasks | None  # of the detections, in the original image's pixels
 
 
 class ValidationImages(L.Callback):
@@ -64,7 +73,7 @@ class ValidationImages(L.Callback):
         self.confidence = confidence
         self._names: dict[int, str] = {}  # by position in the split
         self._shown: dict[int, _Shown] = {}
-        self._found: dict[int, Detections] = {}
+        self._found: dict[int, _Found] = {}
         self._due = False
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -87,12 +96,15 @@ class ValidationImages(L.Callback):
     ) -> None:
         if not self._due:
             return
-        for info, found in zip(batch.infos, outputs["detections"], strict=True):
+        for i, (info, found) in enumerate(zip(batch.infos, outputs["detections"], strict=True)):
             if info.position in self._names:
                 size = found.boxes.new_tensor([info.width, info.height] * 2)
                 relative = found._replace(boxes=found.boxes / size)
                 confident = found.scores >= self.confidence
-                self._found[info.position] = relative.select(confident).cpu()
+                masks = None
+                if outputs["masks"]:
+                    masks = outputs["masks"][i].take(confident.cpu().numpy())
+                self._found[info.position] = _Found(relative.select(confident).cpu(), masks)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._found:
@@ -110,16 +122,20 @@ class ValidationImages(L.Callback):
         done = trainer.current_epoch + 1
         return done in (1, epochs) or done % every == 0
 
-    def _drawn(self, position: int, found: Detections, data: DetectionDataModule) -> LoggedImage:
-        """Draw an image with its detections, boxes as shares of its sides."""
+    def _drawn(self, position: int, found: _Found, data: DetectionDataModule) -> LoggedImage:
+        """Draw an image with its detections."""
         if position not in self._shown:
             name = self._names[position]
             self._shown[position] = _shown(name, data.annotations("val"), position)
         name, image, truth, objects = self._shown[position]
         height, width = image.shape[:2]
-        pixels = found._replace(boxes=found.boxes * found.boxes.new_tensor([width, height] * 2))
+        shares, encoded = found
+        pixels = shares._replace(
+            boxes=shares.boxes * shares.boxes.new_tensor([width, height] * 2),
+            masks=None if encoded is None else torch.from_numpy(encoded.pixels(image.shape)),
+        )
         beside = draw_detections(image, pixels, data.class_names)
-        seen = counted(len(found.scores), "detection")
+        seen = counted(len(shares.scores), "detection")
         caption = f"{name}: {counted(objects, 'object')}, {seen}"
         return LoggedImage(name, np.hstack([truth, beside]), caption)
 
