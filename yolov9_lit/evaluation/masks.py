@@ -10,7 +10,6 @@ import hotcoco.mask
 import numpy as np
 
 from yolov9_lit.data.coco.mask_entries import RLE
-from yolov9_lit.reporting.draw import scaled_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,13 +61,6 @@ class EncodedMasks:
     def __len__(self) -> int:
         """Return the number of masks."""
         return len(self.counts)
-
-    def pixels(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the masks scaled to a height and width: (N, height, width) bool."""
-        found = np.zeros((len(self), *shape[:2]), dtype=bool)
-        for row, mask in zip(found, self.rles(), strict=True):  # Of large images one at a time.
-            row[:] = scaled_mask(decoded(mask), shape)
-        return found
 
     def take(self, rows: np.ndarray) -> EncodedMasks:
         """Return some of the masks.

@@ -9,6 +9,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.datamodule import DetectionDataModule
@@ -16,9 +17,9 @@ from yolov9_lit.data.images import load_image
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.errors import counted
-from yolov9_lit.evaluation.masks import EncodedMasks
+from yolov9_lit.evaluation.masks import EncodedMasks, decoded
 from yolov9_lit.kinds import PositiveInt, Share
-from yolov9_lit.reporting.draw import draw_detections, draw_objects
+from yolov9_lit.reporting.draw import draw_detections, draw_objects, scaled_mask
 from yolov9_lit.structures import Batch, Detections
 from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
 from yolov9_lit.training.loggers.rows import current_step
@@ -132,12 +133,20 @@ class ValidationImages(L.Callback):
         shares, encoded = found
         pixels = shares._replace(
             boxes=shares.boxes * shares.boxes.new_tensor([width, height] * 2),
-            masks=None if encoded is None else torch.from_numpy(encoded.pixels(image.shape)),
+            masks=None if encoded is None else _scaled(encoded, image.shape),
         )
         beside = draw_detections(image, pixels, data.class_names)
         seen = counted(len(shares.scores), "detection")
         caption = f"{name}: {counted(objects, 'object')}, {seen}"
         return LoggedImage(name, np.hstack([truth, beside]), caption)
+
+
+def _scaled(masks: EncodedMasks, shape: tuple[int, ...]) -> Tensor:
+    """Return masks in a picture of a shape (h, w, ...): (N, h, w) bool."""
+    found = np.zeros((len(masks), *shape[:2]), dtype=bool)
+    for row, mask in zip(found, masks.rles(), strict=True):  # Of large images one at a time.
+        row[:] = scaled_mask(decoded(mask), shape)
+    return torch.from_numpy(found)
 
 
 def _shown(name: str, annotations: Annotations, position: int) -> _Shown:
