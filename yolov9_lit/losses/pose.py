@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.losses.assigners import Assignment
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.losses.items import Items, PoseItems
@@ -27,7 +28,7 @@ class PoseLoss(DetectionLoss):
     def __init__(
         self,
         *args: Any,
-        sigmas: Sequence[float] | None = None,
+        sigmas: Sequence[PositiveFloat] | None = None,
         pose_gain: float = 12.0,
         vis_gain: float = 1.0,
         **settings: Annotated[Any, DetectionLoss],
