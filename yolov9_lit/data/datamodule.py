@@ -331,9 +331,8 @@ def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Ann
     """
     if annotations.layout is None:
         raise UserError(
-            f"{annotations.path} has no category with keypoints that can be used, which task=pose "
-            "learns and measures: give annotations whose categories list `keypoints`, or "
-            "task=detect."
+            f"{annotations.path} has no category with keypoints that can be used, which "
+            f"{settings.wanted}."
         )
     layout = settings.applied(annotations.layout)
     pairs = [(i, other) for i, other in enumerate(layout.mirrored) if i < other]

@@ -31,6 +31,13 @@ class KeypointSettings:
     mirrored: Sequence[Count] | None = None
     edges: Edges | None = None
 
+    @property
+    def wanted(self) -> str:
+        """Say what needs keypoints, and what to do where there are none."""
+        return (
+            "task=pose learns: give annotations whose categories list `keypoints`, or task=detect"
+        )
+
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         check_fields(self, "data.keypoints.")
@@ -65,6 +72,11 @@ class KeypointsOfModel(KeypointSettings):
 
     names: Sequence[str]
     source: str
+
+    @property
+    def wanted(self) -> str:
+        """Say what needs keypoints, and what to do where there are none."""
+        return f"{self.source} finds: evaluate on data whose categories list `keypoints`"
 
     def applied(self, layout: KeypointLayout) -> KeypointLayout:
         """Return the model's layout for data with the same keypoints.
