@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     out = console()
     brief = (
         report.results.select(tables.BRIEF),
-        report.differences.select(differences.BRIEF),
+        *(table.select(differences.BRIEF) for table in report.differences),
         report.left,
     )
     for table in brief:

@@ -162,11 +162,11 @@ def report(root: Path) -> None:
     pairs = row_pairs(rows, choose_base(rows, None))
     compared = {run.folder for pair in pairs for row in pair for run in row.runs}
     tests = read_tests(counted, compared, replicates=5, seed=0)
-    comparisons = compare(pairs, tests)
+    comparisons = {"AP": compare(pairs, tests)}
     frame = result_frame(rows, comparisons)
     frame.to_csv(index=False)
     tables = [result_table(frame, rows, comparisons), left_table(left, rows, root)]
-    tables += [difference_table(comparisons), cost_table(rows, comparisons)]
+    tables += [difference_table(comparisons["AP"]), cost_table(rows, comparisons["AP"])]
     tables += [class_table(rows, tests), figure_table(rows), run_table(rows, root)]
     for table in tables:
         terminal(table), markdown(table), latex(table)

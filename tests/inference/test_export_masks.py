@@ -157,6 +157,7 @@ def test_the_file_tells_its_task_and_names_its_outputs(folder):
         assert record["task"] == "segment"
         assert record["outputs"] == expected
         assert [output.name for output in session.get_outputs()] == expected
+        assert yolov9_lit.load(out).finds_masks
 
 
 def command(run, name, **values):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from yolov9_lit.reporting.comparison import Box, Role, draw_comparison
+from yolov9_lit.reporting.comparison import Role, Shape, draw_comparison
 from yolov9_lit.reporting.draw import draw_detections, draw_objects
 from yolov9_lit.reporting.skeleton import (
     LEFT,
@@ -126,8 +126,8 @@ def test_the_truth_s_keypoints_are_rings_around_those_that_are_found():
     image = np.zeros((100, 80, 3), dtype=np.uint8)
     one = Skeleton(np.array([[40.5, 50.5, 2]]), KeypointLayout(("tip",), (), (0,), (0.05,)))
     boxes = [
-        Box([10, 10, 70, 90], "cat 0.9", Role.RIGHT, one),
-        Box([10, 10, 70, 90], "cat", Role.MISSED, one),
+        Shape([10, 10, 70, 90], "cat 0.9", Role.RIGHT, skeleton=one),
+        Shape([10, 10, 70, 90], "cat", Role.MISSED, skeleton=one),
     ]
     seen = draw_comparison(image, boxes)
     x, y = 3 * 40 + 1, 3 * 50 + 1

@@ -7,12 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pycocotools.mask import encode
 
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.research.report.matches import match
 
 MODEL = {"_target_": "yolov9_lit.models.detector.gelan_detector", "elan_depth": 2, "csp_depth": 3}
 CHOICES = {"model": "yolov9_t", "block": "csp", "pgi": "fpn", "data": "bccd", "logger": "csv"}
 CLASSES = ("RBC", "WBC", "Platelets")
+
+
+def filled(box, size=(640, 640)):
+    """The run lengths of a box, as files have them."""
+    x, y, right, lower = np.rint([*box[:2], box[0] + box[2], box[1] + box[3]]).clip(0).astype(int)
+    mask = np.zeros(size, np.uint8, order="F")
+    mask[y:lower, x:right] = 1
+    mask = encode(mask)
+    return mask | {"counts": mask["counts"].decode()}
 
 
 @dataclass
@@ -47,7 +58,10 @@ class RunFolders:
                 {"id": i + 1, "file_name": f"{i}.jpg", "width": 640, "height": 640}
                 for i in range(self.images)
             ],
-            "annotations": [a | {"area": a["bbox"][2] * a["bbox"][3]} for a in annotations],
+            "annotations": [
+                a | {"area": a["bbox"][2] * a["bbox"][3], "segmentation": filled(a["bbox"])}
+                for a in annotations
+            ],
             "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
         }
         self.root.mkdir(parents=True, exist_ok=True)
@@ -66,8 +80,12 @@ class RunFolders:
         record=None,
         epochs=4,
         paper=None,
+        masks=None,
     ):
-        """Write one run; `noise` (pixels) of its boxes decides how good it is."""
+        """Write one run; `noise` (pixels) of its boxes decides how good it is.
+
+        Where `masks` is given it is the noise of its masks, which are boxes too.
+        """
         folder = self.root / name
         (folder / ".hydra").mkdir(parents=True)
         choices = CHOICES | (choices or {})
@@ -95,7 +113,21 @@ class RunFolders:
         (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(hydra))
         detections = self.detections(seed, noise)
         ap = self.average_precision(detections)
-        self.write_metrics(folder, seed, ap, epochs if status == "done" else epochs // 2)
+        figures = {"AP": ap, "AP50": min(1.0, 2 * ap), "AP75": ap, "AP_s": -1.0, "AP_m": ap}
+        figures["AP_l"] = ap
+        if masks is not None:
+            for entry, other in zip(detections, self.detections(seed, masks), strict=True):
+                entry["segmentation"] = filled(other["bbox"])
+            of_masks = match(
+                read_ground_truth(self.annotations, masks=True), detections, masks=True
+            )
+            mask_ap = float(of_masks.average_precision(np.ones((1, self.images), dtype=int))[0])
+            figures |= {
+                f"mask_{name}": min(1.0, value * mask_ap / ap) for name, value in figures.items()
+            }
+            figures["mask_AP_s"] = -1.0
+        shown = epochs if status == "done" else epochs // 2
+        self.write_metrics(folder, seed, ap, shown, None if masks is None else mask_ap)
         content = {
             "status": status,
             "error": "Traceback:\n  ...\nRuntimeError: out of memory"
@@ -114,9 +146,8 @@ class RunFolders:
         (folder / "run.json").write_text(json.dumps(content | (record or {})))
         if status == "done":
             (folder / "detections.json").write_text(json.dumps(detections))
-            figures = {"AP": ap, "AP50": min(1.0, 2 * ap), "AP75": ap, "AP_s": -1.0}
-            figures |= {"AP_m": ap, "AP_l": ap, "num_images": self.images}
-            (folder / "results.json").write_text(json.dumps(figures))
+            content = figures | {"num_images": self.images}
+            (folder / "results.json").write_text(json.dumps(content))
         return folder
 
     def detections(self, seed, noise):
@@ -137,7 +168,7 @@ class RunFolders:
         return float(match(self.truth, detections).average_precision(once)[0])
 
     @staticmethod
-    def write_metrics(folder, seed, final, epochs):
+    def write_metrics(folder, seed, final, epochs, mask_final=None):
         rng = np.random.default_rng(seed)
         lines = [
             "epoch,step,train/loss,val/AP,train/main/box,train/main/cls,val/main/box,val/main/cls"
@@ -148,6 +179,9 @@ class RunFolders:
                 f"{epoch},{10 * epoch},{9 - epoch},,{2 / (1 + epoch)},0.5,,",
                 f"{epoch},{10 * epoch + 9},,{max(0, ap)},,,{3 / (1 + epoch)},0.5",
             ]
+        if mask_final is not None:
+            lines[0] += ",val/mask_AP"
+            lines[2::2] = [f"{line},{mask_final}" for line in lines[2::2]]
         (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
 
 

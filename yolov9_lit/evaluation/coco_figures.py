@@ -55,6 +55,14 @@ class CocoResult(NamedTuple):
     masks: CocoResult | None = None
     keypoints: KeypointResult | None = None
 
+    def beside(self, masks: CocoResult) -> CocoResult:
+        """Return these figures, which are of boxes, with those of masks, by class too."""
+        both = (
+            box._replace(mask_AP=mask.AP, mask_AP50=mask.AP50, mask_AR_100=mask.AR_100)
+            for box, mask in zip(self.per_class, masks.per_class, strict=True)
+        )
+        return self._replace(per_class=tuple(both), masks=masks)
+
     def figures(self) -> dict[str, float]:
         """Return the twelve by name, masks' by "mask_" and the name, keypoints' by "pose_"."""
         found = {name: getattr(self, name) for name in FIGURES}
@@ -79,20 +87,24 @@ def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
     names = {entry["id"]: entry["name"] for entry in truth["categories"]}
     result = _measure(Task.of(truth, found), names, backend)
     if found.masks is not None:
-        masks = _measure(Task.of_masks(truth, found), names, backend)
-        both = (
-            box._replace(mask_AP=mask.AP, mask_AP50=mask.AP50, mask_AR_100=mask.AR_100)
-            for box, mask in zip(result.per_class, masks.per_class, strict=True)
-        )
-        result = result._replace(per_class=tuple(both), masks=masks)
+        result = result.beside(_measure(Task.of_masks(truth, found), names, backend))
     if found.keypoints is not None:
         result = _with_keypoints(result, BACKENDS[backend](Task.of_keypoints(truth, found)))
     return result
 
 
 def _measure(task: Task, names: Mapping[int, str], backend: str) -> CocoResult:
-    """Return the figures of boxes or masks; `names` are the categories' by id."""
-    curves = BACKENDS[backend](task)
+    return figures_of(task, BACKENDS[backend](task), names)
+
+
+def figures_of(task: Task, curves: Curves, names: Mapping[int, str]) -> CocoResult:
+    """Return the figures of boxes or masks.
+
+    Args:
+        task: what was compared.
+        curves: what came of it.
+        names: of the categories by id.
+    """
     measured = np.isin(task.objects.images, task.images) & ~task.objects.crowd
     counts = np.bincount(task.objects.categories[measured], minlength=task.categories + 1)
     return CocoResult(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, Literal, NamedTuple
 
 import hotcoco
@@ -121,6 +122,26 @@ class Task(NamedTuple):
         if self.poses:
             _add(entries, "keypoints", [one.ravel().tolist() for one in self.poses.found])
         return entries
+
+    def take(self, objects: np.ndarray, found: np.ndarray) -> Task:
+        """Return a part of it.
+
+        Args:
+            objects: (M,) bool, of the truth.
+            found: (N,) bool, of the detections.
+        """
+        masks = self.masks and Masks(
+            [*compress(self.masks.objects, objects)], [*compress(self.masks.found, found)]
+        )
+        poses = self.poses and Poses(
+            self.poses.objects[objects], self.poses.found[found], self.poses.sigmas
+        )
+        return self._replace(
+            objects=Objects(*(values[objects] for values in self.objects)),
+            rows=self.rows[found],
+            masks=masks,
+            poses=poses,
+        )
 
     def entries(self) -> tuple[list[Entry], list[Entry]]:
         """Return entries of `images` and `categories`."""

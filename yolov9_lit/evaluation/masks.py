@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def decoded(mask: RLE) -> np.ndarray:
+    """Return the pixels (H, W) bool that a mask covers."""
+    pixels: np.ndarray = hotcoco.mask.decode(mask)
+    return pixels.astype(bool)
+
+
 @dataclass(frozen=True, eq=False)
 class EncodedMasks:
     """The masks of N detections in COCO's compressed run-length encoding.

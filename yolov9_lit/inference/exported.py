@@ -31,6 +31,11 @@ class ExportedPredictor(ImagePredictor):
         super().__init__(file.record.card, file.record.shape.image)
         self.file = file
 
+    @property
+    def finds_masks(self) -> bool:
+        """Return whether detections have masks."""
+        return self.file.record.task == "segment"
+
     def deploy(self, head: str | None = None) -> ExportedPredictor:
         """Return the predictor itself: an exported file is deployed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +14,18 @@ from yolov9_lit.reporting.skeleton import Skeleton, draw_skeleton, shown_keypoin
 from yolov9_lit.structures import Detections, KeypointLayout
 
 _TINT = 0.3
+
+
+class Outlined(NamedTuple):
+    """An object to be drawn.
+
+    Attributes:
+        lines: its outlines, (P, 2) int32 xy in pixels each; what lies in two of them is a hole.
+        colour: RGB, 0..255.
+    """
+
+    lines: Sequence[np.ndarray]
+    colour: tuple[int, int, int]
 
 
 def draw_detections(
@@ -38,9 +51,9 @@ def draw_detections(
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn)
     if detections.masks is not None:
-        masks = zip(detections.masks.cpu().numpy(), detections.labels.tolist(), strict=True)
-        for mask, label in reversed(list(masks)):
-            _draw_mask(drawn, mask, class_colour(label), width)
+        outlines = map(outlines_in_pixels, detections.masks.cpu().numpy())
+        colours = map(class_colour, detections.labels.tolist())
+        draw_outlined(drawn, [*map(Outlined, outlines, colours)][::-1], width)
     rows = zip(*(tensor.tolist() for tensor in detections[:3]), strict=True)
     skeletons = _skeletons(detections, layout)
     for (box, score, label), skeleton in reversed([*zip(rows, skeletons, strict=True)]):
@@ -77,18 +90,49 @@ def draw_objects(
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn)
     falling = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(axis=1), kind="stable")
-    for i in falling:
-        tinted = drawn.copy()
-        polygons = [points.round().astype(np.int32) for points in outlines[i]]
-        cv2.fillPoly(tinted, polygons, class_colour(labels[i]))
-        drawn = cv2.addWeighted(tinted, _TINT, drawn, 1 - _TINT, 0)
-        cv2.polylines(drawn, polygons, True, class_colour(labels[i]), width, cv2.LINE_AA)
+    polygons = [[points.round().astype(np.int32) for points in outlines[i]] for i in falling]
+    colours = [class_colour(labels[i]) for i in falling]
+    draw_outlined(drawn, [*map(Outlined, polygons, colours)], width)
     for i in falling:
         box = [round(float(v)) for v in boxes[i]]
         _draw_box(drawn, box, class_names[labels[i]], class_colour(labels[i]), width)
     for skeleton in skeletons:
         draw_skeleton(drawn, skeleton, width)
     return drawn
+
+
+def outlines_in_pixels(mask: np.ndarray) -> list[np.ndarray]:
+    """Return the outlines of a mask (H, W) bool, those of its holes too: (P, 2) int32 xy each."""
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [points[:, 0] for points in found]
+
+
+def scaled_mask(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask (H, W) bool as (height, width) bool, its outline smooth."""
+    size = (shape[1], shape[0])
+    shrinks = shape[0] < mask.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(mask.astype(np.float32), size, interpolation=method) > 0.5
+
+
+def draw_outlined(image: np.ndarray, outlined: Sequence[Outlined], width: int) -> None:
+    """Tint what objects cover and draw their outlines, the last on top, in place.
+
+    What many cover is tinted once: the image stays visible. The dark line around each outline is
+    seen on a ground of the object's colour, and the colour on a dark one.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        outlined: the objects.
+        width: of the coloured line in pixels.
+    """
+    tinted = image.copy()
+    for lines, colour in outlined:
+        cv2.fillPoly(tinted, lines, colour)
+    cv2.addWeighted(tinted, _TINT, image, 1 - _TINT, 0, dst=image)
+    for lines, colour in outlined:
+        cv2.polylines(image, lines, True, (0, 0, 0), width + 2, cv2.LINE_AA)
+        cv2.polylines(image, lines, True, colour, width, cv2.LINE_AA)
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -135,16 +179,6 @@ def _skeletons(detections: Detections, layout: KeypointLayout | None) -> Sequenc
         return [None] * len(detections.scores)
     shown = shown_keypoints(detections.keypoints.cpu().numpy())
     return [Skeleton(points, layout) for points in shown]
-
-
-def _draw_mask(
-    image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width: int
-) -> None:
-    """Tint what a mask (H, W) bool covers and draw its outline, holes included, in place."""
-    inside = image[mask]
-    image[mask] = (inside * (1 - _TINT) + np.array(colour) * _TINT).round().astype(np.uint8)
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.polylines(image, list(outlines), True, colour, width, cv2.LINE_AA)
 
 
 def _draw_box(

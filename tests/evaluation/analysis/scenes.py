@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from pycocotools.mask import encode
 
 from yolov9_lit.evaluation.analysis.compared import Compared, Pictures
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 
 CATEGORIES = {3: "plain", 17: "$[b]$ {x}_1", 40: "猫 и <b>"}
 GREY = np.full((300, 400, 3), 90, np.uint8)
@@ -45,6 +47,42 @@ def compare(objects, detections, images, categories=CATEGORIES, evaluated=None):
     truth = truth_of(objects, images, categories)
     found = found_of(detections, images if evaluated is None else evaluated)
     return Compared.of(truth, found, Pictures(lambda i: GREY, lambda i: f"folder/{i} [{i}].jpg"))
+
+
+def filled(box):
+    """Run lengths of a box whose sides lie between pixels."""
+    x, y, width, height = map(int, box)
+    mask = np.zeros(GREY.shape[:2], np.uint8, order="F")
+    mask[y : y + height, x : x + width] = 1
+    return encode(mask)
+
+
+def compare_masks(objects, detections, images, categories=CATEGORIES, shift=0.0, bare=()):
+    """Compare masks that fill the boxes; the boxes themselves lie elsewhere by some pixels.
+
+    Objects of the bare images have no outline.
+    """
+    truth, found = truth_of(objects, images, categories), found_of(detections, images)
+    for entry, row in zip(truth["annotations"], objects, strict=True):
+        if entry["image_id"] not in bare:
+            entry["segmentation"] = filled(row[2])
+    masks = [filled(row[2]) for row in detections]
+    found = found._replace(
+        boxes=found.boxes + np.array([shift, shift, 0, 0]),
+        masks=EncodedMasks.packed([GREY.shape[:2]] * len(masks), [m["counts"] for m in masks]),
+    )
+    return Compared.of(truth, found, Pictures(lambda i: GREY, lambda i: f"folder/{i} [{i}].jpg"))
+
+
+def whole(rows):
+    """Rows whose boxes have whole numbers, inside of the image."""
+    height, width = GREY.shape[:2]
+    found = []
+    for image, kind, box, *more in rows:
+        x, y, w, h = (max(int(v), 1) for v in box)
+        x, y = min(x, width - 1), min(y, height - 1)
+        found.append((image, kind, [x, y, min(w, width - x), min(h, height - y)], *more))
+    return found
 
 
 def random_scene(seed, images=25, crowd=0.12):

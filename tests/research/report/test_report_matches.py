@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -65,10 +66,10 @@ def load(truth):
     return coco
 
 
-def oracle(truth, detections):
+def oracle(truth, detections, kind="bbox"):
     with contextlib.redirect_stdout(io.StringIO()):
         coco = load(truth)
-        evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(detections)), "bbox")
+        evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(detections)), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -153,3 +154,32 @@ def test_nothing_found_and_nothing_to_find():
     empty = match({**truth, "annotations": []}, detections)
     assert np.isnan(empty.average_precision(np.ones((1, 14), dtype=int))).all()
     assert nobody.truth == match(truth, detections).truth != empty.truth
+
+
+def with_masks(entries, seed):
+    """Entries with ellipses in their boxes for masks, those of detections moved a bit."""
+    rng = np.random.default_rng(seed)
+    y, x = np.ogrid[:500, :500]
+    found = []
+    for entry in entries:
+        left, top, w, h = entry["bbox"]
+        dx, dy = rng.normal(0, 3, 2) if "score" in entry else (0, 0)
+        inside = ((x - left - w / 2 - dx) / w * 2) ** 2 + ((y - top - h / 2 - dy) / h * 2) ** 2 <= 1
+        inside[min(int(top + h / 2), 499), min(int(left + w / 2), 499)] = True
+        encoded = mask.encode(np.asfortranarray(inside.astype(np.uint8)))
+        found.append(entry | {"segmentation": encoded | {"counts": encoded["counts"].decode()}})
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_masks_on_a_resample_are_pycocotools_on_a_duplicated_data_set(seed):
+    truth, detections = scene(seed)
+    truth["annotations"] = with_masks(truth["annotations"], seed)
+    detections = with_masks(detections, seed + 1)
+    matches = match(truth, detections, masks=True)
+    weights = np.random.default_rng(seed).multinomial(14, np.full(14, 1 / 14), size=2)
+    weights = np.concatenate([np.ones((1, 14), dtype=int), weights])
+    expected = [oracle(*duplicated(truth, detections, w), "segm") for w in weights]
+    np.testing.assert_allclose(matches.average_precision(weights), expected, atol=1e-9)
+    boxes = match(truth, detections).average_precision(weights)
+    assert (np.abs(boxes - expected) > 1e-3).all()

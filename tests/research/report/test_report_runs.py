@@ -70,7 +70,7 @@ def test_no_value_of_one_run_hides_the_others(small_sweep, file, key, value):
     pairs = row_pairs(rows, choose_base(rows, None))
     counted = [run for row in rows for run in row.runs]
     tests = read_tests(counted, {run.folder for run in counted}, replicates=2, seed=0)
-    comparisons = compare(pairs, tests)
+    comparisons = {"AP": compare(pairs, tests)}
     path.write_text(before)
     table = result_table(result_frame(rows, comparisons), rows, comparisons)
     assert {"none-0", "none-1", "fpn"} <= {run.folder.name for row in rows for run in row.runs}
@@ -108,7 +108,7 @@ def test_the_curve_of_a_resumed_and_cut_file(folders):
         f"{10**400},7,0.5\n6,8,{10**400}\nx,9,0.5\n4"
     )
     (run,) = read_runs(folders.root)
-    assert run.curve.to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}
+    assert run.curves["AP"].to_dict() == {0: 0.1, 1: 0.3, 3: 0.4}
 
 
 def test_the_losses_of_each_branch(folders):

@@ -97,7 +97,7 @@ def test_tables_say_what_is_clear_and_what_does_not_count(sweep):
 
 def test_what_the_differences_allow_to_say(sweep):
     """Against scipy's own tests on the runs' figures, and the seeds that they would need."""
-    table = report(sweep).differences
+    (table,) = report(sweep).differences
     ap = {
         pgi: [
             100 * json.loads((sweep.root / f"{pgi}-{s}" / "results.json").read_text())["AP"]
@@ -122,8 +122,8 @@ def test_of_one_seed_each_nothing_can_be_said(folders):
     folders.make("fpn", choices={"pgi": "fpn"}, noise=7, seed=1)
     found = report(folders)
     assert not column(found.results, "difference")["pgi=fpn"].strong
-    assert column(found.differences, "seeds for 1.0")["pgi=fpn"].text == "not known"
-    assert any("nothing can be said" in note for note in found.differences.notes)
+    assert column(found.differences[0], "seeds for 1.0")["pgi=fpn"].text == "not known"
+    assert any("nothing can be said" in note for note in found.differences[0].notes)
 
 
 def test_costs_classes_and_where_runs_come_from(folders):
@@ -195,12 +195,83 @@ def test_without_evidence_there_is_no_interval_but_a_reason(folders, spoil, reas
     folders.make("none", choices={"pgi": "none"}, noise=12)
     spoil(folders.make("fpn", choices={"pgi": "fpn"}), folders)
     found = report(folders)
-    for table in (found.results, found.differences):
+    for table in (found.results, *found.differences):
         cell = column(table, "difference")["pgi=fpn"]
         assert cell.text.endswith("?")
         assert not cell.strong
-    notes = found.differences.notes
+    notes = found.differences[0].notes
     assert any(note.startswith("? pgi=fpn: ") and reason in note for note in notes)
+
+
+@pytest.fixture
+def segmenting(folders):
+    """Boxes are alike with and without a branch, masks are better with it."""
+    for seed in (0, 1, 2):
+        for pgi, noise in (("none", 9), ("icn", 3)):
+            folders.make(f"{pgi}-{seed}", seed=seed, choices={"pgi": pgi}, masks=noise)
+    return folders
+
+
+def test_masks_stand_beside_boxes_with_mean_spread_and_difference(segmenting):
+    found = report(segmenting)
+    frame = pd.read_csv(found.folder / "report.csv").set_index("pgi")
+    ap = {
+        pgi: [
+            100
+            * json.loads((segmenting.root / f"{pgi}-{s}" / "results.json").read_text())["mask_AP"]
+            for s in range(3)
+        ]
+        for pgi in ("none", "icn")
+    }
+    for pgi, values in ap.items():
+        row = frame.loc[pgi]
+        assert row["mask_AP"] == pytest.approx(np.mean(values))
+        assert row["mask_AP_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert row["mask_AP_low"] < row["mask_AP"] < row["mask_AP_high"]
+        assert row["mask_AP50"] > 0
+    better = frame.loc["icn"]
+    assert better["difference"] == pytest.approx(0)
+    by_seed = np.subtract(ap["icn"], ap["none"])
+    assert better["mask_difference"] == pytest.approx(by_seed.mean())
+    assert better["mask_difference_sd_seeds"] == pytest.approx(by_seed.std(ddof=1))
+    assert (
+        better["mask_difference_low"] < better["mask_difference"] < better["mask_difference_high"]
+    )
+    assert better["mask_difference_sd_images"] > 0
+    shown = [*found.results.columns]
+    for name in ("mask AP", "mask sd", "mask 95 %", "mask difference"):
+        assert name in shown
+    boxes, masks = found.differences
+    assert boxes.title.endswith("in AP")
+    assert masks.title.endswith("in mask AP")
+    assert column(masks, "difference")["pgi=icn"].value == pytest.approx(by_seed.mean())
+    files = {path.name for path in found.folder.iterdir()}
+    assert {"ap_params.png", "mask_ap_params.png", "curves.png", "mask_curves.png"} <= files
+    page = (found.folder / "report.md").read_text()
+    assert "Mask AP by class" in page
+    assert "mask\\_AP50" in page
+
+
+def test_detections_that_do_not_give_the_masks_figure_are_no_evidence_of_it(segmenting):
+    edit(segmenting.root / "icn-1" / "results.json", mask_AP=0.001)
+    boxes, masks = report(segmenting).differences
+    assert any("give mask AP" in note for note in masks.notes)
+    assert not any(note.startswith("?") for note in boxes.notes)
+    assert column(masks, "difference")["pgi=icn"].text.endswith("?")
+
+
+def test_boxes_and_masks_in_one_report(folders):
+    """A run that finds boxes only has no figures of masks, nor a difference in them."""
+    for seed in (0, 1):
+        for task, masks in (("detect", None), ("segment", 4)):
+            settings = {"data.root": "/data", "model.head": {"finds": task}}
+            of_task = {"choices": {"task": task}, "config": settings}
+            folders.make(f"{task}-{seed}", seed=seed, masks=masks, **of_task)
+    found = report(folders)
+    frame = pd.read_csv(found.folder / "report.csv").set_index("task")
+    assert frame["mask_AP"].notna().to_dict() == {"detect": False, "segment": True}
+    assert len(found.differences[0].rows) == 1
+    assert not found.differences[1].rows
 
 
 def edit(path, **values):
@@ -213,7 +284,7 @@ def test_another_test_set_is_not_paired(folders):
     other.truth["annotations"][0]["category_id"] = 2
     other.annotations.write_text(json.dumps(other.truth))
     shutil.move(other.make("fpn", choices={"pgi": "fpn"}), folders.root / "fpn")
-    notes = report(folders).differences.notes
+    notes = report(folders).differences[0].notes
     assert any("not tested on the same images" in note for note in notes)
 
 

@@ -9,9 +9,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.evaluation.masks import EncodedMasks
+from yolov9_lit.reporting.draw import class_colour
 from yolov9_lit.reporting.sheet import draw_sheet
 from yolov9_lit.structures import Batch, Detections, ImageInfo, Targets
-from yolov9_lit.training.callbacks.training_batch import TrainingBatch
+from yolov9_lit.training.callbacks.training_batch import TrainingBatch, drawn_batch
 from yolov9_lit.training.callbacks.validation_images import ValidationImages
 from yolov9_lit.training.loggers import ContinuingCSVLogger, LoggedImage
 from yolov9_lit.training.loggers.images import distinct_names
@@ -91,8 +93,11 @@ def trainer_of(data, logger, epoch=0, epochs=20, **values):
     )
 
 
-def validate(callback, trainer, score=0.9):
-    """Let a validation pass that finds one box, the left half, in each image."""
+def validate(callback, trainer, score=0.9, mask=None):
+    """Let a validation pass that finds one box, the left half, in each image.
+
+    Where `mask` is given, it tells of an image's pixels (x, y) which the box's mask covers.
+    """
     callback.on_validation_epoch_start(trainer, None)
     for number, batch in enumerate(trainer.val_dataloaders):
         found = [
@@ -103,7 +108,12 @@ def validate(callback, trainer, score=0.9):
             )
             for info in batch.infos
         ]
-        callback.on_validation_batch_end(trainer, None, {"detections": found}, batch, number)
+        masks = None
+        if mask is not None:
+            grids = [np.mgrid[: info.height, : info.width] for info in batch.infos]
+            masks = [EncodedMasks.of(torch.from_numpy(mask(x, y)[None])) for y, x in grids]
+        outputs = {"detections": found, "masks": masks}
+        callback.on_validation_batch_end(trainer, None, outputs, batch, number)
     callback.on_validation_epoch_end(trainer, None)
 
 
@@ -182,3 +192,49 @@ def test_the_first_batch_is_shown_once_with_its_boxes(kind):
     rows, columns = np.nonzero((boxed.pixels != 100).any(axis=2))
     assert abs(rows.max() - 240) <= 2, "a box down to three quarters of the side"
     assert abs(columns.max() - 240) <= 2
+
+
+def test_masks_of_confident_detections_are_drawn_at_the_size_of_the_picture(data):
+    """Against the same picture without them: what a mask covers is tinted, the rest not."""
+
+    def upper_left(x, y):
+        return (x < 25) & (y < 18)
+
+    pictures = []
+    for mask in (None, upper_left):
+        logger = Notes()
+        validate(ValidationImages(count=1), trainer_of(data, logger), mask=mask)
+        ((_, (image,), *_),) = logger.calls
+        pictures.append(image.pixels)
+    changed = (pictures[0] != pictures[1]).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert abs(rows.max() - 18 / 64 * 320) <= 4
+    assert abs(columns.max() - 320 - 25 / 64 * 320) <= 4, "the detections' half of the picture"
+    assert changed[30:85, 325:435].mean() > 0.9
+    logger = Notes()
+    validate(ValidationImages(count=1), trainer_of(data, logger), score=0.1, mask=upper_left)
+    ((_, (image,), *_),) = logger.calls
+    assert "0 detections" in image.caption
+
+
+def test_the_first_batch_shows_its_masks_as_the_maps_have_them():
+    """Of two objects in one place the map has the smaller one on top, and of a third nothing."""
+    images = torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
+    boxes = torch.tensor([[[8.0, 8, 56, 56], [24, 24, 40, 40], [48, 0, 64, 16], [0, 0, 0, 0]]])
+    drawn_map = torch.zeros(1, 16, 16, dtype=torch.int16)
+    drawn_map[:, 2:14, 2:14] = 1
+    drawn_map[:, 6:10, 6:10] = 2
+    valid = torch.tensor([[True, True, True, False]])
+    labels = torch.tensor([[0, 1, 2, 0]])
+    infos = (ImageInfo(0, "0.jpg", 64, 64),)
+    bare, masked = (
+        drawn_batch(Batch(images, Targets(boxes, labels, valid, m), infos), ("a", "b", "c"), 1)
+        for m in (None, drawn_map)
+    )
+    assert bare[0].caption == masked[0].caption == "0.jpg: 3 objects"
+    pixels = masked[0].pixels.astype(int)
+    for place, label in (((240, 100), 0), ((160, 160), 1)):
+        tint = 0.7 * 100 + 0.3 * np.array(class_colour(label))
+        assert np.abs(pixels[place] - tint).max() <= 1
+    assert (pixels[20, 305] == 100).all(), "its map does not show the third one"
+    assert (bare[0].pixels[160, 160] == 100).all()

@@ -43,7 +43,7 @@ class Calibration(Analysis):
         return Section(
             "Calibration",
             "Whether confidences can be read as probabilities: of the detections of about a"
-            f" confidence, the share that finds an object at an IoU of {MATCH_IOU}. {told}",
+            f" confidence, the share that finds an object at {compared.iou} of {MATCH_IOU}. {told}",
             [] if filled.empty else [_plot(filled, 1 / self.bins, folder / "calibration.png")],
             [Table("Calibration error by class", pd.DataFrame(classes, columns=COLUMNS))],
             {"calibration": frame},

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import hotcoco
 import numpy as np
-from pycocotools.mask import iou as box_ious
+from pycocotools.mask import iou as overlaps_of
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.analysis.poses import Poses
@@ -76,14 +76,16 @@ class Compared:
         image_ids: the data set's id by number - 1.
         class_names: by number - 1.
         pictures: the images themselves.
+        of_boxes: the same by boxes, where masks are compared; else None.
         poses: keypoints of detections and objects, where the detector finds such; boxes alone are
-            matched.
+            compared.
     """
 
     task: Task
     image_ids: np.ndarray
     class_names: tuple[str, ...]
     pictures: Pictures
+    of_boxes: Compared | None = None
     poses: Poses | None = None
 
     @classmethod
@@ -92,17 +94,32 @@ class Compared:
     ) -> Compared:
         """Compare detections with the truth of these and perhaps more images.
 
+        Where the detections have masks these are compared, as run lengths.
+
         Args:
-            truth: with keypoints where the detections have some.
+            truth: with masks or keypoints where the detections have some.
             found: the detections.
             pictures: where the images are.
             layout: of their keypoints, if they have any.
         """
         names = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
-        task = Task.of(truth, found)
         ids = sorted_ids(truth["images"])
+        named = tuple(names[i] for i in sorted(names))
         poses = Poses.of(truth, found, layout) if layout else None
-        return cls(task, ids, tuple(names[i] for i in sorted(names)), pictures, poses)
+        boxes = cls(Task.of(truth, found), ids, named, pictures, poses=poses)
+        if found.masks is None:
+            return boxes
+        return cls(Task.of_masks(truth, found), ids, named, pictures, boxes, poses)
+
+    @property
+    def iou(self) -> str:
+        """What an overlap is called."""
+        return "a mask IoU" if self.task.masks else "an IoU"
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the name of a figure."""
+        return "mask " if self.task.masks else ""
 
     @cached_property
     def evaluation(self) -> hotcoco.COCOeval:
@@ -118,12 +135,10 @@ class Compared:
 
         Where hotcoco tells kinds of error it takes a crowd for an object that is not quite found.
         """
-        objects = self.task.objects
-        if not objects.crowd.any():
+        crowd = self.task.objects.crowd
+        if not crowd.any():
             return self.evaluation
-        single = type(objects)(*(column[~objects.crowd] for column in objects))
-        rows = self.task.rows[self.matches.counted]
-        evaluation = self.task._replace(objects=single, rows=rows).comparison()
+        evaluation = self.task.take(~crowd, self.matches.counted).comparison()
         evaluation.evaluate()
         return evaluation
 
@@ -218,8 +233,7 @@ class Compared:
         for image in rows.keys() & items.keys():
             mine, theirs = rows[image], items[image]
             crowd = objects.crowd[theirs]
-            boxes = np.ascontiguousarray(self.task.rows[mine, 1:5])
-            found: Any = box_ious(boxes, objects.boxes[theirs], crowd.astype(np.uint8).tolist())
+            found: Any = overlaps_of(*self._shapes(mine, theirs), crowd.astype(np.uint8).tolist())
             in_crowd[mine] = found[:, crowd].max(axis=1, initial=0)
             single, ious = theirs[~crowd], found[:, ~crowd]
             if len(single):
@@ -227,6 +241,14 @@ class Compared:
                 nearest[mine] = np.where(iou[mine] > 0, single[ious.argmax(axis=1)], -1)
                 best[single] = ious.max(axis=0)
         return Overlaps(nearest, iou, in_crowd, best)
+
+    def _shapes(self, rows: np.ndarray, items: np.ndarray) -> tuple[Any, Any]:
+        """Return the masks, or else the boxes, of some detections and objects of one image."""
+        if self.task.masks:
+            found, objects = self.task.masks.found, self.task.masks.objects
+            return [found[i] for i in rows], [objects[i] for i in items]
+        boxes = np.ascontiguousarray(self.task.rows[rows, 1:5])
+        return boxes, self.task.objects.boxes[items]
 
     def missed(self, confidence: float) -> np.ndarray:
         """(M,) bool: objects that no detection of at least this confidence finds."""

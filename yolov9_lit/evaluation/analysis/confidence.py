@@ -64,9 +64,9 @@ class BestConfidence(Analysis):
         )
         return Section(
             "Confidence",
-            "Which detections to trust: F1, the harmonic mean of precision and recall at an IoU of"
-            f" 0.5, of the detections of at least a confidence. {told}",
-            [_plot(pooled, classes, folder / "f1_confidence.png")],
+            "Which detections to trust: F1, the harmonic mean of precision and recall at"
+            f" {compared.iou} of 0.5, of the detections of at least a confidence. {told}",
+            [_plot(pooled, classes, compared.iou, folder / "f1_confidence.png")],
             [_table([pooled, *classes])],
             {"f1_confidence": _frame([pooled, *classes])},
         )
@@ -84,7 +84,7 @@ def _best(compared: Compared, name: str, chosen: np.ndarray, objects: int) -> Be
     return Best(name, objects, curve, scores[at], f1[at], precision, recall)
 
 
-def _plot(pooled: Best, classes: list[Best], path: Path) -> Plot:
+def _plot(pooled: Best, classes: list[Best], overlap: str, path: Path) -> Plot:
     (axes,) = make_axes("confidence", "F1 (%)")
     for best in classes:
         axes.plot(GRID, 100 * best.curve, color="#bbbbbb", lw=0.7)
@@ -95,7 +95,7 @@ def _plot(pooled: Best, classes: list[Best], path: Path) -> Plot:
         place = (pooled.confidence, 100 * pooled.f1)
         axes.annotate(text, place, (0, 8), textcoords="offset points", ha="center")
     axes.set(xlim=(0, 1), ylim=(0, 105))
-    caption = "F1 by confidence at an IoU of 0.5: all detections together; each class in grey."
+    caption = f"F1 by confidence at {overlap} of 0.5: all detections together; each class in grey."
     return save_axes(axes, path, caption)
 
 

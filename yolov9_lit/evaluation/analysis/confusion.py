@@ -46,8 +46,8 @@ class Confusion(Analysis):
         return Section(
             "Confusion",
             f"Detections of a confidence of at least {confidence:.3f} meet the object of their"
-            f" image that they overlap by an IoU of {MATCH_IOU} or more, whatever its class, the"
-            " most confident first. Objects that meet none are missed (the last column);"
+            f" image that they overlap by {compared.iou} of {MATCH_IOU} or more, whatever its"
+            " class, the most confident first. Objects that meet none are missed (the last column);"
             " detections that meet none are false (the last row).",
             [_plot(counts, names, folder / "confusion.png")],
             [table for table in [self._table(counts, names)] if table.rows],
@@ -81,7 +81,7 @@ def confusion_matrix(compared: Compared, confidence: float) -> np.ndarray:
         (K + 1, K + 1) int64.
     """
     chosen = compared.matches.counted & (compared.scores >= confidence)
-    task = compared.task._replace(rows=compared.task.rows[chosen])
+    task = compared.task.take(np.ones(len(compared.measured), dtype=bool), chosen)
     told = task.comparison().confusion_matrix(iou_thr=MATCH_IOU, max_det=len(chosen) + 1)
     return np.asarray(told["matrix"]).astype(np.int64)
 

@@ -43,8 +43,10 @@ class PrecisionRecall(Analysis):
         plots = []
         if len(names):
             plots = [
-                _by_iou(curves, folder / "precision_recall.png"),
-                self._by_class(curves[0], names, folder / "precision_recall_by_class.png"),
+                _by_iou(curves, compared.prefix, folder / "precision_recall.png"),
+                self._by_class(
+                    curves[0], names, compared.iou, folder / "precision_recall_by_class.png"
+                ),
             ]
         return Section(
             "Precision and recall",
@@ -57,7 +59,7 @@ class PrecisionRecall(Analysis):
             data={"precision_recall": _frame(curves, names)},
         )
 
-    def _by_class(self, curves: np.ndarray, names: np.ndarray, path: Path) -> Plot:
+    def _by_class(self, curves: np.ndarray, names: np.ndarray, overlap: str, path: Path) -> Plot:
         """Draw the curves (101, K) at an IoU of 0.5."""
         (axes,) = make_axes("recall (%)", "precision (%)")
         figures = 100 * curves.mean(axis=0)
@@ -70,14 +72,14 @@ class PrecisionRecall(Analysis):
         mean = f"all classes {figures.mean():.1f}"
         axes.plot(100 * RECALLS, 100 * curves.mean(axis=1), color="black", lw=2.4, label=mean)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="AP50 (%)")
-        caption = "By class at an IoU of 0.5: the mean, and the classes of the lowest AP50"
+        caption = f"By class at {overlap} of 0.5: the mean, and the classes of the lowest AP50"
         if len(names) > self.named:
             caption += "; the others in grey"
         axes.set_ylim(-2, 102)
         return save_axes(axes, path, f"{caption}.")
 
 
-def _by_iou(curves: np.ndarray, path: Path) -> Plot:
+def _by_iou(curves: np.ndarray, prefix: str, path: Path) -> Plot:
     """Draw the mean over the classes of curves (10, 101, K), a line for each IoU."""
     (axes,) = make_axes("recall (%)", "precision (%)")
     for place, iou in enumerate(IOUS):
@@ -86,7 +88,7 @@ def _by_iou(curves: np.ndarray, path: Path) -> Plot:
         axes.plot(100 * RECALLS, mean, color=color, lw=1.5, label=label)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="IoU")
     axes.set_ylim(-2, 102)
-    caption = "Mean over the classes, by the overlap (IoU) from which a detection counts as right."
+    caption = f"Mean over the classes, by the {prefix}IoU from which a detection counts as right."
     return save_axes(axes, path, caption)
 
 

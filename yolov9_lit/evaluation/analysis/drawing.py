@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from yolov9_lit.data.coco.mask_entries import RLE
 from yolov9_lit.evaluation.analysis.compared import Compared
-from yolov9_lit.reporting.comparison import Box, Role, draw_comparison
+from yolov9_lit.evaluation.masks import decoded
+from yolov9_lit.reporting.comparison import Role, Shape, draw_comparison
+from yolov9_lit.reporting.draw import outlines_in_pixels
 
 
 def draw_image(compared: Compared, image_id: int, confidence: float) -> np.ndarray:
-    """Draw the detections of an image, and all of its objects.
+    """Draw the detections of an image, and all of its objects: what of them was compared.
 
     Args:
         compared: detections and objects.
@@ -21,36 +24,43 @@ def draw_image(compared: Compared, image_id: int, confidence: float) -> np.ndarr
         (H, W, 3) uint8 RGB, with a legend.
     """
     number = int(np.searchsorted(compared.image_ids, image_id)) + 1
-    boxes = [*_detections(compared, number, confidence), *_objects(compared, number, confidence)]
-    return draw_comparison(compared.pictures.read(image_id), boxes)
+    shapes = [*_detections(compared, number, confidence), *_objects(compared, number, confidence)]
+    return draw_comparison(compared.pictures.read(image_id), shapes)
 
 
-def _detections(compared: Compared, number: int, confidence: float) -> list[Box]:
+def _detections(compared: Compared, number: int, confidence: float) -> list[Shape]:
     """Return the image's detections, the most confident first; not those on a crowd."""
-    matches, poses = compared.matches, compared.poses
+    matches, masks, poses = compared.matches, compared.task.masks, compared.poses
     chosen = (compared.images == number) & (compared.scores >= confidence) & matches.counted
     return [
-        Box(
+        Shape(
             _xyxy(compared.task.rows[place, 1:5]),
             f"{compared.class_names[compared.classes[place] - 1]} {compared.scores[place]:.2f}",
             Role.RIGHT if matches.hits[place] else Role.FALSE,
+            _outlines(masks.found[place]) if masks else (),
             poses.of_detection(place) if poses else None,
         )
         for place in compared.most_confident(chosen)
     ]
 
 
-def _objects(compared: Compared, number: int, confidence: float) -> list[Box]:
-    objects, missed, poses = compared.task.objects, compared.missed(confidence), compared.poses
+def _objects(compared: Compared, number: int, confidence: float) -> list[Shape]:
+    objects, missed = compared.task.objects, compared.missed(confidence)
+    masks, poses = compared.task.masks, compared.poses
     return [
-        Box(
+        Shape(
             _xyxy(objects.boxes[place]),
             compared.class_names[objects.categories[place] - 1],
-            Role.CROWD if objects.crowd[place] else Role.MISSED if missed[place] else Role.FOUND,
+            Role.IGNORED if objects.crowd[place] else Role.MISSED if missed[place] else Role.FOUND,
+            _outlines(masks.objects[place]) if masks else (),
             poses.of_object(place) if poses else None,
         )
         for place in np.flatnonzero(objects.images == number).tolist()
     ]
+
+
+def _outlines(mask: RLE) -> list[np.ndarray]:
+    return outlines_in_pixels(decoded(mask))
 
 
 def _xyxy(box: np.ndarray) -> list[float]:

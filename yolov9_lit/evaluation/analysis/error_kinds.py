@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -26,6 +28,9 @@ KINDS = {
 }
 """Name and meaning of each kind, by hotcoco's name of it."""
 
+NUMBER = "number"
+"""Name of the column."""
+
 SUMS = {
     "FP": ("all false detections", "as if no false detection were above a right one"),
     "FN": ("all objects not found", "as if only objects that are found were to be found"),
@@ -38,28 +43,62 @@ class ErrorKinds(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Count the kinds of error, with the AP50 that each costs."""
-        found = compared.without_crowds.tide_errors(pos_thr=MATCH_IOU, bg_thr=BACKGROUND_IOU)
-        gains = {kind: 100 * gain for kind, gain in found["delta_ap"].items()}
-        frame = pd.DataFrame(
-            {
-                "error": [name for name, _ in (*KINDS.values(), *SUMS.values())],
-                "number": [found["counts"].get(kind) for kind in (*KINDS, *SUMS)],
-                "costs AP50 (points)": [gains.get(kind, 0.0) for kind in (*KINDS, *SUMS)],
-                "what it is": [meaning for _, meaning in (*KINDS.values(), *SUMS.values())],
-            }
-        ).astype({"number": "Int64"})
+        told = _Told.of(compared)
+        named = KINDS | SUMS
+        if compared.of_boxes:
+            named |= {"Loc": ("mask", named["Loc"][1])}
+        frame = pd.DataFrame({"error": [name for name, _ in named.values()]})
+        frame = frame.join(told.columns([*named]))
+        text = (
+            f"What would be gained: {compared.prefix}AP50 is {told.ap50:.1f} %, and would be higher"
+            " by these points if one kind of error alone were mended (TIDE). The gains do not add"
+            " up: one error may hide another."
+        )
+        if compared.of_boxes:
+            boxes = _Told.of(compared.of_boxes)
+            frame = frame.join(boxes.columns([*named]).add_suffix(", by boxes"))
+            text += (
+                " Overlaps are those of masks; what boxes tell by theirs stands beside: AP50 of"
+                f" boxes is {boxes.ap50:.1f} %."
+            )
+        frame["what it is"] = [meaning for _, meaning in named.values()]
         shown = frame.astype(object)
-        shown["number"] = [number(n, digits=0) for n in frame["number"]]
-        costs = {name: gains.get(kind, 0.0) for kind, (name, _) in KINDS.items()}
+        for column in [name for name in map(str, frame) if name.startswith(NUMBER)]:
+            shown[column] = [number(n, digits=0) for n in frame[column]]
+        costs = {named[kind][0]: told.costs.get(kind, 0.0) for kind in KINDS}
         return Section(
             "Kinds of error",
-            f"What would be gained: AP50 is {100 * max(found['ap_base'], 0.0):.1f} %, and would be"
-            " higher by these points if one kind of error alone were mended (TIDE). The gains do"
-            " not add up: one error may hide another.",
+            text,
             [_plot(costs, folder / "errors.png")],
             [Table("Kinds of error", shown)],
             {"errors": frame},
         )
+
+
+class _Told(NamedTuple):
+    """What TIDE tells of boxes or masks.
+
+    Attributes:
+        ap50: in percent; 0 where there is no object.
+        counts: of each kind.
+        costs: of each kind and sum that costs anything, in points of AP50.
+    """
+
+    ap50: float
+    counts: Mapping[str, int]
+    costs: Mapping[str, float]
+
+    @classmethod
+    def of(cls, compared: Compared) -> _Told:
+        found = compared.without_crowds.tide_errors(pos_thr=MATCH_IOU, bg_thr=BACKGROUND_IOU)
+        costs = {kind: 100 * gain for kind, gain in found["delta_ap"].items()}
+        return cls(100 * max(found["ap_base"], 0.0), found["counts"], costs)
+
+    def columns(self, kinds: Sequence[str]) -> pd.DataFrame:
+        """Return a row of each kind."""
+        counts = pd.array([self.counts.get(kind) for kind in kinds], dtype="Int64")
+        costs = [self.costs.get(kind, 0.0) for kind in kinds]
+        return pd.DataFrame({NUMBER: counts, "costs AP50 (points)": costs})
 
 
 def _plot(costs: dict[str, float], path: Path) -> Plot:

@@ -34,6 +34,7 @@ class BySize(Analysis):
         """Measure objects of each size."""
         curves, objects = compared.curves, compared.task.objects
         areas = objects.areas[compared.measured]
+        boxes = compared.of_boxes and compared.of_boxes.curves
         rows = [
             (
                 f"{name} ({_pixels(low, high)})",
@@ -41,10 +42,12 @@ class BySize(Analysis):
                 _percent(curves.average_precision(area=area)),
                 _percent(curves.average_precision(0, area=area)),
                 _percent(curves.average_recall(area=area)),
+                *([_percent(boxes.average_precision(area=area))] if boxes else []),
             )
             for area, (name, (low, high)) in enumerate(SIZES.items(), start=1)
         ]
         columns = ["objects of", "objects", "AP (%)", "AP50 (%)", "AR (%)"]
+        columns += ["AP of boxes (%)"] if boxes else []
         frame = pd.DataFrame(rows, columns=columns)
         by_class = pd.DataFrame(
             {
@@ -60,8 +63,8 @@ class BySize(Analysis):
         )
         return Section(
             "Size of objects",
-            "AP of the objects of each size in the original image, by area (of the outline where"
-            " the annotations have one).",
+            f"{compared.prefix.capitalize()}AP of the objects of each size in the original image,"
+            " by area (of the outline where the annotations have one).",
             _plots(frame, "AP by size of the objects.", folder / "by_size.png"),
             [Table("By size", frame), Table("By class and size", by_class)],
             {"by_size": frame, "by_size_and_class": by_class},
@@ -112,9 +115,10 @@ class ByCrowding(Analysis):
         fewer = "no object" if self.starts[0] == 1 else f"fewer than {self.starts[0]} objects"
         return Section(
             "Objects an image",
-            "AP of the images that have as many objects, crowds not counted, each group measured"
-            f" by itself. Images with {fewer}: {empty:,}, with {int(wrong.sum()):,} false"
-            f" detections of a confidence of at least {compared.threshold:.3f}.",
+            f"{compared.prefix.capitalize()}AP of the images that have as many objects, crowds not"
+            f" counted, each group measured by itself. Images with {fewer}: {empty:,}, with"
+            f" {int(wrong.sum()):,} false detections of a confidence of at least"
+            f" {compared.threshold:.3f}.",
             _plots(frame, "AP by the number of objects an image.", folder / "by_objects.png"),
             [Table("By objects an image", frame)],
             {"by_objects": frame},

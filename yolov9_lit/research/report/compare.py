@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from yolov9_lit.research.report.matches import Floats
+from yolov9_lit.research.report.metrics import COMPARED
 from yolov9_lit.research.report.rows import Row, base_of
 from yolov9_lit.research.report.runs import Run
 from yolov9_lit.research.report.settings import Settings
@@ -25,7 +26,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         base: what it is compared with.
-        difference: in AP, percent.
+        difference: in the figure, percent.
         note: why there is no interval; empty where there is one.
     """
 
@@ -37,23 +38,33 @@ class Comparison(NamedTuple):
 Comparisons = Mapping[str, Comparison]
 """By the row's label; rows without results or without a base are absent."""
 
+ByFigure = Mapping[str, Comparisons]
+"""By each of `COMPARED` that there is."""
+
 
 def row_pairs(rows: Sequence[Row], base: Settings) -> list[tuple[Row, Row]]:
     """Return each row that has results and a base (see `base_of`), with that."""
     return [(row, other) for row in rows if row.runs and (other := base_of(row, rows, base))]
 
 
-def compare(pairs: Sequence[tuple[Row, Row]], tests: Tests) -> Comparisons:
-    """Compare each row with its base.
+def compare(
+    pairs: Sequence[tuple[Row, Row]], tests: Tests, figure: str = COMPARED[0]
+) -> Comparisons:
+    """Compare each row with its base, where all runs of both have the figure.
 
     Args:
         pairs: of `row_pairs`.
-        tests: of all their runs, resampled.
+        tests: of all their runs that have the figure, resampled.
+        figure: one of `COMPARED`.
     """
-    return {row.label: _compare(row, base, tests) for row, base in pairs}
+    return {
+        row.label: _compare(row, base, tests, figure)
+        for row, base in pairs
+        if all(figure in run.figures for run in (*row.runs, *base.runs))
+    }
 
 
-def _compare(row: Row, base: Row, tests: Tests) -> Comparison:
+def _compare(row: Row, base: Row, tests: Tests, figure: str) -> Comparison:
     """Compare seed by seed where that loses no run of the smaller side, else the means.
 
     One run beside several of the base is compared with all of them: their spread is all that is
@@ -66,14 +77,14 @@ def _compare(row: Row, base: Row, tests: Tests) -> Comparison:
         ours, theirs = list(row.runs), list(base.runs)
     aps = _resampled([*ours, *theirs], tests)
     note, known = (aps, None) if isinstance(aps, str) else ("", aps)
-    figures = [100 * run.figures["AP"] for run in ours], [100 * run.figures["AP"] for run in theirs]
+    own, other = ([100 * run.figures[figure] for run in side] for side in (ours, theirs))
     split = None if known is None else (known[: len(ours)], known[len(ours) :])
     if paired:
-        by_seed = [a - b for a, b in zip(*figures, strict=True)]
+        by_seed = [a - b for a, b in zip(own, other, strict=True)]
         resampled = None if split is None else [a - b for a, b in zip(*split, strict=True)]
         return Comparison(base, paired_difference(by_seed, resampled), note)
     means = None if split is None else np.mean(split[0], axis=0) - np.mean(split[1], axis=0)
-    return Comparison(base, unpaired_difference(*figures, means), note)
+    return Comparison(base, unpaired_difference(own, other, means), note)
 
 
 def _shared(row: Row, base: Row) -> tuple[list[Run], list[Run]]:
@@ -84,7 +95,7 @@ def _shared(row: Row, base: Row) -> tuple[list[Run], list[Run]]:
 
 
 def _resampled(runs: Sequence[Run], tests: Tests) -> list[Floats] | str:
-    """Return each run's AP on the same resamples, or what is in the way."""
+    """Return each run's figure on the same resamples, or what is in the way."""
     found: dict[Path, Tested] = {}
     problems = []
     for run in runs:

@@ -12,18 +12,20 @@ from matplotlib.transforms import Bbox
 
 from yolov9_lit.reporting.labels import Label, place_labels
 from yolov9_lit.reporting.plot import Plot, Style, make_axes, save_plot, style
+from yolov9_lit.research.report.metrics import COMPARED, begun, named
 from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.statistics import Pooled
 
 COSTS: dict[str, tuple[str, Callable[[Row], float | None]]] = {
-    "ap_params.png": (
+    "params": (
         "parameters, deployed (M)",
         lambda row: None if (count := row.cost("params")) is None else count / 1e6,
     ),
-    "ap_gflops.png": ("GFLOPs at 640 pixels, deployed", lambda row: row.cost("gflops")),
-    "ap_seconds.png": ("seconds per training epoch", lambda row: row.seconds_per_epoch),
+    "gflops": ("GFLOPs at 640 pixels, deployed", lambda row: row.cost("gflops")),
+    "seconds": ("seconds per training epoch", lambda row: row.seconds_per_epoch),
 }
-"""Costs to plot AP against, by file: their name with its unit, and a row's value if it is known."""
+"""Costs to plot figures against, by the end of the file's name: their name with its unit, and a
+row's value if it is known."""
 
 
 class Point(NamedTuple):
@@ -50,24 +52,31 @@ class Point(NamedTuple):
         return self.ap.mean - spread, self.ap.mean + spread
 
 
-def draw_costs(rows: Sequence[Row], folder: Path) -> list[Plot]:
-    """Write a plot for each cost that is known."""
-    drawn = [_draw_cost(rows, *cost, folder / file) for file, cost in COSTS.items()]
+def draw_costs(rows: Sequence[Row], folder: Path, figure: str = COMPARED[0]) -> list[Plot]:
+    """Write a plot of a figure for each cost that is known: `ap_params.png` and so on."""
+    drawn = [
+        _draw_cost(rows, figure, *cost, folder / f"{figure.lower()}_{end}.png")
+        for end, cost in COSTS.items()
+    ]
     return [plot for plot in drawn if plot]
 
 
 def _draw_cost(
-    rows: Sequence[Row], name: str, value: Callable[[Row], float | None], path: Path
+    rows: Sequence[Row],
+    figure: str,
+    name: str,
+    value: Callable[[Row], float | None],
+    path: Path,
 ) -> Plot | None:
-    """Draw AP of each row against one of its costs, with 95 % intervals over several seeds."""
+    """Draw a figure of each row against one of its costs, with 95 % intervals over the seeds."""
     points = [
-        Point(cost, row.pooled("AP"), row.short_label, style(i))
+        Point(cost, row.pooled(figure), row.short_label, style(i))
         for i, row in enumerate(rows)
-        if row.pooled("AP").n and (cost := value(row)) is not None
+        if row.pooled(figure).n and (cost := value(row)) is not None
     ]
     if not points:
         return None
-    (axes,) = make_axes(name, "test AP (%)")
+    (axes,) = make_axes(name, f"test {named(figure)} (%)")
     axes.set_xlim(*_limits([p.x for p in points], 0.2))
     axes.set_ylim(*_limits([end for p in points for end in p.reach], 0.12))
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
@@ -81,13 +90,13 @@ def _draw_cost(
             axes.plot([p.x, p.x], [p.ap.low, p.ap.high], color=color, lw=1.4, alpha=0.6)
     labels = [Label(p.x, p.ap.mean, p.label, p.style.color) for p in points]
     place_labels(axes, labels, [_bar(axes, p) for p in points])
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    return save_plot(figure, path, _cost_caption(name, points), bbox_inches="tight")
+    drawing = axes.figure
+    assert isinstance(drawing, Figure)
+    return save_plot(drawing, path, _cost_caption(begun(figure), name, points), bbox_inches="tight")
 
 
-def _cost_caption(name: str, points: Sequence[Point]) -> str:
-    caption = f"AP against {name}. Bars: 95 % interval of the mean over seeds (Student's t)"
+def _cost_caption(figure: str, name: str, points: Sequence[Point]) -> str:
+    caption = f"{figure} against {name}. Bars: 95 % interval of the mean over seeds (Student's t)"
     if any(p.ap.n == 1 for p in points):
         caption += "; hollow: one seed"
     if any(p.ap.n == 2 for p in points):

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from yolov9_lit.reporting.labels import Label, spread_labels
 from yolov9_lit.reporting.plot import FONT, Plot, as_written, make_axes, save_plot, style
+from yolov9_lit.research.report.metrics import COMPARED, named
 from yolov9_lit.research.report.rows import Row
 
 MOST_BANDS = 4
@@ -22,16 +23,14 @@ MARKS = 8
 """Markers along a curve."""
 
 
-def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
-    """Draw validation AP by epoch, mean and range over the seeds; else of the unfinished runs."""
+def draw_curves(rows: Sequence[Row], path: Path, figure: str = COMPARED[0]) -> Plot | None:
+    """Draw a figure by epoch, mean and range over the seeds; else of the unfinished runs."""
     curves = {
-        i: 100 * _together(curves)
-        for i, row in enumerate(rows)
-        if (curves := [run.curve for run in row.runs or row.unfinished if len(run.curve)])
+        i: 100 * _together(curves) for i, row in enumerate(rows) if (curves := _curves(row, figure))
     }
     if not curves:
         return None
-    (axes,) = make_axes("epochs trained", "validation AP (%)")
+    (axes,) = make_axes("epochs trained", f"validation {named(figure)} (%)")
     banded = len(curves) <= MOST_BANDS
     labels = []
     for i, table in curves.items():
@@ -47,7 +46,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> Plot | None:
     axes.set_ylim(bottom=0.0)
     axes.figure.canvas.draw()
     spread_labels(axes, labels)
-    caption = "Validation AP by epoch: mean over the seeds"
+    caption = f"Validation {named(figure)} by epoch: mean over the seeds"
     caption += " (line) and their range (band)" if banded else ""
     if not all(row.runs for row in rows):
         caption += "; where no run counts yet, of the unfinished ones"
@@ -79,6 +78,11 @@ def draw_losses(rows: Sequence[Row], path: Path) -> Plot | None:
         "seeds: in training (line) and in validation (dotted)."
     )
     return _save(panels[0], path, caption)
+
+
+def _curves(row: Row, figure: str) -> list[pd.Series[float]]:
+    curves = (run.curves[figure] for run in row.runs or row.unfinished)
+    return [curve for curve in curves if len(curve)]
 
 
 def _together(curves: Iterable[pd.Series[float]]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
 from yolov9_lit.research.report.compare import Comparison, Comparisons
+from yolov9_lit.research.report.metrics import COMPARED, named
 from yolov9_lit.research.report.power import MOST, POWER, SIZES, seeds_range
 from yolov9_lit.research.report.statistics import Spread
 
@@ -16,8 +17,8 @@ BRIEF = ("configuration", *(f"seeds for {size:.1f}" for size in SIZES))
 """Columns that fit a terminal."""
 
 
-def difference_table(comparisons: Comparisons) -> Table:
-    """Make a row of each comparison; without rows where nothing is compared."""
+def difference_table(comparisons: Comparisons, figure: str = COMPARED[0]) -> Table:
+    """Make a row of each comparison of a figure; without rows where nothing is compared."""
     cells = [
         {
             "configuration": label,
@@ -34,8 +35,8 @@ def difference_table(comparisons: Comparisons) -> Table:
         }
         for label, comparison in comparisons.items()
     ]
-    notes = tuple(_notes(comparisons)) if cells else ()
-    title = "What can be said of the differences in AP"
+    notes = tuple(_notes(comparisons, named(figure))) if cells else ()
+    title = f"What can be said of the differences in {named(figure)}"
     return Table(title, pd.DataFrame(cells), notes).without_empty_columns()
 
 
@@ -77,12 +78,12 @@ def _needed(size: float, spread: Spread) -> Cell:
     return Cell(text, seeds_range(size, spread)[0])
 
 
-def _notes(comparisons: Comparisons) -> Iterable[str]:
+def _notes(comparisons: Comparisons, name: str) -> Iterable[str]:
     spreads = [comparison.difference.spread for comparison in comparisons.values()]
     yield (
-        "Difference in percent of AP, less the base's, with its 95 % interval over test images "
-        "(bootstrap, the same resamples for both) and seeds. Bold: the interval excludes zero; one "
-        "in twenty does so by chance."
+        f"Difference in percent of {name}, less the base's, with its 95 % interval over test "
+        "images (bootstrap, the same resamples for both) and seeds. Bold: the interval excludes "
+        "zero; one in twenty does so by chance."
     )
     if any(spread.tells for spread in spreads):
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
+from yolov9_lit.research.report.metrics import COMPARED, begun, named
 from yolov9_lit.research.report.rows import Row
-from yolov9_lit.research.report.runs import SHOWN, Run
+from yolov9_lit.research.report.runs import ALL, Run
 from yolov9_lit.research.report.statistics import pool
 from yolov9_lit.research.report.tested import Tested, Tests
 
@@ -21,17 +23,17 @@ def figure_table(rows: Sequence[Row]) -> Table:
     cells = [
         (row.label, name, pooled.n, *(number(value, digits=2) for value in pooled[1:]))
         for row in rows
-        for name in SHOWN
+        for name in ALL
         if (pooled := row.pooled(name)).n
     ]
     columns = ("configuration", "figure", "seeds", "mean", "sd", "95 % from", "to")
     return Table("Every figure, in percent", pd.DataFrame(cells, columns=columns))
 
 
-def class_table(rows: Sequence[Row], tests: Tests) -> Table:
-    """Make a row of each class of the test, a column of each configuration."""
+def class_table(rows: Sequence[Row], tests: Tests, figure: str = COMPARED[0]) -> Table:
+    """Make a row of each class of the test, a column of each configuration that has the figure."""
     by_row = {
-        row.label: [test for run in row.runs if isinstance(test := tests[run.folder], Tested)]
+        row.label: [test for run in row.runs if isinstance(test := tests.get(run.folder), Tested)]
         for row in rows
     }
     known = [test for same in by_row.values() for test in same]
@@ -42,8 +44,8 @@ def class_table(rows: Sequence[Row], tests: Tests) -> Table:
     for label, same in by_row.items():
         if same:
             columns[label] = [_class_cell(name, same) for name in objects]
-    note = "AP in percent, mean ± standard deviation over the seeds."
-    return Table("AP by class", pd.DataFrame(columns), (note,))
+    note = f"{begun(figure)} in percent, mean ± standard deviation over the seeds."
+    return Table(f"{begun(figure)} by class", pd.DataFrame(columns), (note,))
 
 
 def _class_cell(name: str, tests: Iterable[Tested]) -> Cell:
@@ -60,7 +62,10 @@ def run_table(rows: Sequence[Row], directory: Path) -> Table:
             "folder": _place(run, directory),
             "configuration": row.cell,
             "seed": str(run.seed),
-            "AP": number(100 * run.figures["AP"], digits=2),
+            **{
+                named(name): number(100 * run.figures.get(name, math.nan), digits=2)
+                for name in COMPARED
+            },
             "s/epoch": number(run.record.result.seconds_per_epoch, digits=2),
             "started (UTC)": run.record.started.removesuffix("+00:00").replace("T", " "),
             "commit": _commit(run),

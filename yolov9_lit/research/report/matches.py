@@ -20,6 +20,7 @@ from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.coco_columns import column, sorted_ids
 from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.memory import no_garbage_collection
 
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -105,18 +106,21 @@ class Matches:
 
 
 @no_garbage_collection()
-def match(truth: Truth, detections: Sequence[Mapping[str, Any]]) -> Matches:
+def match(truth: Truth, detections: Sequence[Mapping[str, Any]], *, masks: bool = False) -> Matches:
     """Match a run's detections with the ground truth.
 
     Args:
         truth: the test's annotations, each with "area" and "iscrowd".
         detections: COCO results entries.
+        masks: whether to match masks, which both must have, and not boxes.
 
     Raises:
         Exception: of any kind, for what is no such entry.
     """
     images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
-    evaluation = Task.of(truth, _found(images, detections)).comparison()
+    found = _found(images, detections, masks)
+    task = Task.of_masks(truth, found) if masks else Task.of(truth, found)
+    evaluation = task.comparison()
     evaluation.params.area_rng = evaluation.params.area_rng[:1]
     evaluation.params.area_rng_lbl = evaluation.params.area_rng_lbl[:1]
     evaluation.params.max_dets = evaluation.params.max_dets[-1:]
@@ -132,7 +136,7 @@ def match(truth: Truth, detections: Sequence[Mapping[str, Any]]) -> Matches:
     return Matches(len(images), classes, name.hexdigest())
 
 
-def _found(images: Ints, detections: Sequence[Mapping[str, Any]]) -> Found:
+def _found(images: Ints, detections: Sequence[Mapping[str, Any]], masks: bool) -> Found:
     ids = column(detections, "image_id", np.int64)
     if not np.isin(ids, images).all():
         raise ValueError("it has images that the annotations lack")
@@ -142,7 +146,14 @@ def _found(images: Ints, detections: Sequence[Mapping[str, Any]]) -> Found:
         column(detections, "bbox", float).reshape(-1, 4),
         column(detections, "score", float),
         column(detections, "category_id", np.int64),
+        _masks(detections) if masks else None,
     )
+
+
+def _masks(detections: Sequence[Mapping[str, Any]]) -> EncodedMasks:
+    given = [entry["segmentation"] for entry in detections]
+    texts = [mask["counts"].encode() for mask in given]
+    return EncodedMasks.packed(column(given, "size", np.int64), texts)
 
 
 def _class_matches(found: Sequence[dict[str, Any]], images: int, thresholds: int) -> ClassMatches:

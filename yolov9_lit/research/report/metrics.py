@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+COMPARED = ("AP", "mask_AP")
+"""The figures by which runs are compared: that of masks besides where runs find masks."""
 
 MOST_EPOCHS = 1_000_000
 """What stands in a file beyond that is damage."""
@@ -20,12 +24,24 @@ class Metrics(NamedTuple):
     """What was logged by epoch (the index, from 0).
 
     Attributes:
-        curve: validation AP as a fraction, of the epochs that were validated.
+        curves: by figure ("AP", "mask_AP") its value in the validation as a fraction, of the epochs
+            in which it was measured; empty where it never was.
         losses: by ("train" or "val", branch) the sum of the branch's terms, NaN where one lacks.
     """
 
-    curve: pd.Series[float]
+    curves: Mapping[str, pd.Series[float]]
     losses: pd.DataFrame
+
+
+def named(figure: str) -> str:
+    """Return a figure's name as it is shown: "AP", "mask AP"."""
+    return figure.replace("mask_", "mask ")
+
+
+def begun(figure: str) -> str:
+    """Return the name at the beginning of a line: "AP", "Mask AP"."""
+    name = named(figure)
+    return f"{name[0].upper()}{name[1:]}"
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -38,13 +54,14 @@ def read_metrics(path: Path) -> Metrics:
         numbers = text.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
         numbers = numbers[numbers["epoch"].between(0, MOST_EPOCHS)]
     except (OSError, ValueError, KeyError):  # also pandas' parser errors: killed while writing
-        return Metrics(pd.Series(dtype=float), pd.DataFrame())
+        return Metrics({name: pd.Series(dtype=float) for name in COMPARED}, pd.DataFrame())
     epochs = numbers["epoch"].astype(int)
-    return Metrics(_curve(numbers, epochs), _losses(numbers, epochs))
+    curves = {name: _curve(f"val/{name}", numbers, epochs) for name in COMPARED}
+    return Metrics(curves, _losses(numbers, epochs))
 
 
-def _curve(numbers: pd.DataFrame, epochs: pd.Series[int]) -> pd.Series[float]:
-    ap = numbers.get("val/AP", pd.Series(dtype=float))
+def _curve(name: str, numbers: pd.DataFrame, epochs: pd.Series[int]) -> pd.Series[float]:
+    ap = numbers.get(name, pd.Series(dtype=float))
     curve = ap[ap.between(-1, 1)].groupby(epochs).last()
     return curve[curve >= 0]
 

@@ -21,11 +21,13 @@ from yolov9_lit.runs.record import FILE, RunRecord
 FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 """The figures of boxes in `results.json` that a report shows."""
 
-OF_KEYPOINTS = ("pose_AP", "pose_AP50", "pose_AP75")
-"""Those of keypoints, where runs have them."""
+MASK_FIGURES = tuple(f"mask_{name}" for name in FIGURES)
+"""The same of masks, where a run finds masks."""
 
-SHOWN = FIGURES + OF_KEYPOINTS
+KEYPOINT_FIGURES = ("pose_AP", "pose_AP50", "pose_AP75")
+"""Those of keypoints, where a run finds keypoints."""
 
+ALL = FIGURES + MASK_FIGURES + KEYPOINT_FIGURES
 
 _BEFORE_TASKS: dict[str, str | None] = {"task": "detect"}
 """What runs chose of a group that their version did not have."""
@@ -46,7 +48,7 @@ class Run:
             found) is left out.
         num_images: number of tested images.
         record: what the run tells of itself; a blank one where it cannot be read.
-        curve: validation AP (fraction) by epoch (index), of the epochs that were validated.
+        curves: see `metrics.Metrics`.
         losses: see `metrics.Metrics`.
         paper: the paper's figures of this row, AP in percent; empty where it has none.
     """
@@ -60,7 +62,7 @@ class Run:
     figures: Mapping[str, float]
     num_images: int | None
     record: RunRecord
-    curve: pd.Series[float]
+    curves: Mapping[str, pd.Series[float]]
     losses: pd.DataFrame
     paper: Mapping[str, Any]
 
@@ -106,11 +108,11 @@ def read_run(folder: Path) -> Run:
     # take every key that it lacks for a setting.
     config, paper = ({}, {}) if refused else _read_config(folder, record)
     choices = _BEFORE_TASKS | (record.choices or _read_choices(folder))
-    curve, losses = read_metrics(folder / "metrics.csv")
+    curves, losses = read_metrics(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
-    problem = damage or _problem(status, record, config, curve) or no_results
-    figures = {name: results[name] for name in SHOWN if results.get(name, -1) >= 0}
+    problem = damage or _problem(status, record, config, curves["AP"]) or no_results
+    figures = {name: results[name] for name in ALL if results.get(name, -1) >= 0}
     if not problem and "AP" not in figures:
         nothing = "AP" in results
         problem = (
@@ -126,7 +128,7 @@ def read_run(folder: Path) -> Run:
         figures=figures,
         num_images=_whole(results.get("num_images")),
         record=record,
-        curve=curve,
+        curves=curves,
         losses=losses,
         paper=paper_figures(choices.get("row"), {"paper": paper}),
     )
@@ -226,7 +228,7 @@ def _read_results(path: Path) -> tuple[dict[str, Any], str]:
         content = None
     if not isinstance(content, dict):
         return {}, f"{path} is damaged"
-    for name in SHOWN:
+    for name in ALL:
         value = content.get(name, -1)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1:
             return {}, f"{path} has {value!r:.40} as {name}, no fraction"

@@ -9,33 +9,40 @@ from typing import Any
 import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.report.compare import Comparison, Comparisons
+from yolov9_lit.research.report.compare import ByFigure, Comparison, Comparisons
 from yolov9_lit.research.report.differences import difference_cell, interval_cell
+from yolov9_lit.research.report.metrics import named
 from yolov9_lit.research.report.power import MOST, SIZES, seeds_needed
 from yolov9_lit.research.report.rows import Row
-from yolov9_lit.research.report.runs import FIGURES, OF_KEYPOINTS, SHOWN
+from yolov9_lit.research.report.runs import FIGURES, KEYPOINT_FIGURES, MASK_FIGURES
 
-BRIEF = ("configuration", "seeds", "AP", "difference", "GFLOPs", "paper's AP")
+BRIEF = (
+    *("configuration", "seeds", "AP", "difference", "mask AP", "mask difference", "GFLOPs"),
+    *("paper's AP", "paper's mask AP"),
+)
 """Columns that fit a terminal."""
 
 
-def result_frame(rows: Sequence[Row], comparisons: Comparisons) -> pd.DataFrame:
+def result_frame(rows: Sequence[Row], comparisons: ByFigure) -> pd.DataFrame:
     """Return one row for each configuration that has results, in full precision.
 
-    AP in percent, parameters as counted; a column for each number.
+    AP in percent, parameters as counted; a column for each number, those of masks where there are
+    masks.
     """
     return pd.DataFrame([_record(row, comparisons) for row in rows if row.runs])
 
 
-def _record(row: Row, comparisons: Comparisons) -> dict[str, Any]:
+def _record(row: Row, comparisons: ByFigure) -> dict[str, Any]:
     record: dict[str, Any] = {**row.settings, "seeds": len(row.runs)}
-    measured = [name for name in OF_KEYPOINTS if row.pooled(name).n]
-    for figure in (*FIGURES, *measured):
+    masks = MASK_FIGURES if any(row.pooled(name).n for name in MASK_FIGURES) else ()
+    keypoints = [name for name in KEYPOINT_FIGURES if row.pooled(name).n]
+    for figure in (*FIGURES, *masks, *keypoints):
         pooled = row.pooled(figure)
         record |= {figure: pooled.mean, f"{figure}_sd": pooled.sd}
         record |= {f"{figure}_low": pooled.low, f"{figure}_high": pooled.high}
-    comparison = comparisons.get(row.label)
-    record |= _difference_record(comparison)
+    for figure, compared in comparisons.items():
+        told = _difference_record(compared.get(row.label))
+        record |= {f"{_prefix(figure)}{name}": value for name, value in told.items()}
     record |= {
         "train_params": row.cost("train_params"),
         "params": row.cost("params"),
@@ -65,21 +72,27 @@ def _difference_record(comparison: Comparison | None) -> dict[str, Any]:
     return record
 
 
-def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: Comparisons) -> Table:
+def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: ByFigure) -> Table:
     """Make the report's main table of `result_frame`; columns that show nothing are left out."""
     shown = [row for row in rows if row.runs]
 
     def numbers(name: str) -> pd.Series[float]:
         return frame.get(name, pd.Series(math.nan, frame.index)).astype(float)
 
-    columns = {
+    columns: dict[str, Any] = {
         "configuration": [row.cell for row in shown],
         "seeds": frame.get("seeds"),
-        "AP": numbers("AP"),
-        "sd": numbers("AP_sd"),
-        "95 %": map(_interval, numbers("AP_low"), numbers("AP_high")),
-        "difference": [_difference(row, comparisons) for row in shown],
-        **{name: numbers(name) for name in SHOWN[1:]},
+    }
+    for figure, compared in comparisons.items():
+        before = _prefix(figure).replace("_", " ")
+        columns |= {
+            named(figure): numbers(figure),
+            f"{before}sd": numbers(f"{figure}_sd"),
+            f"{before}95 %": map(_interval, numbers(f"{figure}_low"), numbers(f"{figure}_high")),
+            f"{before}difference": [_difference(row, compared) for row in shown],
+        }
+    columns |= {
+        **{name: numbers(name) for name in (*FIGURES[1:], *KEYPOINT_FIGURES)},
         "params (M)": numbers("params") / 1e6,
         "GFLOPs": numbers("gflops"),
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
@@ -108,13 +121,23 @@ def _papers_ap(value: float, row: Row) -> Cell:
     return cell._replace(text=f"{cell.text} †") if cell.text and row.why_not_comparable else cell
 
 
-def _notes(rows: Sequence[Row], comparisons: Comparisons) -> Iterable[str]:
+def _prefix(figure: str) -> str:
+    """Return what the names of columns that belong to a figure begin with: "" or "mask_"."""
+    return figure.removesuffix("AP")
+
+
+def _notes(rows: Sequence[Row], comparisons: ByFigure) -> Iterable[str]:
     if any(len(row.runs) > 1 for row in rows):
         yield "AP in percent: mean over the seeds, standard deviation, Student's 95 % interval."
-    if comparisons:
-        bases = dict.fromkeys(comparison.base.label for comparison in comparisons.values())
-        yield f"Difference: AP less that of {'; '.join(bases)}; what it tells is said below."
-    if any(row.pooled(name).n for row in rows for name in OF_KEYPOINTS):
+    for figure, compared in comparisons.items():
+        bases = dict.fromkeys(comparison.base.label for comparison in compared.values())
+        if bases:
+            difference = f"{_prefix(figure)}difference".replace("_", " ").capitalize()
+            yield (
+                f"{difference}: {named(figure)} less that of {'; '.join(bases)}; what it tells is "
+                "said below."
+            )
+    if any(row.pooled(name).n for row in rows for name in KEYPOINT_FIGURES):
         yield "AP is that of boxes, pose_AP that of keypoints; differences are of boxes."
     known = [row for row in rows if row.paper.get("ap") is not None]
     sources = sorted({row.paper["source"] for row in known if "source" in row.paper})

@@ -14,7 +14,8 @@ from rich.progress import track
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.errors import UserError
 from yolov9_lit.research.report.matches import Floats, Matches, match
-from yolov9_lit.research.report.runs import Run
+from yolov9_lit.research.report.metrics import COMPARED, named
+from yolov9_lit.research.report.runs import MASK_FIGURES, Run
 from yolov9_lit.research.report.statistics import draw_images
 
 AGREE = 0.002
@@ -37,7 +38,8 @@ class Tested(NamedTuple):
     """A run's test, evaluated again.
 
     Attributes:
-        ap: (B,) on resamples of the images, in percent; B is 0 where none were asked for.
+        ap: (B,) the figure on resamples of the images, in percent; B is 0 where none were asked
+            for.
         truth: names the images and objects it was tested on.
         classes: by name, in the order of their ids.
     """
@@ -52,42 +54,56 @@ Tests = Mapping[Path, Tested | str]
 
 
 def read_tests(
-    runs: Iterable[Run], resampled: Collection[Path], *, replicates: int, seed: int
+    runs: Iterable[Run],
+    resampled: Collection[Path],
+    *,
+    replicates: int,
+    seed: int,
+    figure: str = COMPARED[0],
 ) -> Tests:
     """Evaluate the detections of runs again; the same resamples for all with as many images.
 
     Args:
-        runs: those that count.
+        runs: those that count and have the figure.
         resampled: folders of the runs to be resampled.
         replicates: number of resamples of the images.
         seed: of the draw.
+        figure: one of `COMPARED`, by which boxes or masks are evaluated.
     """
     read_truth = cache(_read_truth)
     shown = track(list(runs), "Resampling the test images", transient=True)
     return {
-        run.folder: _read_test(run, read_truth, replicates * (run.folder in resampled), seed)
+        run.folder: _read_test(
+            run, figure, read_truth, replicates * (run.folder in resampled), seed
+        )
         for run in shown
     }
 
 
 def _read_test(
-    run: Run, read_truth: Callable[[str], Truth | None], replicates: int, seed: int
+    run: Run,
+    figure: str,
+    read_truth: Callable[[str, bool], Truth | None],
+    replicates: int,
+    seed: int,
 ) -> Tested | str:
     name = run.folder.name
     annotations = run.record.result.annotations or "(not recorded)"
-    truth, path = read_truth(annotations), run.folder / "detections.json"
+    masks = figure in MASK_FIGURES
+    truth, path = read_truth(annotations, masks), run.folder / "detections.json"
     if truth is None:
         return f"{name}: its annotations {annotations} cannot be read here"
     try:
-        matches = match(truth, json.loads(path.read_text()))
+        matches = match(truth, json.loads(path.read_text()), masks=masks)
     except Exception as error:  # Of any kind, for what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
         return f"{name}: tested on {run.num_images} of {matches.num_images} images"
     once = np.ones((1, matches.num_images), dtype=np.int64)
     (ap,) = matches.average_precision(once)
-    if not abs(ap - run.figures["AP"]) <= AGREE:
-        return f"{name}: its detections give AP {ap:.4f}, not {run.figures['AP']:.4f}"
+    known = run.figures[figure]
+    if not abs(ap - known) <= AGREE:
+        return f"{name}: its detections give {named(figure)} {ap:.4f}, not {known:.4f}"
     weights = draw_images(matches.num_images, replicates, seed)
     resampled = 100 * matches.average_precision(weights)
     return Tested(resampled, matches.truth, _classes(truth, matches))
@@ -106,9 +122,9 @@ def _short(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _read_truth(path: str) -> Truth | None:
+def _read_truth(path: str, masks: bool) -> Truth | None:
     """Read the annotations; None where they cannot be read."""
     try:
-        return read_ground_truth(Path(path))
+        return read_ground_truth(Path(path), masks=masks)
     except (OSError, UserError):
         return None

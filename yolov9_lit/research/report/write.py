@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from yolov9_lit.research.report.listings import (
     run_table,
     settings_table,
 )
+from yolov9_lit.research.report.metrics import COMPARED
 from yolov9_lit.research.report.naming import unabridged
 from yolov9_lit.research.report.rows import Row, choose_base, make_rows
 from yolov9_lit.research.report.runs import Run, read_runs
@@ -41,13 +42,14 @@ class Report:
     Attributes:
         folder: with report.md, report.csv, report.tex, report.html and the plots.
         results: a row for each configuration; without rows where no run counts yet.
-        differences: a row for each configuration that has a base.
+        differences: by AP, and by mask AP where there are masks, a row for each configuration that
+            has a base.
         left: the runs that do not count.
     """
 
     folder: Path
     results: Table
-    differences: Table
+    differences: tuple[Table, ...]
     left: Table
 
 
@@ -76,16 +78,26 @@ def write_report(
     pairs = row_pairs(rows, choose_base(rows, base))
     counted = [run for row in rows for run in row.runs]
     compared = {run.folder for pair in pairs for row in pair for run in row.runs}
-    tests = read_tests(counted, compared, replicates=replicates, seed=seed)
-    comparisons = compare(pairs, tests)
+    figures = [name for name in COMPARED if name == "AP" or any(name in r.figures for r in counted)]
+    tests = {
+        name: read_tests(
+            [run for run in counted if name in run.figures],
+            compared,
+            replicates=replicates,
+            seed=seed,
+            figure=name,
+        )
+        for name in figures
+    }
+    comparisons = {name: compare(pairs, tests[name], name) for name in figures}
     frame = result_frame(rows, comparisons)
     results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
-    differences = difference_table(comparisons)
-    told = (results, differences, cost_table(rows, comparisons), left_out)
+    differences = _once([difference_table(comparisons[name], name) for name in figures])
+    told = (results, *differences, cost_table(rows, comparisons["AP"]), left_out)
     further = (
         gradient_table(rows),
         information_table(rows),
-        class_table(rows, tests),
+        *(class_table(rows, tests[name], name) for name in figures),
         figure_table(rows),
         run_table(rows, directory),
         settings_table(rows),
@@ -94,8 +106,10 @@ def write_report(
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
 
     out = folder_argument("out", out)
-    by_epoch = draw_curves(rows, out / "curves.png"), draw_losses(rows, out / "losses.png")
-    plots = [*draw_costs(rows, out), *(plot for plot in by_epoch if plot)]
+    costs = [plot for name in figures for plot in draw_costs(rows, out, name)]
+    curves = [draw_curves(rows, out / _curves_file(name), name) for name in COMPARED]
+    by_epoch = [*curves, draw_losses(rows, out / "losses.png")]
+    plots = [*costs, *(plot for plot in by_epoch if plot)]
     page = make_page(title, subtitle, tables, plots, appendix)
     written = {
         "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
@@ -106,6 +120,20 @@ def write_report(
     for name, content in written.items():
         (out / name).write_text(content, encoding="utf-8", errors="replace")
     return Report(out, results, differences, left_out)
+
+
+def _once(tables: Sequence[Table]) -> tuple[Table, ...]:
+    """Return tables without the notes that one before them has."""
+    told: set[str] = set()
+    shown = []
+    for table in tables:
+        shown.append(replace(table, notes=tuple(n for n in table.notes if n not in told)))
+        told |= {*table.notes}
+    return tuple(shown)
+
+
+def _curves_file(figure: str) -> str:
+    return f"{figure.removesuffix('AP')}curves.png"
 
 
 def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:

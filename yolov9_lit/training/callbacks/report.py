@@ -45,8 +45,8 @@ class AnalysisReport(L.Callback):
         compared = compared_in_test(trainer, pl_module)
         source = trainer.datamodule.annotation_file("test")  # type: ignore[attr-defined]
         told = f"{len(compared.task.images):,} images of {source}"
-        if compared.poses:
-            told += "; all figures are of boxes, the keypoints are drawn"
+        told += ", by masks" if compared.of_boxes else ""
+        told += ", by boxes; the keypoints are drawn" if compared.poses else ""
         page = write_report(compared, self.analyses, self.directory, told)
         log.info("Where the detector fails: %s", page)
         _log_plots(trainer, self.directory / FOLDER)
@@ -105,7 +105,7 @@ def compared_in_test(
     if ids is not None:
         found = found.of_images(ids)
     pictures = Pictures(data.test_image, data.test_image_name)
-    if found.keypoints is None:
-        return Compared.of(data.ground_truth("test"), found, pictures)
-    truth = data.ground_truth("test", keypoints=True)
-    return Compared.of(truth, found, pictures, data.keypoints)
+    asked = {"masks": found.masks, "keypoints": found.keypoints}
+    wanted = {name: True for name, values in asked.items() if values is not None}
+    layout = None if found.keypoints is None else data.keypoints
+    return Compared.of(data.ground_truth("test", **wanted), found, pictures, layout)

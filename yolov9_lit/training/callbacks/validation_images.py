@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.datamodule import DetectionDataModule
@@ -15,8 +17,9 @@ from yolov9_lit.data.images import load_image
 from yolov9_lit.data.letterbox import resize_longest
 from yolov9_lit.data.sample import Sample
 from yolov9_lit.errors import counted
+from yolov9_lit.evaluation.masks import EncodedMasks, decoded
 from yolov9_lit.kinds import PositiveInt, Share
-from yolov9_lit.reporting.draw import draw_detections, draw_objects
+from yolov9_lit.reporting.draw import draw_detections, draw_objects, scaled_mask
 from yolov9_lit.reporting.skeleton import skeletons_of
 from yolov9_lit.structures import Batch, Detections
 from yolov9_lit.training.loggers.images import LoggedImage, distinct_names, image_loggers
@@ -37,6 +40,13 @@ class _Shown(NamedTuple):
     image: np.ndarray  # scaled
     truth: np.ndarray  # the same with its objects
     objects: int
+
+
+class _Found(NamedTuple):
+    """What is drawn of an image's detections."""
+
+    detections: Detections  # boxes as shares of the image's sides
+    masks: EncodedMasks | None  # of the detections, in the original image's pixels
 
 
 class ValidationImages(L.Callback):
@@ -65,7 +75,7 @@ class ValidationImages(L.Callback):
         self.confidence = confidence
         self._names: dict[int, str] = {}  # by position in the split
         self._shown: dict[int, _Shown] = {}
-        self._found: dict[int, Detections] = {}
+        self._found: dict[int, _Found] = {}
         self._due = False
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -88,11 +98,14 @@ class ValidationImages(L.Callback):
     ) -> None:
         if not self._due:
             return
-        for info, found in zip(batch.infos, outputs["detections"], strict=True):
+        for i, (info, found) in enumerate(zip(batch.infos, outputs["detections"], strict=True)):
             if info.position in self._names:
                 relative = _scaled(found, 1 / info.width, 1 / info.height)
                 confident = found.scores >= self.confidence
-                self._found[info.position] = relative.select(confident).cpu()
+                masks = None
+                if outputs["masks"]:
+                    masks = outputs["masks"][i].take(confident.cpu().numpy())
+                self._found[info.position] = _Found(relative.select(confident).cpu(), masks)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._found:
@@ -110,15 +123,17 @@ class ValidationImages(L.Callback):
         done = trainer.current_epoch + 1
         return done in (1, epochs) or done % every == 0
 
-    def _drawn(self, position: int, found: Detections, data: DetectionDataModule) -> LoggedImage:
-        """Draw an image with its detections, boxes and keypoints as shares of its sides."""
+    def _drawn(self, position: int, found: _Found, data: DetectionDataModule) -> LoggedImage:
+        """Draw an image with its detections."""
         if position not in self._shown:
             self._shown[position] = _shown(self._names[position], data, position)
         name, image, truth, objects = self._shown[position]
         height, width = image.shape[:2]
-        pixels = _scaled(found, width, height)
+        shares, encoded = found
+        masks = None if encoded is None else _masks_in(encoded, image.shape)
+        pixels = _scaled(shares, width, height)._replace(masks=masks)
         beside = draw_detections(image, pixels, data.class_names, data.keypoints)
-        seen = counted(len(found.scores), "detection")
+        seen = counted(len(shares.scores), "detection")
         caption = f"{name}: {counted(objects, 'object')}, {seen}"
         return LoggedImage(name, np.hstack([truth, beside]), caption)
 
@@ -130,6 +145,14 @@ def _scaled(found: Detections, x: float, y: float) -> Detections:
         return found._replace(boxes=boxes)
     keypoints = found.keypoints * found.keypoints.new_tensor([x, y, 1])
     return found._replace(boxes=boxes, keypoints=keypoints)
+
+
+def _masks_in(masks: EncodedMasks, shape: tuple[int, ...]) -> Tensor:
+    """Return masks in a picture of a shape (h, w, ...): (N, h, w) bool."""
+    found = np.zeros((len(masks), *shape[:2]), dtype=bool)
+    for row, mask in zip(found, masks.rles(), strict=True):  # Of large images one at a time.
+        row[:] = scaled_mask(decoded(mask), shape)
+    return torch.from_numpy(found)
 
 
 def _shown(name: str, data: DetectionDataModule, position: int) -> _Shown:
