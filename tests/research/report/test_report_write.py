@@ -6,12 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from yolov9_lit.research.report import curves
 from yolov9_lit.research.report.power import seeds_needed
+from yolov9_lit.research.report.rows import make_rows
+from yolov9_lit.research.report.runs import read_runs
 from yolov9_lit.research.report.write import write_report
 
 PAPER = {"table": "table2", "params": 6.2, "gflops": 23.5, "ap": 44.8}
@@ -30,6 +34,17 @@ def sweep(folders):
 
 def report(folders, **arguments):
     return write_report(folders.root, folders.root / "report", replicates=100, **arguments)
+
+
+def test_a_curves_band_is_of_the_epochs_of_its_line(folders, monkeypatch):
+    for pgi, seed in product(("none", "icn"), (0, 1)):
+        folders.make(f"{pgi}-{seed}", seed=seed, choices={"pgi": pgi})
+    monkeypatch.setattr(curves, "_save", lambda axes, path, caption: axes)
+    axes = curves.draw_curves(make_rows(read_runs(folders.root))[0], folders.root / "x.png")
+    assert len(axes.lines) == len(axes.collections) == 2
+    for line, band in zip(axes.lines, axes.collections, strict=True):
+        reach = band.get_paths()[0].get_extents()
+        assert [reach.x0, reach.x1] == [*line.get_xdata()[[0, -1]]]
 
 
 def column(table, name):

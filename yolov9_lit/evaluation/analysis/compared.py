@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import hotcoco
 import numpy as np
-from pycocotools.mask import iou as overlaps_of
 
 from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.analysis.overlaps import Overlaps, overlaps_of
 from yolov9_lit.evaluation.analysis.poses import Poses
 from yolov9_lit.evaluation.backends import Curves
 from yolov9_lit.evaluation.coco_columns import sorted_ids
@@ -47,22 +47,6 @@ class Matches(NamedTuple):
     hits: np.ndarray
     counted: np.ndarray
     found_by: np.ndarray
-
-
-class Overlaps(NamedTuple):
-    """The largest overlaps in each image, whatever the classes are.
-
-    Attributes:
-        nearest: (N,) the object, not a crowd, that each detection overlaps most; -1 for none.
-        iou: (N,) its IoU with that; 0 for none.
-        in_crowd: (N,) the largest share of the detection's area that lies in one crowd.
-        best: (M,) IoU of each object with the detection that overlaps it most.
-    """
-
-    nearest: np.ndarray
-    iou: np.ndarray
-    in_crowd: np.ndarray
-    best: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,30 +209,7 @@ class Compared:
     @cached_property
     def overlaps(self) -> Overlaps:
         """Overlaps of all detections and objects of an image."""
-        objects = self.task.objects
-        nearest = np.full(len(self.scores), -1)
-        iou, in_crowd = np.zeros(len(self.scores)), np.zeros(len(self.scores))
-        best = np.zeros(len(objects.images))
-        rows, items = _by_image(self.images), _by_image(objects.images)
-        for image in rows.keys() & items.keys():
-            mine, theirs = rows[image], items[image]
-            crowd = objects.crowd[theirs]
-            found: Any = overlaps_of(*self._shapes(mine, theirs), crowd.astype(np.uint8).tolist())
-            in_crowd[mine] = found[:, crowd].max(axis=1, initial=0)
-            single, ious = theirs[~crowd], found[:, ~crowd]
-            if len(single):
-                iou[mine] = ious.max(axis=1)
-                nearest[mine] = np.where(iou[mine] > 0, single[ious.argmax(axis=1)], -1)
-                best[single] = ious.max(axis=0)
-        return Overlaps(nearest, iou, in_crowd, best)
-
-    def _shapes(self, rows: np.ndarray, items: np.ndarray) -> tuple[Any, Any]:
-        """Return the masks, or else the boxes, of some detections and objects of one image."""
-        if self.task.masks:
-            found, objects = self.task.masks.found, self.task.masks.objects
-            return [found[i] for i in rows], [objects[i] for i in items]
-        boxes = np.ascontiguousarray(self.task.rows[rows, 1:5])
-        return boxes, self.task.objects.boxes[items]
+        return overlaps_of(self.task)
 
     def missed(self, confidence: float) -> np.ndarray:
         """(M,) bool: objects that no detection of at least this confidence finds."""
@@ -260,10 +221,3 @@ class Compared:
         """(N,) bool: detections of at least this confidence that find nothing."""
         wrong = self.matches.counted & ~self.matches.hits
         return np.asarray(wrong & (self.scores >= confidence))
-
-
-def _by_image(images: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the positions of each image's rows."""
-    order = np.argsort(images, kind="stable")
-    numbers, starts = np.unique(images[order], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))

@@ -37,7 +37,7 @@ def draw_curves(rows: Sequence[Row], path: Path, figure: str = COMPARED[0]) -> P
         mean, color = table.mean(axis=1), style(i).color
         if banded:
             low, high = table.min(axis=1), table.max(axis=1)
-            axes.fill_between(table.index, low, high, color=color, alpha=0.12, lw=0)
+            axes.fill_between(table.index + 1, low, high, color=color, alpha=0.12, lw=0)
         _draw(axes, mean, i)
         if len(mean):
             text = rows[i].short_label + ("" if rows[i].runs else " (unfinished)")
