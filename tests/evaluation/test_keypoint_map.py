@@ -175,6 +175,19 @@ def test_nothing_found_is_zero_and_nothing_to_find_unmeasured(tmp_path, backend)
 
 
 @pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+def test_figures_are_there_of_no_image_too(tmp_path, backend):
+    """As where none can be read: a best checkpoint is chosen by them."""
+    truth, own, _ = scene(0)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    metric = metric_for(path, own, backend=backend)
+    assert tuple(metric.compute().figures()) == FIGURES
+    metric = metric_for(path, own, backend=backend)
+    metric.num_keypoints = 5
+    assert metric.compute().figures() == dict.fromkeys(FIGURES + POSE_FIGURES, -1.0)
+
+
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
 def test_objects_without_keypoints_are_neither_found_nor_missed(tmp_path, backend):
     """Nor do objects of a category that has none: of such pycocotools would ask for them."""
     truth, own, found = scene(3)

@@ -177,7 +177,11 @@ class CocoMetric(DetectionMetric):
         scores = columns["scores"][keep].astype(float).round(SCORE_DECIMALS)
         boxes = boxes.round(BOX_DECIMALS)
         masks = self._masks(columns).take(keep) if len(columns["masked"]) else None
-        keypoints = self._keypoints(columns)[keep] if len(columns["layouts"]) else None
+        keypoints = (
+            self._keypoints(columns)[keep]
+            if len(columns["layouts"]) or self.num_keypoints
+            else None
+        )
         image_ids = np.repeat(seen, counts)[keep]
         return Found(images, image_ids, boxes, scores, category_ids, masks, keypoints)
 
@@ -188,9 +192,9 @@ class CocoMetric(DetectionMetric):
         parts = [text[start:end] for start, end in pairwise([0, *ends])]
         return EncodedMasks.packed(columns["mask_sizes"], parts)
 
-    @staticmethod
-    def _keypoints(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        shape = (len(columns["scores"]), int(columns["layouts"][0]), 3)
+    def _keypoints(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        number = int(max(columns["layouts"], default=self.num_keypoints))
+        shape = (len(columns["scores"]), number, 3)
         return columns["keypoints"].astype(float).round(KEYPOINT_DECIMALS).reshape(shape)
 
 

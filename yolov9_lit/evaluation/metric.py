@@ -76,7 +76,13 @@ class DetectionMetric(Metric):
 
     It is built with `truth`, which returns the ground truth when it is called, and `category_ids`,
     the data set's id of each class index.
+
+    Attributes:
+        num_keypoints: of an object, where the detector finds such; told before an evaluation, so
+            that it does not depend on what is found which figures there are.
     """
+
+    num_keypoints: int = 0
 
     @abstractmethod
     def update(

@@ -56,6 +56,11 @@ class EvaluationModule(L.LightningModule, ABC):
     def finds_masks(self) -> bool:
         """Return whether the detections have masks."""
 
+    @property
+    @abstractmethod
+    def num_keypoints(self) -> int:
+        """Return how many keypoints a detection has."""
+
     def begin(self, metric: DetectionMetric) -> None:
         """Make a metric ready for an evaluation, and tell it what the detector finds.
 
@@ -63,6 +68,7 @@ class EvaluationModule(L.LightningModule, ABC):
         or of none at all, masks are measured as boxes are.
         """
         metric.reset()
+        metric.num_keypoints = self.num_keypoints
         if self.finds_masks:
             metric.update([], [], [])
 
@@ -121,6 +127,11 @@ class PredictorEvaluation(EvaluationModule):
     @property
     def finds_masks(self) -> bool:
         return self.predictor.finds_masks
+
+    @property
+    def num_keypoints(self) -> int:
+        layout = self.predictor.card.keypoints
+        return len(layout.names) if layout else 0
 
     def detect(self, images: Tensor) -> list[Detections]:
         return self.predictor.detect(images, self.nms)

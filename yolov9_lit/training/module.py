@@ -79,6 +79,10 @@ class DetectionModule(EvaluationModule):
     def finds_masks(self) -> bool:
         return self.detector.head.task == "segment"
 
+    @property
+    def num_keypoints(self) -> int:
+        return self.detector.head.num_keypoints
+
     def forward(self, images: Tensor) -> Prediction:
         """Return all branches' raw outputs for images (B, C, H, W), uint8 0..255 or float 0..1."""
         return self.detector(unit_range(images))
