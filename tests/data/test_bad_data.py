@@ -409,7 +409,7 @@ def test_a_folder_of_hostile_files_trains_to_the_end(hostile, tmp_path, workers)
     for words in {*(in_number(n, w) for w, n in IN_THE_FILE.items()), *faults}:
         assert words in output, words
     usable = len(USABLE)
-    assert f"Trained on {usable} images with {usable + 9} boxes" in output
+    assert f"Trained on {usable} images with {usable + 15} boxes" in output
     data = json.loads((tmp_path / "run.json").read_text())["data"]
     assert data["train"]["pictures"] == data["val"]["pictures"] == usable
     in_images = len(UNUSABLE)

@@ -155,7 +155,7 @@ def test_mistakes_are_told(small, tmp_path):
 def test_an_ultralytics_file_gives_all_but_its_class(shared, caplog):
     path = shared / "data" / "checkpoints" / "ultralytics-yolov9t-volleyball.pt"
     text = told(caplog, adopted(path, 3, "pgi=fpn"), path, ("red", "ball", "white"))
-    assert "1 classes taken, 2 start fresh (red, white)" in text
+    assert "1 class taken, 2 start fresh (red, white)" in text
     assert "not in the file: aux_branches.fpn" in text
     assert not any(reason in text for reason in REASONS[1:])
     file = read_checkpoint(path).weights

@@ -353,8 +353,8 @@ def fake_index(folder, count):
     for name in shards:
         (folder / name).touch()
         sums[name] = (0, "")
-    content = {"version": 2, "plan": {}, "categories": [[1, "a"]], "shards": shards}
-    content |= {"files": sums, "faults": {}}
+    content = {"version": 3, "plan": {}, "categories": [[1, "a"]], "keypoints": None}
+    content |= {"shards": shards, "files": sums, "faults": {}}
     (folder / "manifest.json").write_text(json.dumps(content))
 
 
