@@ -44,17 +44,22 @@ class Work(NamedTuple):
         batch_size: images.
         objects: of an image.
         masks: whether the objects have masks.
+        keypoints: of an object.
     """
 
     image_size: int
     batch_size: int
     objects: int
     masks: bool = False
+    keypoints: int = 0
 
     def batch(self) -> Batch:
         """Make it up, the same each time."""
-        size, side, objects = self.batch_size, self.image_size, self.objects
-        return made_up_batch(size, side, objects, CLASSES, masks=self.masks)
+        return made_up_batch(
+            *(self.batch_size, self.image_size, self.objects, CLASSES),
+            masks=self.masks,
+            keypoints=self.keypoints,
+        )
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,8 @@ def ours(model: str, overrides: Sequence[str], work: Work, warm_up: int, steps: 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     trainer = build_trainer(cfg.trainer, [build(cfg.callbacks.ema), clock], logger=False)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
-    batch = work._replace(masks=cfg.data.get("masks", False)).batch()
+    keypoints = module.detector.head.num_keypoints if cfg.data.get("keypoints") else 0
+    batch = work._replace(masks=cfg.data.get("masks", False), keypoints=keypoints).batch()
     batches: Any = DataLoader([batch] * (warm_up + steps), batch_size=None)  # type: ignore[arg-type]
     trainer.fit_loop.max_epochs = 0
 

@@ -25,3 +25,9 @@ def test_a_step_of_segmentation_learns_masks():
     without = ours("gelan_t", ["task=segment", "data.masks=false"], work, warm_up=1, steps=1)
     with pytest.raises(UserError, match="The loss compares masks, but the data have none"):
         without()
+
+
+@pytest.mark.slow
+def test_a_step_of_pose_learns_keypoints():
+    work = Work(image_size=64, batch_size=1, objects=2)
+    assert ours("gelan_t", ["task=pose"], work, warm_up=1, steps=1)() > 0

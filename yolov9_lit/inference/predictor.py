@@ -37,7 +37,7 @@ class Predictor(ImagePredictor):
     @property
     def finds_masks(self) -> bool:
         """Return whether detections have masks."""
-        return self.detector.head.task == "segment"
+        return self.detector.finds_masks
 
     def forward(self, images: Tensor) -> Prediction:
         """Return raw outputs for images (B, 3, H, W) in 0..1, H and W multiples of 32."""

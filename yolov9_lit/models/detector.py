@@ -12,6 +12,7 @@ from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
 from yolov9_lit.models.head import Head, decode_boxes
 from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.models.pose import decode_keypoints
+from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.structures import Candidates, HeadOutput, Prediction
 
 
@@ -77,6 +78,11 @@ class Detector(nn.Module):
             Boxes (B, A, 4) xyxy in input pixels and class probabilities (B, A, C).
         """
         return decode_boxes(output), output.class_logits.float().sigmoid()
+
+    @property
+    def finds_masks(self) -> bool:
+        """Whether the main branch's objects have masks."""
+        return isinstance(self.head, SegmentHead)
 
     def candidates(self, output: HeadOutput) -> Candidates:
         """Turn one branch's raw output into all that its anchors say."""

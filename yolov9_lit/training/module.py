@@ -77,7 +77,7 @@ class DetectionModule(EvaluationModule):
 
     @property
     def finds_masks(self) -> bool:
-        return self.detector.head.task == "segment"
+        return self.detector.finds_masks
 
     @property
     def num_keypoints(self) -> int:

@@ -82,6 +82,12 @@ def test_a_loss_of_another_task_is_refused(draw, names, tmp_path):
         draw(tmp_path / "boxes.ckpt", more=MASKS)
 
 
+def test_no_term_of_keypoints_is_left_out_in_silence(draw, names, tmp_path):
+    write_checkpoint(tmp_path / "pose.ckpt", "none", names, "pose")
+    with pytest.raises(UserError, match=r"finds keypoints.*: train with callbacks=gradients"):
+        draw(tmp_path / "pose.ckpt")
+
+
 def test_other_files_are_refused(draw, names, tmp_path):
     detector, card = write_checkpoint(tmp_path / "icn.ckpt", "icn", names)
     write_checkpoint(tmp_path / "others.ckpt", "none", tuple("abcd"))

@@ -15,7 +15,6 @@ from yolov9_lit.kinds import Count, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.losses.segmentation import SegmentationLoss
 from yolov9_lit.models.detector import Detector
-from yolov9_lit.models.segment import SegmentHead
 from yolov9_lit.reporting.page import Section, write_sections
 from yolov9_lit.research.figures.inputs import checkpoint_names, listed, require_classes
 from yolov9_lit.structures import Batch
@@ -49,9 +48,9 @@ def write_gradients_page(
         The page's path.
 
     Raises:
-        UserError: a file cannot be used, its classes are others than the data's, it finds masks
-            and the loss has no term of them (or the other way round), or the data have too few
-            batches.
+        UserError: a file cannot be used, its classes are others than the data's, it finds
+            keypoints, or masks of which the loss has no term (or the other way round), or the data
+            have too few batches.
     """
     if checkpoints is None:
         raise UserError("figure=gradients is drawn of trained models: give ckpt=FILE.")
@@ -82,8 +81,13 @@ def write_gradients_page(
 def _require_loss_of(
     detector: Detector, loss: DetectionLoss, data: DetectionDataModule, file: PathText
 ) -> None:
-    """Refuse to leave masks out: a loss of boxes measures other gradients than the training's."""
-    finds_masks = isinstance(detector.head, SegmentHead)
+    """Refuse to leave a term out: another loss has other gradients than the training's."""
+    if detector.head.num_keypoints:
+        raise UserError(
+            f"{file} finds keypoints, and the figure has no loss of these: train with "
+            "callbacks=gradients, which measures by the training's own loss."
+        )
+    finds_masks = detector.finds_masks
     learns_masks = isinstance(loss, SegmentationLoss) and data.batches.masks
     if finds_masks and not learns_masks:
         raise UserError(
