@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # What only reads annotations starts without torch.
 MASK_STRIDE = 4
 """Input pixels per pixel of a target's mask, and of a prototype."""
 
+USUAL_SIGMA = 0.05
+"""Of a keypoint of which nothing is known, see `KeypointLayout`: about the mean of COCO's."""
+
 
 class KeypointLayout(NamedTuple):
     """What the K keypoints of a data set's objects are.

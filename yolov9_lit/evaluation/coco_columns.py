@@ -9,6 +9,8 @@ import numpy as np
 
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.mask_entries import RLE
+from yolov9_lit.data.coco.truth import Truth
+from yolov9_lit.evaluation.found import Found
 
 
 class Objects(NamedTuple):
@@ -69,6 +71,17 @@ class Poses(NamedTuple):
 def sorted_ids(entries: Sequence[Entry]) -> np.ndarray:
     """Return the entries' ids in their order, int64."""
     return np.sort(column(entries, "id", np.int64))
+
+
+def are_known(found: Found, truth: Truth) -> np.ndarray:
+    """Tell which detections (N,) are of a category that the truth has: the others are left out."""
+    return np.isin(found.category_ids, sorted_ids(truth["categories"]))
+
+
+def true_keypoints(truth: Truth) -> np.ndarray:
+    """Return the objects' keypoints (M, K, 3), of a truth that has them."""
+    count = len(truth["categories"][0]["keypoints"])
+    return column(truth["annotations"], "keypoints", float).reshape(-1, count, 3)
 
 
 def column(entries: Sequence[Mapping[str, Any]], key: str, kind: type) -> np.ndarray:

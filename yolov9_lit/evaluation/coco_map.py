@@ -149,9 +149,7 @@ class CocoMetric(DetectionMetric):
 
     def _evaluated(self) -> CocoResult:
         found = self._found()
-        asked = {"masks": found.masks, "keypoints": found.keypoints}
-        wanted = {name: True for name, values in asked.items() if values is not None}
-        return evaluate(self.truth(**wanted), found, self.backend)
+        return evaluate(self.truth(**found.wanted), found, self.backend)
 
     def detections(self) -> Found:
         """Return all detections; see `DetectionMetric`."""

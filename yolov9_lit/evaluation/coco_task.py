@@ -12,7 +12,15 @@ import numpy as np
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.mask_entries import box_mask
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_columns import Masks, Objects, Poses, column, numbers, sorted_ids
+from yolov9_lit.evaluation.coco_columns import (
+    Masks,
+    Objects,
+    Poses,
+    are_known,
+    numbers,
+    sorted_ids,
+    true_keypoints,
+)
 from yolov9_lit.evaluation.found import Found
 
 MOST_POSES = 20
@@ -44,7 +52,7 @@ class Task(NamedTuple):
     def of(cls, truth: Truth, found: Found) -> Task:
         """Give numbers; leave out detections of a category that the truth lacks."""
         images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
-        known = np.isin(found.category_ids, categories)
+        known = are_known(found, truth)
         columns = (
             numbers(found.image_ids[known], images),
             found.boxes[known],
@@ -66,7 +74,7 @@ class Task(NamedTuple):
         """
         assert found.masks is not None
         task = cls.of(truth, found)
-        known = np.isin(found.category_ids, sorted_ids(truth["categories"]))
+        known = are_known(found, truth)
         entries = truth["annotations"]
         bare = np.array(["segmentation" not in entry for entry in entries], dtype=bool)
         sizes = dict(zip(found.image_ids.tolist(), found.masks.sizes.tolist(), strict=True))
@@ -89,11 +97,9 @@ class Task(NamedTuple):
         """
         assert found.keypoints is not None
         task = cls.of(truth, found)
-        known = np.isin(found.category_ids, sorted_ids(truth["categories"]))
         best = _best_of_each(task.rows, MOST_POSES)
-        names, sigmas = (truth["categories"][0][key] for key in ("keypoints", "sigmas"))
-        objects = column(truth["annotations"], "keypoints", float).reshape(-1, len(names), 3)
-        poses = Poses(objects, found.keypoints[known][best], sigmas)
+        keypoints = found.keypoints[are_known(found, truth)][best]
+        poses = Poses(true_keypoints(truth), keypoints, truth["categories"][0]["sigmas"])
         return task._replace(rows=task.rows[best], poses=poses)
 
     def annotations(self) -> list[Entry]:

@@ -49,6 +49,12 @@ class Found(NamedTuple):
     masks: EncodedMasks | None = None
     keypoints: np.ndarray | None = None
 
+    @property
+    def wanted(self) -> dict[str, bool]:
+        """Return what a ground truth must have besides boxes, as `ReadTruth` is asked for it."""
+        kinds = {"masks": self.masks, "keypoints": self.keypoints}
+        return {kind: True for kind, values in kinds.items() if values is not None}
+
     def of_images(self, ids: Collection[int]) -> Found:
         """Return those of some of the images."""
         wanted = np.fromiter(ids, np.int64, len(ids))

@@ -14,10 +14,7 @@ from yolov9_lit.losses.assigners import Assignment
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.losses.items import Items, PoseItems
 from yolov9_lit.losses.keypoints import keypoint_loss
-from yolov9_lit.structures import HeadOutput, Targets
-
-USUAL_SIGMA = 0.05
-"""Of keypoints of which nothing is known: about the mean of COCO's."""
+from yolov9_lit.structures import USUAL_SIGMA, HeadOutput, Targets
 
 
 class PoseLoss(DetectionLoss):

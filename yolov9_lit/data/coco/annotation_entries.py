@@ -93,6 +93,19 @@ class SoundAnnotations(NamedTuple):
             for k, i, box, crowd, area in rows
         ]
 
+    def tell(
+        self,
+        k: int,
+        fault: Fault,
+        entries: Sequence[Entry],
+        images: Sequence[Entry],
+        faults: Faults,
+    ) -> None:
+        """Add a fault of the k-th of them, given the file's entries and the N sound images."""
+        x, y, width, height = self.given[k].tolist()
+        name = str(images[self.row[k]]["file_name"])
+        faults.add(fault, place_of(entries[self.entry[k]]), name, (x, y, width, height))
+
 
 def place_of(entry: Entry) -> str:
     """Return what faults call an annotation: its place in its source, or its id."""

@@ -7,10 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from yolov9_lit.structures import KeypointLayout
-
-SIGMA = 0.05
-"""Of a keypoint that COCO has not."""
+from yolov9_lit.structures import USUAL_SIGMA, KeypointLayout
 
 _SIGMAS = {
     "nose": 0.026,
@@ -41,7 +38,7 @@ def layout_of_names(names: Sequence[str], edges: Sequence[tuple[int, int]] = ())
     """
     place = {name: i for i, name in enumerate(names)}
     mirrored = tuple(place.get(_other_side(name), i) for i, name in enumerate(names))
-    sigmas = tuple(_SIGMAS.get(_without_side(name), SIGMA) for name in names)
+    sigmas = tuple(_SIGMAS.get(_without_side(name), USUAL_SIGMA) for name in names)
     return KeypointLayout(tuple(names), tuple(edges), mirrored, sigmas)
 
 

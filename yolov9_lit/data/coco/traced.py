@@ -8,7 +8,7 @@ from typing import Any
 import hotcoco.mask
 import numpy as np
 
-from yolov9_lit.data.coco.annotation_entries import SoundAnnotations, place_of
+from yolov9_lit.data.coco.annotation_entries import SoundAnnotations
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.image_entries import is_number
@@ -46,7 +46,7 @@ def with_traced(
         row = sound.row[k]
         found = _traced(value, (int(sizes[row, 0]), int(sizes[row, 1])))
         if isinstance(found, Fault):
-            _tell(found, entries[sound.entry[k]], images[row], sound.given[k], faults)
+            sound.tell(k, found, entries, images, faults)
         else:
             masked.append(k)
             outlines.append(found)
@@ -54,8 +54,7 @@ def with_traced(
     limits, _ = traced.bounds()
     fits = span_boxes(limits, sound.corners[objects], sizes[sound.row[objects], ::-1])
     for k in objects[~fits].tolist():
-        entry, image = entries[sound.entry[k]], images[sound.row[k]]
-        _tell(Fault.OUTLINE_ELSEWHERE, entry, image, sound.given[k], faults)
+        sound.tell(k, Fault.OUTLINE_ELSEWHERE, entries, images, faults)
     order = np.arange(len(sound.polygons))
     order[objects[fits]] = len(order) + np.flatnonzero(fits)
     return sound._replace(polygons=FlatPolygons.joined([sound.polygons, traced]).take(order))
@@ -70,8 +69,3 @@ def _traced(mask: Mapping[str, Any], size: tuple[int, int]) -> list[np.ndarray] 
         return Fault.MASK_BROKEN
     outlines = outlines_of(np.ascontiguousarray(hotcoco.mask.decode(sound)))
     return outlines or Fault.MASK_EMPTY
-
-
-def _tell(fault: Fault, entry: Entry, image: Entry, box: np.ndarray, faults: Faults) -> None:
-    x, y, width, height = box.tolist()
-    faults.add(fault, place_of(entry), str(image["file_name"]), (x, y, width, height))

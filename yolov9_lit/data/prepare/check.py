@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.annotation_entries import place_of
 from yolov9_lit.data.coco.category_entries import difference
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import load_coco
@@ -112,7 +111,7 @@ def _read(split: Split, named: set[str], masks: bool) -> tuple[Annotations, Faul
 
 def _note_outlines(judged: Judged, masks: bool) -> None:
     """Tell of objects without an outline: faults where masks are wanted, else where others have."""
-    sound, entries = judged.sound, [*judged.images.values()]
+    sound, images = judged.sound, [*judged.images.values()]
     bare = np.diff(sound.polygons.object_offsets) == 0
     missing = np.flatnonzero(bare & ~sound.crowd).tolist()
     if not masks:
@@ -120,10 +119,7 @@ def _note_outlines(judged: Judged, masks: bool) -> None:
             judged.faults.notes[Note.OUTLINE_NONE] = len(missing)
         return
     for k in missing:
-        x, y, width, height = sound.given[k].tolist()
-        image = str(entries[sound.row[k]]["file_name"])
-        where = place_of(judged.entries[sound.entry[k]])
-        judged.faults.add(Fault.OUTLINE_NONE, where, image, (x, y, width, height))
+        sound.tell(k, Fault.OUTLINE_NONE, judged.entries, images, judged.faults)
 
 
 def _images_in(folder: Path) -> set[str]:

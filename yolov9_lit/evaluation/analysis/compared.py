@@ -12,7 +12,7 @@ import numpy as np
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.analysis.overlaps import Overlaps, overlaps_of
-from yolov9_lit.evaluation.analysis.poses import Poses
+from yolov9_lit.evaluation.analysis.skeletons import Skeletons
 from yolov9_lit.evaluation.backends import Curves
 from yolov9_lit.evaluation.coco_columns import sorted_ids
 from yolov9_lit.evaluation.coco_task import Task
@@ -70,7 +70,7 @@ class Compared:
     class_names: tuple[str, ...]
     pictures: Pictures
     of_boxes: Compared | None = None
-    poses: Poses | None = None
+    poses: Skeletons | None = None
 
     @classmethod
     def of(
@@ -89,7 +89,7 @@ class Compared:
         names = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
         ids = sorted_ids(truth["images"])
         named = tuple(names[i] for i in sorted(names))
-        poses = Poses.of(truth, found, layout) if layout else None
+        poses = Skeletons.of(truth, found, layout) if layout else None
         boxes = cls(Task.of(truth, found), ids, named, pictures, poses=poses)
         if found.masks is None:
             return boxes

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_columns import column, sorted_ids
+from yolov9_lit.evaluation.coco_columns import are_known, true_keypoints
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.reporting.skeleton import Skeleton, shown_keypoints
 from yolov9_lit.structures import KeypointLayout
 
 
-class Poses(NamedTuple):
+class Skeletons(NamedTuple):
     """The K keypoints of N detections and M objects.
 
     Attributes:
@@ -27,13 +27,10 @@ class Poses(NamedTuple):
     layout: KeypointLayout
 
     @classmethod
-    def of(cls, truth: Truth, found: Found, layout: KeypointLayout) -> Poses:
+    def of(cls, truth: Truth, found: Found, layout: KeypointLayout) -> Skeletons:
         """Take those of detections of a known category, and of all objects."""
         assert found.keypoints is not None
-        known = np.isin(found.category_ids, sorted_ids(truth["categories"]))
-        objects = column(truth["annotations"], "keypoints", float)
-        shape = (-1, len(layout.names), 3)
-        return cls(found.keypoints[known], objects.reshape(shape), layout)
+        return cls(found.keypoints[are_known(found, truth)], true_keypoints(truth), layout)
 
     def of_detection(self, place: int) -> Skeleton:
         """Return what is drawn of a detection."""

@@ -105,7 +105,5 @@ def compared_in_test(
     if ids is not None:
         found = found.of_images(ids)
     pictures = Pictures(data.test_image, data.test_image_name)
-    asked = {"masks": found.masks, "keypoints": found.keypoints}
-    wanted = {name: True for name, values in asked.items() if values is not None}
     layout = None if found.keypoints is None else data.keypoints
-    return Compared.of(data.ground_truth("test", **wanted), found, pictures, layout)
+    return Compared.of(data.ground_truth("test", **found.wanted), found, pictures, layout)
