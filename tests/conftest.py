@@ -113,6 +113,22 @@ def tiny_shapes(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def shapes_without_keypoints(tmp_path):
+    """A small data set whose categories name no keypoints."""
+    import json
+
+    from yolov9_lit.data.prepare.shapes import make_shapes
+
+    root = make_shapes(tmp_path / "shapes", train=2, val=1, image_size=64)
+    for file in (root / "annotations").iterdir():
+        content = json.loads(file.read_text())
+        for category in content["categories"]:
+            del category["keypoints"]
+        file.write_text(json.dumps(content))
+    return root
+
+
 @pytest.fixture(scope="session")
 def config(tiny_shapes):
     """Compose a command's config for the small data set."""

@@ -9,7 +9,6 @@ from omegaconf import OmegaConf
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.evaluate import evaluate
 from yolov9_lit.data import datamodule
-from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import KeypointResult
 from yolov9_lit.inference.predictor import load
@@ -119,16 +118,11 @@ def test_other_keypoints_than_the_data_s_are_told(config, tmp_path, names, told)
         evaluate(config(tmp_path, f"ckpt={ckpt}", command="eval"))
 
 
-def test_data_without_keypoints_cannot_measure_them(config, tmp_path):
-    root = make_shapes(tmp_path / "shapes", train=1, val=1, image_size=64)
-    for file in (root / "annotations").iterdir():
-        content = json.loads(file.read_text())
-        for category in content["categories"]:
-            del category["keypoints"]
-        file.write_text(json.dumps(content))
+def test_data_without_keypoints_cannot_measure_them(config, tmp_path, shapes_without_keypoints):
     ckpt = pose_checkpoint(tmp_path / "x.ckpt", LAYOUT)
+    root = f"data.root={shapes_without_keypoints}"
     with pytest.raises(UserError, match=r"which .*x.ckpt finds: evaluate on data whose categories"):
-        evaluate(config(tmp_path, f"ckpt={ckpt}", f"data.root={root}", command="eval"))
+        evaluate(config(tmp_path, f"ckpt={ckpt}", root, command="eval"))
 
 
 @pytest.mark.slow

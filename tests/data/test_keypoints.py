@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools.cocoeval import Params
+from targets_by_image import by_image
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.keypoint_layout import layout_of_names
@@ -395,11 +396,7 @@ def test_streamed_keypoints_are_those_of_the_files(tmp_path):
     found = []
     for module in (given, streamed):
         module.setup("fit")
-        found.append({
-            info.image_id: targets
-            for batch in module.val_dataloader()
-            for info, targets in zip(batch.infos, batch.targets.keypoints, strict=True)
-        })  # fmt: skip
+        found.append(by_image(module.val_dataloader(), "keypoints"))
     assert streamed.keypoints == given.keypoints
     assert found[0].keys() == found[1].keys()
     for key, targets in found[0].items():

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from targets_by_image import by_image
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.masks import index_map
@@ -230,11 +231,7 @@ def test_shards_have_the_same_masks(shapes, tmp_path):
     found = []
     for module in (given, streamed):
         module.setup("test")
-        found.append({
-            info.image_id: masks
-            for batch in module.test_dataloader()
-            for info, masks in zip(batch.infos, batch.targets.masks, strict=True)
-        })  # fmt: skip
+        found.append(by_image(module.test_dataloader(), "masks"))
     assert found[0].keys() == found[1].keys()
     assert all(torch.equal(masks, found[1][key]) for key, masks in found[0].items())
 

@@ -1,15 +1,13 @@
 """Training with `task=pose`: each branch learns keypoints, and what does not fit is told."""
 
-import json
-
 import pandas as pd
 import pytest
 import torch
+from steps import term_by_step
 
 import yolov9_lit
 from yolov9_lit.app.train import build_module, train
 from yolov9_lit.building import build
-from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.training.continuing import require_same_training
 
@@ -48,16 +46,8 @@ def test_keypoints_get_better(config, tmp_path):
     data = build(cfg.data)
     data.setup("fit")
     batch = next(iter(data.val_dataloader()))
-    images = batch.images.float() / 255
     module = build_module(cfg, data).train()
-    optimizer = torch.optim.Adam(module.detector.parameters(), 3e-3)
-    lost = []
-    for _ in range(60):
-        output = module.loss(module.detector(images), batch.targets)
-        optimizer.zero_grad()
-        output.total.backward()
-        optimizer.step()
-        lost.append(output.main.pose.item())
+    lost = term_by_step(module.detector, module.loss, batch, "pose", steps=60, lr=3e-3)
     assert lost[-1] < lost[0] / 2
 
 
@@ -85,14 +75,8 @@ def test_what_does_not_fit_the_keypoints_is_told(config, tmp_path, overrides, to
         build_module(cfg, data)
 
 
-def test_data_without_keypoints_are_told(config, tmp_path):
-    root = make_shapes(tmp_path / "shapes", train=2, val=1, image_size=64)
-    for file in (root / "annotations").iterdir():
-        content = json.loads(file.read_text())
-        for category in content["categories"]:
-            del category["keypoints"]
-        file.write_text(json.dumps(content))
-    cfg = config(tmp_path, "task=pose", f"data.root={root}")
+def test_data_without_keypoints_are_told(config, tmp_path, shapes_without_keypoints):
+    cfg = config(tmp_path, "task=pose", f"data.root={shapes_without_keypoints}")
     with pytest.raises(UserError, match="no category with keypoints"):
         build(cfg.data).setup("fit")
 

@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+from steps import term_by_step
 
 from yolov9_lit.app.train import train
 from yolov9_lit.building import build
@@ -46,14 +47,6 @@ def test_masks_get_better(config, tmp_path):
     data = build(cfg.data)
     data.setup("fit")
     batch = next(iter(data.val_dataloader()))
-    images = batch.images.float() / 255
     detector, loss = build(cfg.model).train(), build(cfg.loss)
-    optimizer = torch.optim.Adam(detector.parameters(), 1e-3)
-    lost = []
-    for _ in range(40):
-        output = loss(detector(images), batch.targets)
-        optimizer.zero_grad()
-        output.total.backward()
-        optimizer.step()
-        lost.append(output.main.mask.item())
+    lost = term_by_step(detector, loss, batch, "mask", steps=40, lr=1e-3)
     assert lost[-1] < lost[0] / 2
