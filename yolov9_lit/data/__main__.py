@@ -38,7 +38,7 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "download": Command(
         "download a data set; run again after an interruption, it goes on where it was",
-        "yolov9_lit.data.prepare.download:run",
+        "yolov9_lit.data.prepare.download.command:run",
         {"name": "coco", "root": "DIR"},
         {"splits": "val,annotations", "url": "MIRROR", "keep": "true"},
     ),

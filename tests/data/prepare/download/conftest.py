@@ -6,7 +6,7 @@ import threading
 import pytest
 from publisher import Publisher, images, zipped
 
-from yolov9_lit.data.prepare.download import Archive, DataSet
+from yolov9_lit.data.prepare.download.catalog import Archive, DataSet
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from filelock import FileLock
 from publisher import zipped
 
 from yolov9_lit.data.__main__ import main
-from yolov9_lit.data.prepare.download import download, need, read_catalog
+from yolov9_lit.data.prepare.download.catalog import read_catalog
+from yolov9_lit.data.prepare.download.download import download, need
 from yolov9_lit.errors import UserError
 
 SPLITS = ("train", "notes")
@@ -251,7 +252,7 @@ def test_one_process_at_a_time(data, tmp_path):
 def test_a_kill_at_the_very_end_leaves_no_archive(publisher, data, files, tmp_path):
     get(data, tmp_path)
     (tmp_path / ".download/train.zip").write_bytes(b"as good as deleted")
-    (tmp_path / ".download/train").mkdir()
+    (tmp_path / ".download/train.zip.files").mkdir()
     get(data, tmp_path)
     assert holds(tmp_path, files)
 
@@ -271,7 +272,7 @@ def test_a_killed_process_is_gone_on_with(publisher, data, files, tmp_path, mome
     command += [f"name={described(data, tmp_path / 'own.yaml')}", f"root={root}"]
     publisher.faults = [{"hold": 90_000}] if moment == "fetching" else []
     if moment == "unpacking":  # As a kill there leaves it: some files whole, one in the making.
-        draft = root / ".download/train/train"
+        draft = root / ".download/train.zip.files/train"
         draft.mkdir(parents=True)
         (root / ".download/train.zip").write_bytes(publisher.files["zips/train.zip"])
         (draft / "0.jpg").write_bytes(files["train/0.jpg"])

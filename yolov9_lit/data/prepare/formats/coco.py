@@ -30,6 +30,8 @@ class CocoFolder:
     They are named train, val or test, a year after it or not: train2017.
     """
 
+    settings: str = ""
+
     def __init__(self, src: Path, faults: Faults) -> None:
         """Find the annotation files.
 

@@ -72,7 +72,7 @@ def _state(root: Path, source: SourceFolder, listing: Faults) -> str:
 
     What its listing told is part of it: other files than its own may be at fault.
     """
-    begin = f"{_VERSION} {type(source).__name__} {root} {listing.found}"
+    begin = f"{_VERSION} {type(source).__name__} {source.settings} {root} {listing.found}"
     digest = hashlib.sha256(os.fsencode(begin))
     for path in source.files():
         try:

@@ -24,7 +24,13 @@ IDS_FILE = "ids.json"
 
 
 class SourceFolder(Protocol):
-    """A data set in a folder. It is listed at once and read on demand."""
+    """A data set in a folder. It is listed at once and read on demand.
+
+    Attributes:
+        settings: what, besides its files, decides on what is read.
+    """
+
+    settings: str
 
     def files(self) -> Iterator[Path]:
         """Yield the files that make it what it is; some may not exist."""

@@ -8,27 +8,28 @@ too) hold plain coordinates, and nothing in a file tells which.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
-from yolov9_lit.data.coco.faults import Fault, Faults, Note
+from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import CocoContent, Entry
-from yolov9_lit.data.images import has_image_ending
 from yolov9_lit.data.prepare.formats.source import (
     IDS_FILE,
     SPLITS,
     as_coco,
     image_ids,
     read_ids,
-    read_text,
 )
+from yolov9_lit.data.prepare.formats.voc_folder import LISTS, Listed, VocYear
 from yolov9_lit.errors import UserError
-from yolov9_lit.files import visible_files
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+_OWN_LISTS = MappingProxyType({split: (f"{LISTS}/{split}.txt",) for split in SPLITS})
 
 
 _Parsed = tuple[Path, ElementTree.Element]
@@ -38,40 +39,64 @@ _Parsed = tuple[Path, ElementTree.Element]
 class VocFolder:
     """The data set in `src/{Annotations,ImageSets/Main,JPEGImages}`; a `SourceFolder`.
 
-    Each of the lists train.txt, val.txt and test.txt is a split. Category ids are 1.. over the
-    sorted names of all splits, unless `ids.json` says otherwise.
+    Each of the lists train.txt, val.txt and test.txt is a split; or a split joins lists of several
+    such folders, as of VOC's years. Category ids are 1.. over the sorted names of all splits,
+    unless `ids.json` says otherwise.
     """
 
-    def __init__(self, src: Path, faults: Faults) -> None:
+    def __init__(
+        self,
+        src: Path,
+        faults: Faults,
+        lists: Mapping[str, Sequence[str]] = _OWN_LISTS,
+        *,
+        ignore_difficult: bool = False,
+    ) -> None:
         """Read the lists.
 
         Args:
             src: folder of the data set.
             faults: what is wrong with single items is added.
+            lists: the paths of each split's lists in `src`, `FOLDER/ImageSets/Main/NAME.txt`.
+            ignore_difficult: take objects marked as difficult for crowds, which are not trained on
+                and neither counted nor held against a detector, as VOC's own evaluation does.
 
         Raises:
-            UserError: a folder is missing, or there is no list.
+            UserError: a folder is missing, or one of `lists`, or there is no list at all.
         """
-        self.src = src.absolute()
-        self.lists, self.images = self.src / "ImageSets/Main", self.src / "JPEGImages"
-        for folder in (self.src / "Annotations", self.lists, self.images):
-            if not folder.is_dir():
-                name = folder.relative_to(self.src)
-                raise UserError(f"{src} lacks the folder {name}: give the root of a VOC data set.")
+        self.src, self.ignore_difficult = src.absolute(), ignore_difficult
+        self.settings = f"{lists} {ignore_difficult}"
+        self._lists = {
+            split: [self.src / name for name in lists[split]] for split in SPLITS if split in lists
+        }
+        paths = [path for paths in self._lists.values() for path in paths]
+        if absent := [path for path in paths if lists is not _OWN_LISTS and not path.is_file()]:
+            raise UserError(f"{absent[0]} is missing: download that part of the data set.")
+        roots = sorted({path.parents[2] for path in paths})
+        years = {root: VocYear(root, src / root.relative_to(self.src)) for root in roots}
+        alone = years[self.src] if roots == [self.src] else None
+        self.images = alone.images if alone else self.src
+        self._annotations = alone.annotations if alone else self.src
         self.faults = faults
-        self._image_files = _by_name_and_stem(self.images)
-        listed = {split: self._list(self.lists / f"{split}.txt") for split in SPLITS}
-        self._listed = {split: entries for split, entries in listed.items() if entries}
+        self._listed: dict[str, list[Listed]] = {}
+        for split, paths in self._lists.items():
+            self.faults.split = split
+            if entries := [
+                entry for path in paths for entry in years[path.parents[2]].read(path, faults)
+            ]:
+                self._listed[split] = entries
         if not self._listed:
-            raise UserError(f"{self.lists} has no train, val or test list: write one with names.")
+            folders = " and ".join(str(year.lists) for year in years.values())
+            raise UserError(f"{folders} has no train, val or test list: write one with names.")
 
     def files(self) -> Iterator[Path]:
         """Yield the files that make it what it is."""
         yield self.src / IDS_FILE
-        yield from (self.lists / f"{split}.txt" for split in SPLITS)
+        for paths in self._lists.values():
+            yield from paths
         for entries in self._listed.values():
             for entry in entries:
-                yield from filter(None, entry)
+                yield from filter(None, (entry.xml, entry.image))
 
     def read(self) -> Iterator[tuple[str, CocoContent, Path]]:
         """Yield the splits; see `SourceFolder`."""
@@ -85,7 +110,7 @@ class VocFolder:
         for split, named in parsed.items():
             self.faults.split = split
             content = as_coco(
-                self.lists / f"{split}.txt",
+                self._lists[split][0],
                 [{"id": i, "name": name} for name, i in ids.items()],
                 image_ids(named, known.images.get(split, {})),
                 self.images,
@@ -95,40 +120,14 @@ class VocFolder:
             )
             yield split, content, self.images
 
-    def _list(self, path: Path) -> list[tuple[Path, Path | None]]:
-        """Return the entries of a list, each once; none where there is no such list."""
-        self.faults.split = path.stem
-        lines = read_text(path).splitlines() if path.is_file() else []
-        entries: dict[tuple[Path, Path | None], None] = {}
-        for line in filter(None, map(str.strip, lines)):
-            entry = self._entry(line)
-            if entry in entries:
-                self.faults.add(Fault.LISTED_REPEATED, line)
-            elif line.split()[1:] == ["-1"] and entry[0].stem == line.split()[0]:
-                self.faults.notes[Note.LISTED_ABSENT] += 1
-            entries[entry] = None
-        return [*entries]
-
-    def _entry(self, line: str) -> tuple[Path, Path | None]:
-        """Return the XML file of a line, and its image if one has the same stem.
-
-        The name may have an ending, and a flag may follow it, as in VOC's lists of a class.
-        """
-        names = [line, line.split()[0]]
-        stems = [*names, *(_without_ending(name) for name in names)]
-        folder = self.src / "Annotations"
-        stem = next((s for s in stems if os.path.isfile(folder / f"{s}.xml")), stems[2])
-        image = self._image_files.get(line) or self._image_files.get(str(PurePosixPath(stem)))
-        return folder / f"{stem}.xml", image
-
     def _short(self, xml: Path) -> str:
-        return os.path.relpath(xml, self.src / "Annotations")
+        return os.path.relpath(xml, self._annotations)
 
     def _parse(self, split: str) -> dict[str, _Parsed]:
         """Read the XML files of a split's images, by the image's name."""
         self.faults.split = split
         parsed: dict[str, _Parsed] = {}
-        for xml, found in self._listed[split]:
+        for xml, found, folder in self._listed[split]:
             try:
                 root = ElementTree.parse(xml).getroot()
             except (OSError, ElementTree.ParseError, ValueError, LookupError):
@@ -139,7 +138,7 @@ class VocFolder:
             if root.tag != "annotation" and root.find(".//object") is None:
                 self.faults.add(Fault.XML_OTHER, self._short(xml))
                 continue
-            image = found or self._image_files.get(_text(root, "filename"))
+            image = found or folder.image(_text(root, "filename"))
             if image is None:
                 self.faults.add(Fault.XML_WITHOUT_IMAGE, self._short(xml))
                 continue
@@ -167,6 +166,8 @@ class VocFolder:
                 self.faults.add(Fault.XML_OBJECT, self._short(xml))
                 continue
             flags = {f: 1 for f in ("difficult", "truncated") if _text(element, f) == "1"}
+            if self.ignore_difficult and "difficult" in flags:
+                flags["iscrowd"] = 1
             box_entry = {"category_id": ids[name], "bbox": [x1, y1, x2 - x1, y2 - y1]}
             yield box_entry | flags | {WHERE: self._short(xml)}
 
@@ -183,15 +184,3 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     except (ValueError, OverflowError):
         return None
     return (height, width) if height > 0 and width > 0 else None
-
-
-def _by_name_and_stem(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by their paths in it, with their ending and without."""
-    images = [path for path in visible_files(folder) if has_image_ending(path)]
-    named = {path.relative_to(folder).as_posix(): path for path in images}
-    return {_without_ending(name): path for name, path in reversed(named.items())} | named
-
-
-def _without_ending(name: str) -> str:
-    path = PurePosixPath(name)
-    return str(path.with_suffix("")) if has_image_ending(path) or path.suffix == ".xml" else name

@@ -48,6 +48,8 @@ class YoloFolder:
     otherwise.
     """
 
+    settings: str = ""
+
     def __init__(self, src: Path, faults: Faults) -> None:
         """List the images.
 

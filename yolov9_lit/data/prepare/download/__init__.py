@@ -1,0 +1,1 @@
+"""Data sets from their publishers: described, fetched, verified and unpacked."""
