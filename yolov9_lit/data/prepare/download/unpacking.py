@@ -27,7 +27,7 @@ class _Member(NamedTuple):
     """A file in an archive, or what leads out of it."""
 
     name: str
-    bytes: int
+    size: int
     is_link: bool
     open: Callable[[], IO[bytes]]
 
@@ -53,12 +53,12 @@ def unpack(path: Path, archive: Archive, root: Path, show: Show) -> None:
     try:
         with _opened(path, archive) as content:
             members = _chosen(content, archive)
-            missing = [m for m in members if not has_size(draft / m.name, m.bytes)]
-            check_room(path.parent, sum(m.bytes + BLOCK for m in missing))
-            done, total = 0, sum(member.bytes for member in missing)
+            missing = [m for m in members if not has_size(draft / m.name, m.size)]
+            check_room(path.parent, sum(m.size + BLOCK for m in missing))
+            done, total = 0, sum(member.size for member in missing)
             for member in missing:
                 _extract(member, draft / member.name)
-                done += member.bytes
+                done += member.size
                 show(f"{archive.name}: unpacked", done, total)
     except (BadZipFile, TarError, zlib.error, EOFError, RuntimeError) as error:
         raise CorruptFile(f"{archive.name} is damaged ({error})") from error
