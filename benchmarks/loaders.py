@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 
 from benchmarks.layout import Layout
@@ -79,6 +80,7 @@ def single_threaded() -> None:
     """Give this process one thread, so that its time is that of one core."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    threadpool_limits(1)  # NumPy's products of matrices: of outlines, in Ultralytics' loader.
 
 
 def our_loader(layout: Layout, data: DictConfig, **settings: Any) -> DataLoader:

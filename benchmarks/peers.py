@@ -63,7 +63,17 @@ def published_module(folder: str, name: str) -> Any:
 
 
 def cloned_module(folder: str, name: str) -> Any:
-    """Import a module of a clone, whose modules go before all others of their names."""
+    """Import a module of a clone, whose modules go before all others of their names.
+
+    Raises:
+        UserError: a package that it needs is not installed.
+    """
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return importlib.import_module(name)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{folder} needs {error.name}, which is not installed: pip install -r "
+            f"{folder}/requirements.txt, or leave the clone out."
+        ) from error

@@ -1,11 +1,12 @@
-"""Importing another package leaves this process, and those that it starts, as they were."""
+"""Importing another package leaves the threads as they were, and tells what it lacks."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import ultralytics_module
+from benchmarks.peers import cloned_module, ultralytics_module
+from yolov9_lit.errors import UserError
 
 
 @pytest.mark.parametrize("threads", [None, "3"])
@@ -24,3 +25,10 @@ def test_threads_stay_as_the_user_has_set_them(
         os.environ["OMP_NUM_THREADS"] = threads
     ultralytics_module("greedy_package")
     assert os.environ.get("OMP_NUM_THREADS") == threads
+
+
+def test_what_a_clone_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cloned_loader.py").write_text("import a_package_that_is_nowhere")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"needs a_package_that_is_nowhere, which is not installed"):
+        cloned_module(str(tmp_path), "cloned_loader")
