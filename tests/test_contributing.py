@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,14 +76,15 @@ def run(folder, module, arguments):
 
 def test_every_recipe_has_its_command(commands):
     options = [re.findall(r"\b(\w+)=\w+", " ".join(given)) for _, given in commands]
-    assert len(options) == 7
-    recipes = {"block", "pgi", "loss", "assigner", "data", "evaluation", "format"}
+    assert len(options) == 8
+    recipes = {"block", "pgi", "loss", "assigner", "data", "evaluation", "format", "task"}
     assert recipes <= {name for given in options for name in given}
 
 
 def test_all_parts_together_train_and_are_exported(commands, folder):
     """One training with the parts of all commands, then the export of what it left."""
-    given = [one for module, args in commands if module == "yolov9_lit.train" for one in args]
+    trainings = [args for module, args in commands if module == "yolov9_lit.train"]
+    given = [one for args in trainings if "task=ripeness" not in args for one in args]
     overrides = [one for one in dict.fromkeys(given) if one not in ("--config-dir", "my_conf")]
     run(folder, "yolov9_lit.train", ["--config-dir", "my_conf", *TINY, *overrides])
     config = (folder / "run" / ".hydra" / "config.yaml").read_text()
@@ -95,3 +97,45 @@ def test_all_parts_together_train_and_are_exported(commands, folder):
     ((module, arguments),) = (one for one in commands if one[0] == "yolov9_lit.export")
     run(folder, module, arguments)
     assert (folder / "best.frozen").is_file()
+
+
+def test_a_task_of_ones_own_trains_is_measured_predicts_and_is_exported(
+    commands, folder, tiny_shapes
+):
+    root = folder / "ripe"
+    shutil.copytree(tiny_shapes, root)
+    for file in (root / "annotations").glob("*.json"):
+        content = json.loads(file.read_text())
+        for entry in content["annotations"]:
+            entry["ripeness"] = entry["category_id"] / 10
+        file.write_text(json.dumps(content))
+    (given,) = (arguments for _, arguments in commands if "task=ripeness" in arguments)
+    given = [one.replace("DIR", "ripe") for one in given]
+    tiny = [one.replace("dir=run", "dir=ripe_run") for one in TINY]
+    run(folder, "yolov9_lit.train", [*given, *tiny, "pgi=icn"])
+    results = json.loads((folder / "ripe_run" / "results.json").read_text())
+    header, *rows = (folder / "ripe_run" / "metrics.csv").read_text().splitlines()
+    for branch in ("main", "icn"):
+        place = header.split(",").index(f"train/{branch}/extra")
+        assert any(row.split(",")[place] for row in rows)
+
+    (folder / "ripe.ckpt").symlink_to("ripe_run/checkpoints/best.ckpt")
+    measure = ["--config-dir", "my_conf", "+task=ripeness", "data=mine", "data.root=ripe"]
+    measure += ["trainer=cpu", "data.num_workers=0", "hydra.run.dir=ripe_eval"]
+    run(folder, "yolov9_lit.eval", ["ckpt=ripe.ckpt", *measure])
+    again = json.loads((folder / "ripe_eval" / "results.json").read_text())
+    assert again["ripeness_error"] == pytest.approx(results["ripeness_error"], abs=1e-3)
+
+    images = ["source=ripe/val2017", "confidence=0.001", "max_detections=5"]
+    run(folder, "yolov9_lit.predict", ["ckpt=ripe.ckpt", *images, "hydra.run.dir=ripe_found"])
+    found = json.loads((folder / "ripe_found" / "detections.json").read_text())
+    assert found
+    assert all(0 <= ripeness <= 1 for row in found for (ripeness,) in [row["extra"]])
+
+    export = ["ckpt=ripe.ckpt", "format=torchscript", "out=ripe.torchscript", "confidence=0.001"]
+    run(folder, "yolov9_lit.export", export)
+    exported = ["ckpt=ripe.torchscript", *images, "hydra.run.dir=ripe_exported"]
+    run(folder, "yolov9_lit.predict", exported)
+    same = json.loads((folder / "ripe_exported" / "detections.json").read_text())
+    numbers = [[row["extra"][0] for row in rows] for rows in (found, same)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=1e-3)

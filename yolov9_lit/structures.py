@@ -2,12 +2,14 @@
 
 Letters in shapes: B images of a batch, H and W input pixels, G ground-truth boxes (padded to the
 fullest image), A anchor points over all levels, C classes, N detections of one image, M mask
-coefficients, K keypoints of an object. What only some tasks have is None in the others.
+coefficients, K keypoints of an object, E further numbers of an object, whatever a task of one's own
+makes of them. What only some tasks have is None in the others.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # What only reads annotations starts without torch.
     from torch import Tensor
@@ -47,6 +49,8 @@ class Targets(NamedTuple):
             objects overlap the smaller one is on top. None where the task needs no masks.
         keypoints: (B, G, K, 3) float: x and y in input pixels, and 0 (not annotated, or outside the
             image), 1 (hidden) or 2 (visible). None where the task needs none.
+        extra: (B, G, E) float, finite, as `data.extra` names and orders them; zeros where padded.
+            None where the task needs none.
     """
 
     boxes: Tensor
@@ -54,6 +58,7 @@ class Targets(NamedTuple):
     valid: Tensor
     masks: Tensor | None = None
     keypoints: Tensor | None = None
+    extra: Tensor | None = None
 
 
 class ImageInfo(NamedTuple):
@@ -121,6 +126,8 @@ class HeadOutput(NamedTuple):
         prototypes: (B, M, H/4, W/4), any sign; with the coefficients or None.
         keypoints: (B, A, K, 3), raw: offsets in x and y, and the logit of being visible; None where
             the head finds none.
+        extra: (B, A, E), raw: what `Head.decode_extra` takes; None where the head gives none. It
+            need not be as many numbers as the targets have.
     """
 
     box_logits: Tensor
@@ -130,6 +137,7 @@ class HeadOutput(NamedTuple):
     coefficients: Tensor | None = None
     prototypes: Tensor | None = None
     keypoints: Tensor | None = None
+    extra: Tensor | None = None
 
 
 class Prediction(NamedTuple):
@@ -148,6 +156,7 @@ class Candidates(NamedTuple):
         coefficients: (B, A, M), see `HeadOutput`.
         prototypes: (B, M, H/4, W/4), see `HeadOutput`.
         keypoints: (B, A, K, 3), x and y in input pixels and how sure it is that each is visible.
+        extra: (B, A, E), of `Head.decode_extra`.
     """
 
     boxes: Tensor
@@ -155,6 +164,7 @@ class Candidates(NamedTuple):
     coefficients: Tensor | None = None
     prototypes: Tensor | None = None
     keypoints: Tensor | None = None
+    extra: Tensor | None = None
 
 
 class MaskParts(NamedTuple):
@@ -172,6 +182,10 @@ class MaskParts(NamedTuple):
         """Return those of some of the detections."""
         return self._replace(coefficients=self.coefficients[rows])
 
+    def cpu(self) -> MaskParts:
+        """Return them in the host's memory."""
+        return MaskParts(self.coefficients.cpu(), self.prototypes.cpu())
+
 
 class Detections(NamedTuple):
     """Objects found in one image, by falling score.
@@ -185,6 +199,7 @@ class Detections(NamedTuple):
         parts: what they can be computed from, until they are.
         keypoints: (N, K, 3) float: x and y in the pixels that the boxes are given in, and how sure
             it is that each is visible, 0..1. None where the detector finds none.
+        extra: (N, E) float, of `Head.decode_extra`. None where the detector finds none.
     """
 
     boxes: Tensor
@@ -193,6 +208,7 @@ class Detections(NamedTuple):
     masks: Tensor | None = None
     parts: MaskParts | None = None
     keypoints: Tensor | None = None
+    extra: Tensor | None = None
 
     def select(self, rows: Tensor | slice) -> Detections:
         """Return some of the detections.
@@ -200,22 +216,19 @@ class Detections(NamedTuple):
         Args:
             rows: a slice, indices (K,) int64, or (N,) bool.
         """
-        return Detections(
-            self.boxes[rows],
-            self.scores[rows],
-            self.labels[rows],
-            None if self.masks is None else self.masks[rows],
-            None if self.parts is None else self.parts.select(rows),
-            None if self.keypoints is None else self.keypoints[rows],
-        )
+        return self._each(lambda field: field[rows], lambda parts: parts.select(rows))
 
     def cpu(self) -> Detections:
         """Return them in the host's memory."""
-        return Detections(
-            self.boxes.cpu(),
-            self.scores.cpu(),
-            self.labels.cpu(),
-            None if self.masks is None else self.masks.cpu(),
-            None if self.parts is None else MaskParts(*(part.cpu() for part in self.parts)),
-            None if self.keypoints is None else self.keypoints.cpu(),
-        )
+        return self._each(lambda field: field.cpu(), MaskParts.cpu)
+
+    def _each(
+        self, of_tensor: Callable[[Tensor], Tensor], of_parts: Callable[[MaskParts], MaskParts]
+    ) -> Detections:
+        """Return them with what functions make of the fields that there are."""
+        made: dict[str, Any] = {
+            name: of_parts(field) if isinstance(field, MaskParts) else of_tensor(field)
+            for name, field in self._asdict().items()
+            if field is not None
+        }
+        return self._replace(**made)

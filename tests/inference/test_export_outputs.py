@@ -22,7 +22,7 @@ BOXES = ("boxes", "scores")
 DETECTIONS = (*BOXES, "labels", "counts")
 PARTS = ("coefficients", "prototypes")
 SETTINGS = NMSSettings(0.2, 0.5, False, max_detections=25)
-SAME = Agreement(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 7, 6)
+SAME = Agreement(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 7, 6)
 
 
 @pytest.mark.parametrize("nms", [None, SETTINGS])

@@ -65,7 +65,8 @@ def predict(cfg: DictConfig) -> Path:
             rows += _rows(frame, detections, predictor)
             if save_pictures:
                 layout = predictor.card.keypoints
-                image = draw_detections(frame.image, detections, predictor.class_names, layout)
+                names, captions = predictor.class_names, predictor.captions(detections)
+                image = draw_detections(frame.image, detections, names, layout, captions)
                 writer.write(frame, image)
             if explanations:
                 explanations.write(frame)
@@ -102,9 +103,11 @@ def _rows(
     """Yield COCO results entries, with the file instead of an image id and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections[:3])
     found = zip(
-        *(boxes, scores, labels, _segmentations(detections), _keypoints(detections)), strict=True
+        *(boxes, scores, labels, _segmentations(detections), _keypoints(detections)),
+        _extra(detections),
+        strict=True,
     )
-    for (x1, y1, x2, y2), score, label, segmentation, keypoints in found:
+    for (x1, y1, x2, y2), score, label, segmentation, keypoints, extra in found:
         row = {
             "file": str(frame.path),
             "category_id": predictor.card.category_ids[label],
@@ -116,6 +119,8 @@ def _rows(
             row["segmentation"] = segmentation
         if keypoints is not None:
             row["keypoints"] = keypoints
+        if extra is not None:
+            row["extra"] = extra
         if frame.frame_index is not None:
             row["frame"] = frame.frame_index
         yield row
@@ -135,6 +140,13 @@ def _keypoints(detections: Detections) -> list[list[float] | None]:
     if detections.keypoints is None:
         return [None] * len(detections.scores)
     return [[round(v, 3) for v in values] for values in detections.keypoints.flatten(1).tolist()]
+
+
+def _extra(detections: Detections) -> list[list[float] | None]:
+    """Return the extra numbers of each detection; None where there are none."""
+    if detections.extra is None:
+        return [None] * len(detections.scores)
+    return [*detections.extra.tolist()]
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

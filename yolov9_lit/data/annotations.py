@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolov9_lit.data.extra import Extra
 from yolov9_lit.data.images import ImageSource
 from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.polygons import FlatPolygons
@@ -35,6 +36,7 @@ class ImageObjects(NamedTuple):
         crowd: (K,) bool, True for a region of many objects.
         polygons: outlines of the K objects inside the image, of RLE masks too; none for crowds.
         keypoints: of the K objects; without those outside the image.
+        extra: numbers of the K objects.
     """
 
     boxes: np.ndarray
@@ -42,6 +44,7 @@ class ImageObjects(NamedTuple):
     crowd: np.ndarray
     polygons: FlatPolygons
     keypoints: Keypoints
+    extra: Extra
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ class Annotations:
             annotated), 1 (hidden) or 2 (visible); J is 0 where no category has keypoints.
         layout: what the J keypoints are; None where no category has any.
         faults: how many were left out, clipped or mended, by the sentence that says so.
+        extra: numbers of the M objects, where `data.extra` asks for some.
     """
 
     path: Path
@@ -78,6 +82,7 @@ class Annotations:
     keypoints: np.ndarray
     layout: KeypointLayout | None
     faults: Mapping[str, int] = field(default_factory=dict)
+    extra: Extra | None = None
 
     def __len__(self) -> int:
         """Return the number of images, those without objects included."""
@@ -100,9 +105,9 @@ class Annotations:
         boxes, labels, crowd = self.boxes[span], self.labels[span], self.crowd[span]
         polygons = self.polygons.span(start, stop)
         np.clip(polygons.points, 0, self.sizes[index, ::-1], out=polygons.points)
-        return ImageObjects(
-            boxes.copy(), labels.copy(), crowd.copy(), polygons, self._keypoints(index, span)
-        )
+        keypoints = self._keypoints(index, span)
+        extra = self.extra.take(span) if self.extra else Extra.none(stop - start)
+        return ImageObjects(boxes.copy(), labels.copy(), crowd.copy(), polygons, keypoints, extra)
 
     def _keypoints(self, index: int, span: slice) -> Keypoints:
         if self.layout is None:

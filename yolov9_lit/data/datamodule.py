@@ -17,6 +17,7 @@ from yolov9_lit.data.annotations import Annotations, Category
 from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.layout import settings_of
+from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
 from yolov9_lit.data.images import ImageFiles, load_image
 from yolov9_lit.data.keypoint_settings import KeypointSettings
@@ -130,7 +131,7 @@ class DetectionDataModule(L.LightningDataModule):
     def ground_truth(self, split: str, *, masks: bool = False, keypoints: bool = False) -> Truth:
         """Return what "val" or "test" is measured by.
 
-        It is read here, once, if it is to have masks or keypoints or `setup` read arrays.
+        It is read here, once, if it is to have more than boxes or `setup` read arrays.
         """
         key = (self.annotation_file(split), masks, keypoints)
         if key not in self._truths:
@@ -139,7 +140,7 @@ class DetectionDataModule(L.LightningDataModule):
             by_id = dict(zip(known.image_ids.tolist(), sizes, strict=True))
             layout = known.layout if keypoints else None
             self._truths[key] = read_ground_truth(
-                key[0], masks=masks, keypoints=layout, sizes=by_id
+                key[0], masks=masks, keypoints=layout, extra=self.batches.extra, sizes=by_id
             )
         return self._truths[key]
 
@@ -241,6 +242,11 @@ class DetectionDataModule(L.LightningDataModule):
         if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:
             return self._splits["val"]
         annotations = self._open(split)
+        if self.batches.extra and annotations.extra is None:
+            raise UserError(
+                f"{annotations.path} is in shards, which hold no further numbers of objects as "
+                "data.extra asks for: train on the COCO-format folder that they were made of."
+            )
         if self.batches.keypoints is not None:
             annotations = _with_keypoints(annotations, self.batches.keypoints)
         log.info(
@@ -264,6 +270,8 @@ class DetectionDataModule(L.LightningDataModule):
                 f"There is no annotation file {file}: give data.{key}_annotations={annotations} "
                 f"and data.{key}_images={folder} as they are named under data.root."
             )
+        if self.batches.extra:
+            return read_coco(file, images, strict=self.strict, extra=self.batches.extra)
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)
         if split != "train":

@@ -61,7 +61,8 @@ class Item(NamedTuple):
     """One input: image (H, W, 3) uint8 RGB, boxes (K, 4) xyxy in its pixels, labels (K,).
 
     `skipped` lists the images that others replace; `masks` is what `index_map` makes of the
-    objects, `keypoints` are (K, J, 3) as `Targets` has them; None where the task needs none.
+    objects, `keypoints` are (K, J, 3) and `extra` (K, E) as `Targets` has them; None where the task
+    needs none.
     """
 
     image: np.ndarray
@@ -71,6 +72,7 @@ class Item(NamedTuple):
     skipped: tuple[SkippedImage, ...] = ()
     masks: np.ndarray | None = None
     keypoints: np.ndarray | None = None
+    extra: np.ndarray | None = None
 
 
 _MOST_TRIES = 100
@@ -119,7 +121,10 @@ class TrainDataset(Dataset[Item]):
         )
         masks = index_map(sample.polygons, sample.image.shape[:2]) if self.masks else None
         keypoints = _in_image(sample.keypoints, sample.image) if self.keypoints else None
-        return Item(sample.image, sample.boxes, sample.labels, info, skipped, masks, keypoints)
+        extra = sample.extra.values if self.annotations.extra else None
+        return Item(
+            *(sample.image, sample.boxes, sample.labels, info, skipped, masks, keypoints, extra)
+        )
 
     def sample(self, key: TrainKey) -> tuple[Sample, tuple[SkippedImage, ...], int]:
         """Make the sample of a key.
@@ -165,7 +170,7 @@ class TrainDataset(Dataset[Item]):
         """Return an image with its objects but crowds, and the number of these."""
         objects = self.annotations.objects(index)
         image, height, width = self.read(index)
-        sample = Sample(image, objects.boxes, objects.labels, objects.polygons)
+        sample = Sample(image, objects.boxes, objects.labels, objects.polygons, extra=objects.extra)
         if self.keypoints:
             sample = replace(sample, keypoints=objects.keypoints)
         sample = sample.scaled_from(height, width)
@@ -225,7 +230,8 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         if self.keypoints:
             found = objects.keypoints.take(single)
             keypoints = _in_image(found.at(place_points(found.points, placement)), image)
-        return Item(image, boxes, objects.labels[single], info, (), masks, keypoints)
+        extra = objects.extra.take(single).values if self.annotations.extra else None
+        return Item(image, boxes, objects.labels[single], info, (), masks, keypoints, extra)
 
 
 def _in_image(keypoints: Keypoints, image: np.ndarray) -> np.ndarray:
@@ -261,16 +267,17 @@ def collate(entries: Sequence[Item | SkippedImage]) -> Batch:
         torch.from_numpy(valid),
         masks,
         _padded([item.keypoints for item in items if item.keypoints is not None], most),
+        _padded([item.extra for item in items if item.extra is not None], most),
     )
     infos = tuple(item.info for item in items)
     return Batch(torch.from_numpy(images), targets, infos, tuple(skipped))
 
 
-def _padded(keypoints: Sequence[np.ndarray], most: int) -> torch.Tensor | None:
-    """Return keypoints (K, J, 3) of B images as (B, most, J, 3); None of no images."""
-    if not keypoints:
+def _padded(values: Sequence[np.ndarray], most: int) -> torch.Tensor | None:
+    """Return what objects (K, ...) of B images have as (B, most, ...); None of no images."""
+    if not values:
         return None
-    padded = np.zeros((len(keypoints), most, *keypoints[0].shape[1:]), dtype=np.float32)
-    for objects, rows in zip(keypoints, padded, strict=True):
+    padded = np.zeros((len(values), most, *values[0].shape[1:]), dtype=np.float32)
+    for objects, rows in zip(values, padded, strict=True):
         rows[: len(objects)] = objects
     return torch.from_numpy(padded)

@@ -16,6 +16,7 @@ from yolov9_lit.checks import check_fields
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.cache import ImageCache, ReadScaled, ScaledImages, free_memory
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
+from yolov9_lit.data.extra import ExtraFields
 from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
 from yolov9_lit.data.transforms.pipeline import Augmentation
@@ -99,6 +100,7 @@ class Batches:
         seed: of all randomness in the data.
         masks: whether batches have the masks of their objects, of the outlines that are known.
         keypoints: with them batches have the keypoints of their objects, as far as annotated.
+        extra: fields of the annotations, which batches have as numbers of their objects.
     """
 
     cache_dir: Path
@@ -114,6 +116,7 @@ class Batches:
     seed: Count = 0
     masks: bool = False
     keypoints: KeypointSettings | None = None
+    extra: ExtraFields | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""

@@ -8,11 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from yolov9_lit.data.extra import Extra
 from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.letterbox import pad_centred, resize_longest
 from yolov9_lit.data.polygons import FlatPolygons
 
 _NO_KEYPOINTS = Keypoints.none(0)
+_NO_EXTRA = Extra.none(0)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Sample:
         polygons: for each object its outlines, (P, 2) float32 xy in pixels; none where unknown.
             Any sequence of sequences may be given: it is packed.
         keypoints: of the objects; without any by default.
+        extra: further numbers of the objects; without any by default.
     """
 
     image: np.ndarray
@@ -33,6 +36,7 @@ class Sample:
     labels: np.ndarray
     polygons: FlatPolygons
     keypoints: Keypoints = _NO_KEYPOINTS
+    extra: Extra = _NO_EXTRA
 
     def __post_init__(self) -> None:
         """Pack the polygons."""
@@ -40,32 +44,36 @@ class Sample:
             object.__setattr__(self, "polygons", FlatPolygons.pack(self.polygons))
         if self.keypoints is _NO_KEYPOINTS:
             object.__setattr__(self, "keypoints", Keypoints.none(len(self.boxes)))
+        if self.extra is _NO_EXTRA:
+            object.__setattr__(self, "extra", Extra.none(len(self.boxes)))
 
     def keep(self, mask: np.ndarray) -> Sample:
         """Return the sample with the objects where `mask` (K,) is True."""
         if mask.all():
             return self
-        return self.with_objects(
-            self.boxes[mask],
-            self.labels[mask],
-            self.polygons.take(mask),
-            self.keypoints.take(mask),
-        )
+        return self.take(mask)
 
-    def with_objects(
-        self, boxes: np.ndarray, labels: np.ndarray, polygons: FlatPolygons, keypoints: Keypoints
-    ) -> Sample:
-        """Return this image with other objects."""
-        return Sample(self.image, boxes, labels, polygons, keypoints)
+    def take(self, rows: np.ndarray) -> Sample:
+        """Return the sample with the objects `rows` (N,), indices or a mask over all."""
+        return Sample(
+            self.image,
+            self.boxes[rows],
+            self.labels[rows],
+            self.polygons.take(rows),
+            self.keypoints.take(rows),
+            self.extra.take(rows),
+        )
 
     def with_objects_of(self, others: Sequence[Sample]) -> Sample:
         """Return this image with the other samples' objects added, their coordinates unchanged."""
         samples = (self, *others)
-        return self.with_objects(
+        return Sample(
+            self.image,
             np.concatenate([s.boxes for s in samples]),
             np.concatenate([s.labels for s in samples]),
             FlatPolygons.joined([s.polygons for s in samples]),
             Keypoints.joined([s.keypoints for s in samples]),
+            Extra.joined([s.extra for s in samples]),
         )
 
     def moved(self, image: np.ndarray, x: float, y: float) -> Sample:
@@ -74,7 +82,7 @@ class Sample:
         boxes = (self.boxes.reshape(-1, 2, 2) + shift).reshape(-1, 4)
         polygons = self.polygons.at(self.polygons.points + shift)
         keypoints = self.keypoints.at(self.keypoints.points + shift)
-        return Sample(image, boxes, self.labels, polygons, keypoints)
+        return replace(self, image=image, boxes=boxes, polygons=polygons, keypoints=keypoints)
 
     def scaled_from(self, height: int, width: int) -> Sample:
         """Scale the objects from an image of (height, width) pixels to this one."""
@@ -85,7 +93,7 @@ class Sample:
         polygons = self.polygons.at(self.polygons.points * scale)
         boxes = (self.boxes.reshape(-1, 2, 2) * scale).reshape(-1, 4)
         keypoints = self.keypoints.at(self.keypoints.points * scale)
-        return self.with_objects(boxes, self.labels, polygons, keypoints)
+        return replace(self, boxes=boxes, polygons=polygons, keypoints=keypoints)
 
     def resized(self, image_size: int) -> Sample:
         """Scale image and objects so that the longest side is `image_size` pixels."""

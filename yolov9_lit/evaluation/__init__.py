@@ -9,6 +9,7 @@ from yolov9_lit.lazy import exports
 
 if TYPE_CHECKING:
     from yolov9_lit.evaluation.coco_map import CocoMetric as CocoMetric
+    from yolov9_lit.evaluation.extra import ExtraMetric as ExtraMetric
     from yolov9_lit.evaluation.metric import DetectionMetric as DetectionMetric
     from yolov9_lit.evaluation.nms import (
         NMSSettings as NMSSettings,

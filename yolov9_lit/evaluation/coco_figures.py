@@ -35,7 +35,8 @@ class KeypointResult(NamedTuple):
 class CocoResult(NamedTuple):
     """What pycocotools prints, as fractions; -1 where nothing could be measured.
 
-    `masks` and `keypoints` are what it prints of these, None where the detector finds none.
+    `masks` and `keypoints` are what it prints of these, None where the detector finds none; `extra`
+    are figures of a metric of one's own.
     """
 
     AP: float
@@ -54,6 +55,7 @@ class CocoResult(NamedTuple):
     per_class: tuple[ClassResult, ...]
     masks: CocoResult | None = None
     keypoints: KeypointResult | None = None
+    extra: Mapping[str, float] | None = None
 
     def beside(self, masks: CocoResult) -> CocoResult:
         """Return these figures, which are of boxes, with those of masks, by class too."""
@@ -64,13 +66,16 @@ class CocoResult(NamedTuple):
         return self._replace(per_class=tuple(both), masks=masks)
 
     def figures(self) -> dict[str, float]:
-        """Return the twelve by name, masks' by "mask_" and the name, keypoints' by "pose_"."""
+        """Return the twelve by name, masks' by "mask_" and the name, keypoints' by "pose_".
+
+        Then come those of `extra` by their own.
+        """
         found = {name: getattr(self, name) for name in FIGURES}
         if self.masks is not None:
             found |= {f"{MASK}{name}": value for name, value in self.masks.figures().items()}
         if self.keypoints is not None:
             found |= {f"{POSE}{name}": value for name, value in self.keypoints._asdict().items()}
-        return found
+        return found | dict(self.extra or {})
 
 
 FIGURES = CocoResult._fields[:12]

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from yolov9_lit.data.coco.truth import ReadTruth
+from yolov9_lit.data.coco.truth import ReadTruth, Truth
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.backends import BACKENDS
 from yolov9_lit.evaluation.coco_figures import CocoResult, evaluate
@@ -32,6 +32,8 @@ STATES = {
     "mask_text": (torch.uint8, ()),
     "layouts": (torch.int64, ()),
     "keypoints": (torch.float32, ()),
+    "widths": (torch.int64, ()),
+    "extra": (torch.float32, ()),
 }
 """Type and row shape of each state."""
 
@@ -58,6 +60,8 @@ class CocoMetric(DetectionMetric):
     mask_text: list[Tensor]
     layouts: list[Tensor]
     keypoints: list[Tensor]
+    widths: list[Tensor]
+    extra: list[Tensor]
 
     def __init__(
         self,
@@ -83,8 +87,8 @@ class CocoMetric(DetectionMetric):
         self.backend = backend
         # One row an image (its id and number of detections), one a detection, and of the masks'
         # texts one a byte, in the same order; and one an update with masks. What is of masks is in
-        # the host's memory until processes share it. Of keypoints there is their number, once an
-        # image, and one number after the other.
+        # the host's memory until processes share it. Of keypoints and of extra numbers there is how
+        # many a detection has, once an image, and one number after the other.
         for state in STATES:
             self.add_state(state, [], dist_reduce_fx="cat")
 
@@ -105,6 +109,9 @@ class CocoMetric(DetectionMetric):
             if d.keypoints is not None:
                 self.layouts.append(d.labels.new_tensor([d.keypoints.shape[1]]))
                 self.keypoints.append(d.keypoints.float().flatten())
+            if d.extra is not None:
+                self.widths.append(d.labels.new_tensor([d.extra.shape[1]]))
+                self.extra.append(d.extra.float().flatten())
         if masks is not None:
             self.masked.append(torch.ones(1, dtype=torch.int64))
             self._keep_masks(EncodedMasks.joined(masks))
@@ -149,7 +156,11 @@ class CocoMetric(DetectionMetric):
 
     def _evaluated(self) -> CocoResult:
         found = self._found()
-        return evaluate(self.truth(**found.wanted), found, self.backend)
+        return self.measured(self.truth(**found.wanted), found)
+
+    def measured(self, truth: Truth, found: Found) -> CocoResult:
+        """Compare all detections with the truth, on the first rank; a subclass may add figures."""
+        return evaluate(truth, found, self.backend)
 
     def detections(self) -> Found:
         """Return all detections; see `DetectionMetric`."""
@@ -180,8 +191,9 @@ class CocoMetric(DetectionMetric):
             if len(columns["layouts"]) or self.num_keypoints
             else None
         )
+        extra = self._extra(columns)[keep] if len(columns["widths"]) else None
         image_ids = np.repeat(seen, counts)[keep]
-        return Found(images, image_ids, boxes, scores, category_ids, masks, keypoints)
+        return Found(images, image_ids, boxes, scores, category_ids, masks, keypoints, extra)
 
     @staticmethod
     def _masks(columns: Mapping[str, np.ndarray]) -> EncodedMasks:
@@ -194,6 +206,11 @@ class CocoMetric(DetectionMetric):
         number = int(max(columns["layouts"], default=self.num_keypoints))
         shape = (len(columns["scores"]), number, 3)
         return columns["keypoints"].astype(float).round(KEYPOINT_DECIMALS).reshape(shape)
+
+    @staticmethod
+    def _extra(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        shape = (len(columns["scores"]), int(columns["widths"].max()))
+        return columns["extra"].astype(float).reshape(shape)
 
 
 def _rank() -> int:

@@ -39,6 +39,7 @@ class Found(NamedTuple):
         masks: of the N detections; None where the detector finds no masks.
         keypoints: (N, K, 3), x, y and how visible, 0..1, with `KEYPOINT_DECIMALS`; None where the
             detector finds none.
+        extra: (N, E), see `Head.decode_extra`; None where the detector finds none.
     """
 
     images: np.ndarray
@@ -48,6 +49,7 @@ class Found(NamedTuple):
     category_ids: np.ndarray
     masks: EncodedMasks | None = None
     keypoints: np.ndarray | None = None
+    extra: np.ndarray | None = None
 
     @property
     def wanted(self) -> dict[str, bool]:
@@ -68,6 +70,7 @@ class Found(NamedTuple):
             self.category_ids[kept],
             None if self.masks is None else self.masks.take(kept),
             None if self.keypoints is None else self.keypoints[kept],
+            None if self.extra is None else self.extra[kept],
         )
 
     def write(self, path: Path) -> None:
@@ -110,6 +113,8 @@ class Found(NamedTuple):
         if self.keypoints is not None:
             flat = self.keypoints[rows].reshape(len(ends), -1)
             ends = ends + _values("keypoints", flat.tolist())
+        if self.extra is not None:
+            ends = ends + _values("extra", self.extra[rows].tolist())
         return ends + "}"
 
 

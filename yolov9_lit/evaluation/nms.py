@@ -43,15 +43,17 @@ class NMSSettings:
 
 
 def suppressed(candidates: Candidates, settings: NMSSettings) -> list[Detections]:
-    """Return the detections among candidates, with masks' parts or keypoints if there are such."""
-    boxes, scores, coefficients, prototypes, keypoints = candidates
+    """Return the detections among candidates, with all that these have besides boxes."""
+    boxes, scores, coefficients, prototypes, keypoints, extra = candidates
     found = []
     for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
         parts = None
         if coefficients is not None and prototypes is not None:
             parts = MaskParts(coefficients[i][anchors], prototypes[i])
-        points = None if keypoints is None else keypoints[i][anchors]
-        found.append(detections._replace(parts=parts, keypoints=points))
+        points, numbers = (
+            None if values is None else values[i][anchors] for values in (keypoints, extra)
+        )
+        found.append(detections._replace(parts=parts, keypoints=points, extra=numbers))
     return found
 
 

@@ -24,6 +24,7 @@ from yolov9_lit.data.letterbox import (
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import LARGEST_SIDE
+from yolov9_lit.models.head import numbers_as_text
 from yolov9_lit.models.masks import masks_of
 from yolov9_lit.structures import Detections, ImageInfo
 from yolov9_lit.weights.card import ModelCard
@@ -57,6 +58,10 @@ class ImagePredictor(nn.Module, ABC):
     def finds_masks(self) -> bool:
         """Return whether detections have masks."""
         return False
+
+    def captions(self, detections: Detections) -> list[str]:
+        """Return what is drawn beside the score of each; nothing where there is no more to say."""
+        return [] if detections.extra is None else numbers_as_text(detections.extra)
 
     def input_size(self, wanted: int | None) -> int:
         """Return the longest side of inputs in pixels: the wanted one, or the card's.
@@ -113,7 +118,7 @@ class ImagePredictor(nn.Module, ABC):
 
         Returns:
             One entry per image, boxes xyxy, and masks or keypoints if the head finds any, in the
-            image's own pixels.
+            image's own pixels; and what else it gives as `extra`.
 
         Raises:
             UserError: an image cannot be read, or a value is out of its range.

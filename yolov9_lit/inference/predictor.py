@@ -39,6 +39,11 @@ class Predictor(ImagePredictor):
         """Return whether detections have masks."""
         return self.detector.finds_masks
 
+    def captions(self, detections: Detections) -> list[str]:
+        """Return what the head says of its extra numbers."""
+        extra = detections.extra
+        return [] if extra is None else self.detector.head.captions(extra)
+
     def forward(self, images: Tensor) -> Prediction:
         """Return raw outputs for images (B, 3, H, W) in 0..1, H and W multiples of 32."""
         return self.detector(images)

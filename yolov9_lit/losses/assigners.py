@@ -28,6 +28,20 @@ class Assignment(NamedTuple):
     foreground: Tensor
     indices: Tensor
 
+    def of_objects(self, values: Tensor) -> Tensor:
+        """Return what the object of each anchor has; meaningless where not foreground.
+
+        Args:
+            values: (B, G, ...) of the padded targets.
+
+        Returns:
+            (B, A, ...).
+        """
+        some = torch.cat((values, torch.zeros_like(values[:, :1])), dim=1)
+        rest = (1,) * (values.ndim - 2)
+        index = self.indices.view(*self.indices.shape, *rest)
+        return some.gather(1, index.expand(-1, -1, *values.shape[2:]))
+
 
 class Assigner(Protocol):
     """Assigns objects to anchors from what a head predicts."""

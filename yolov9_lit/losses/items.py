@@ -63,3 +63,17 @@ class PoseItems(NamedTuple):
     def total(self) -> Tensor:
         """Sum of the five."""
         return self.box + self.pose + self.vis + self.cls + self.dfl
+
+
+class ExtraItems(NamedTuple):
+    """Terms of a detector that finds extra numbers, over the sum of target scores."""
+
+    box: Tensor
+    extra: Tensor
+    cls: Tensor
+    dfl: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the four."""
+        return self.box + self.extra + self.cls + self.dfl

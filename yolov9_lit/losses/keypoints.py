@@ -46,7 +46,7 @@ def keypoint_loss(
     """
     assert output.keypoints is not None
     decoded = decode_keypoints(output.keypoints, output.anchor_points, output.strides)
-    true = _of_anchors(keypoints, assignment.indices)
+    true = assignment.of_objects(keypoints)
     annotated = (true[..., 2] > 0) & assignment.foreground.unsqueeze(-1)
     missed = 1 - similarities(decoded, true, assignment.boxes, sigmas)
     count = annotated.sum(dim=-1)
@@ -72,9 +72,3 @@ def similarities(found: Tensor, true: Tensor, boxes: Tensor, sigmas: Tensor) -> 
     width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     area = (width * height).clamp(min=_LEAST_AREA).unsqueeze(-1)
     return (-square_distance / (2 * (2 * sigmas).square() * area)).exp()
-
-
-def _of_anchors(keypoints: Tensor, indices: Tensor) -> Tensor:
-    """Return the keypoints (B, A, K, 3) of each anchor's object, whose indices are (B, A)."""
-    some = F.pad(keypoints, (0, 0, 0, 0, 0, 1))  # In case there is no object at all.
-    return some.gather(1, indices[..., None, None].expand(-1, -1, *keypoints.shape[2:]))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 from torch import Tensor, nn
 
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
-from yolov9_lit.models.head import Head, decode_boxes
+from yolov9_lit.models.head import Head, decode_boxes, require_extra_of_anchors
 from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.models.pose import decode_keypoints
 from yolov9_lit.models.segment import SegmentHead
@@ -65,10 +65,10 @@ class Detector(nn.Module):
         features = self.backbone(images)
         neck = self.neck(features.main)
         aux = tuple(
-            self.aux_heads[name](branch(images, features.auxiliary, neck))
+            _found(self.aux_heads[name], branch(images, features.auxiliary, neck))
             for name, branch in self.aux_branches.items()
         )
-        return Prediction(self.head(neck), aux)
+        return Prediction(_found(self.head, neck), aux)
 
     @staticmethod
     def decode(output: HeadOutput) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,8 @@ class Detector(nn.Module):
         keypoints = None
         if output.keypoints is not None:
             keypoints = decode_keypoints(output.keypoints, output.anchor_points, output.strides)
-        return Candidates(boxes, scores, coefficients, prototypes, keypoints)
+        extra = None if output.extra is None else self.head.decode_extra(output)
+        return Candidates(boxes, scores, coefficients, prototypes, keypoints, extra)
 
     def without_auxiliary(self) -> Detector:
         """Return the main branch alone; its modules are shared with this detector, not copied."""
@@ -148,7 +149,11 @@ class _AuxiliaryAlone(Detector):
     def forward(self, images: Tensor) -> Prediction:
         features = self.backbone(images)
         maps = self.branch(images, features.auxiliary, self.neck(features.main))
-        return Prediction(self.head(maps), ())
+        return Prediction(_found(self.head, maps), ())
+
+
+def _found(head: nn.Module, maps: Sequence[Tensor]) -> HeadOutput:
+    return require_extra_of_anchors(head(maps), head)
 
 
 def gelan_detector(

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.models.layers import Conv
 from yolov9_lit.structures import HeadOutput
 
@@ -90,6 +91,29 @@ class Head(nn.Module):
             strides=strides,
         )
 
+    def decode_extra(self, output: HeadOutput) -> Tensor:
+        """Turn the extra numbers of a head of one's own into what its detections tell.
+
+        Args:
+            output: of a head that gives `extra`, of any float type.
+
+        Returns:
+            (B, A, E) float32: by default the raw numbers as they are.
+        """
+        assert output.extra is not None
+        return output.extra.float()
+
+    def captions(self, extra: Tensor) -> list[str]:
+        """Say what is drawn beside the score of each of N detections.
+
+        Args:
+            extra: (N, E), as decoded.
+
+        Returns:
+            N texts: by default the numbers, with three digits.
+        """
+        return numbers_as_text(extra)
+
 
 class DepthwiseClassHead(Head):
     """A head whose class branches are depth-wise separable, as Ultralytics 8.3 trains YOLOv9."""
@@ -118,6 +142,29 @@ def by_anchor(levels: Iterable[nn.Module], features: Sequence[Tensor]) -> Tensor
     """Apply each level's branch: (B, A, channels), an anchor's numbers beside each other."""
     maps = [level(x) for level, x in zip(levels, features, strict=True)]
     return torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)
+
+
+def numbers_as_text(extra: Tensor) -> list[str]:
+    """Return the numbers (N, E) of each of N detections with three digits."""
+    return [" ".join(f"{number:.3g}" for number in row) for row in extra.tolist()]
+
+
+def require_extra_of_anchors(output: HeadOutput, head: nn.Module) -> HeadOutput:
+    """Return the output of a head, if its extra numbers are of its anchors or there are none.
+
+    Raises:
+        UserError: they have another shape.
+    """
+    if output.extra is None:
+        return output
+    images, anchors = output.class_logits.shape[:2]
+    shape = tuple(output.extra.shape)
+    if len(shape) != 3 or shape[:2] != (images, anchors):
+        raise UserError(
+            f"{type(head).__name__} gives extra of shape {shape}, it must be (images, anchors, "
+            f"numbers), here ({images}, {anchors}, any): make it with `by_anchor` of models.head."
+        )
+    return output
 
 
 def anchor_points(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ def draw_detections(
     detections: Detections,
     class_names: Sequence[str],
     layout: KeypointLayout | None = None,
+    captions: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw boxes with class and score on a copy of the image, the highest score on top.
 
@@ -44,6 +45,7 @@ def draw_detections(
         detections: boxes, masks and keypoints in the image's pixels, in order of falling score.
         class_names: by class index.
         layout: of the keypoints, which are not drawn without it.
+        captions: of each detection, beside its score; none at all by default.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -56,8 +58,10 @@ def draw_detections(
         draw_outlined(drawn, [*map(Outlined, outlines, colours)][::-1], width)
     rows = zip(*(tensor.tolist() for tensor in detections[:3]), strict=True)
     skeletons = _skeletons(detections, layout)
-    for (box, score, label), skeleton in reversed([*zip(rows, skeletons, strict=True)]):
-        text = f"{class_names[label]} {score:.2f}"
+    said = captions or [""] * len(skeletons)
+    drawings = [*zip(rows, skeletons, said, strict=True)]
+    for (box, score, label), skeleton, caption in reversed(drawings):
+        text = f"{class_names[label]} {score:.2f} {caption}".rstrip()
         _draw_box(drawn, [round(v) for v in box], text, class_colour(label), width)
         if skeleton:
             draw_skeleton(drawn, skeleton, width)

@@ -6,7 +6,7 @@ here, whatever format these come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,10 @@ class Judged:
     def objects(self) -> list[SoundObject]:
         """Return the sound annotations one by one, in the file's order."""
         return self.sound.objects(self.entries)
+
+    def sound_entries(self) -> Iterator[Entry]:
+        """Yield the file's entries of the sound annotations, in the order of these."""
+        return (self.entries[i] for i in self.sound.entry.tolist())
 
     @property
     def categories(self) -> list[Entry]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.coco.file import load_coco
 from yolov9_lit.data.coco.judge import Judged, judge
 from yolov9_lit.data.coco.records import load_records
+from yolov9_lit.data.extra import Extra, ExtraFields
 from yolov9_lit.data.images import ImageFiles
 from yolov9_lit.memory import no_garbage_collection
 
 
 @no_garbage_collection()
-def read_coco(annotation_file: Path, image_dir: Path, *, strict: bool = False) -> Annotations:
+def read_coco(
+    annotation_file: Path,
+    image_dir: Path,
+    *,
+    strict: bool = False,
+    extra: ExtraFields | None = None,
+) -> Annotations:
     """Read a COCO annotation file; warn once of each kind of fault and go on without it.
 
     Images that are missing or empty are left out with their boxes, boxes are clipped to their
@@ -24,14 +33,21 @@ def read_coco(annotation_file: Path, image_dir: Path, *, strict: bool = False) -
         annotation_file: JSON.
         image_dir: the folder that its file names start from.
         strict: make any fault an error.
+        extra: what to read of the objects besides.
 
     Raises:
         UserError: the file or folder is missing, is no COCO JSON or has no image that can be
-            used; or `strict`, and there is a fault: all are listed.
+            used; or `strict`, and there is a fault: all are listed; or an object lacks what `extra`
+            names.
     """
-    judged = judge(load_records(annotation_file), image_dir)
+    if extra is None:
+        judged = judge(load_records(annotation_file), image_dir)
+        judged.faults.raise_or_warn(strict=strict)
+        return pack(judged)
+    judged = judge(load_coco(annotation_file), image_dir)  # Records have the usual fields only.
     judged.faults.raise_or_warn(strict=strict)
-    return pack(judged)
+    values = extra.read(judged.sound_entries(), annotation_file)
+    return replace(pack(judged), extra=Extra(values, extra))
 
 
 def pack(judged: Judged) -> Annotations:

@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
-from yolov9_lit.data.coco.file import Entry
+from yolov9_lit.data.coco.file import Entry, load_coco
 from yolov9_lit.data.coco.image_entries import stated_size
 from yolov9_lit.data.coco.judge import judge_annotations
 from yolov9_lit.data.coco.mask_entries import sound_mask
 from yolov9_lit.data.coco.records import load_records, values_of
+from yolov9_lit.data.extra import ExtraFields
 from yolov9_lit.memory import no_garbage_collection
 from yolov9_lit.structures import KeypointLayout
 
@@ -60,6 +61,7 @@ def read_ground_truth(
     *,
     masks: bool = False,
     keypoints: KeypointLayout | None = None,
+    extra: ExtraFields | None = None,
     sizes: Sizes | None = None,
 ) -> Truth:
     """Read the same of a file without its images; its faults were told when it was judged first.
@@ -68,12 +70,13 @@ def read_ground_truth(
         annotation_file: JSON.
         masks: whether the annotations are to have their masks.
         keypoints: what those are that the annotations are to have, if any.
+        extra: what the annotations are to have under "extra": a list of numbers.
         sizes: of images; of others those that the file states.
 
     Raises:
-        UserError: the file does not exist or is no COCO JSON.
+        UserError: the file does not exist or is no COCO JSON, or lacks what `extra` names.
     """
-    judged = judge_annotations(load_records(annotation_file))
+    judged = judge_annotations((load_coco if extra else load_records)(annotation_file))
     sound, ids = judged.sound, np.array([*judged.images], dtype=np.int64)
     columns = (sound.row, sound.label, sound.given, sound.area, sound.crowd)
     truth = _truth(ids, judged.names, columns)
@@ -85,6 +88,10 @@ def read_ground_truth(
         add_masks(truth, given, stated | dict(sizes or {}), annotation_file)
     if keypoints:
         add_keypoints(truth, sound.keypoints, keypoints, annotation_file)
+    if extra:
+        values = extra.read(judged.sound_entries(), annotation_file).tolist()
+        for entry, numbers in zip(truth["annotations"], values, strict=True):
+            entry["extra"] = numbers
     return truth
 
 

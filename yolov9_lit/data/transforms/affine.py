@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated
 
 import cv2
@@ -63,9 +64,8 @@ class RandomAffine:
         boxes = np.concatenate((warped.min(axis=1), warped.max(axis=1)), axis=1)
         polygons = sample.polygons.at(_warp(sample.polygons.points, matrix))
         keypoints = sample.keypoints.at(_warp(sample.keypoints.points, matrix))
-        return self.settled(
-            sample, factor, Sample(image, boxes, sample.labels, polygons, keypoints)
-        )
+        after = replace(sample, image=image, boxes=boxes, polygons=polygons, keypoints=keypoints)
+        return self.settled(sample, factor, after)
 
     @property
     def upright(self) -> bool:
@@ -91,7 +91,7 @@ class RandomAffine:
         least_area = 0.01 if len(outlined) and outlined.all() else 0.1
         keep = worth_keeping(before.boxes * factor, boxes, least_area)
         keypoints = after.keypoints.within(size, size)
-        return after.with_objects(boxes, after.labels, polygons, keypoints).keep(keep)
+        return replace(after, boxes=boxes, polygons=polygons, keypoints=keypoints).keep(keep)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Draw a warp of an image (height, width): a (2, 3) matrix in pixels, its scale factor."""

@@ -43,6 +43,7 @@ class Albumentations:
             boxes=np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4),
             labels=sample.labels[kept],
             polygons=FlatPolygons.pack([()] * len(kept)),
+            extra=sample.extra.take(kept),
         )
 
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from yolov9_lit.data.keypoints import Keypoints
-from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Another, Sample
 from yolov9_lit.kinds import Share
 
@@ -60,15 +58,16 @@ class CopyPaste:
 def with_copies(sample: Sample, rows: np.ndarray) -> Sample:
     """Append mirrored copies of the objects `rows`; the image stays."""
     width = sample.image.shape[1]
-    polygons = sample.polygons.take(rows)
-    x, y = polygons.points.T
-    mirrored = polygons.at(np.stack((width - x, y), axis=1))
-    return sample.with_objects(
-        np.concatenate((sample.boxes, _mirrored_boxes(sample.boxes[rows], width))),
-        np.concatenate((sample.labels, sample.labels[rows])),
-        FlatPolygons.joined((sample.polygons, mirrored)),
-        Keypoints.joined((sample.keypoints, sample.keypoints.take(rows).flipped(0, width))),
+    copies = sample.take(rows)
+    x, y = copies.polygons.points.T
+    mirrored = replace(
+        copies,
+        boxes=_mirrored_boxes(copies.boxes, width),
+        polygons=copies.polygons.at(np.stack((width - x, y), axis=1)),
+        keypoints=copies.keypoints.flipped(0, width),
+        extra=copies.extra.flipped(0),
     )
+    return sample.with_objects_of([mirrored])
 
 
 def filled(shape: tuple[int, ...], polygons: Iterable[np.ndarray]) -> np.ndarray:

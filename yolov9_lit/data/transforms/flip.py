@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -34,6 +36,11 @@ def flipped(sample: Sample, axis: int) -> Sample:
     boxes[:, axis + 2] = length - sample.boxes[:, axis]
     points = sample.polygons.points.copy()
     points[:, axis] = length - points[:, axis]
-    image = cv2.flip(sample.image, 1 - axis)  # OpenCV's 1 is left and right
-    keypoints = sample.keypoints.flipped(axis, length)
-    return Sample(image, boxes, sample.labels, sample.polygons.at(points), keypoints)
+    return replace(
+        sample,
+        image=cv2.flip(sample.image, 1 - axis),  # OpenCV's 1 is left and right
+        boxes=boxes,
+        polygons=sample.polygons.at(points),
+        keypoints=sample.keypoints.flipped(axis, length),
+        extra=sample.extra.flipped(axis),
+    )

@@ -79,12 +79,14 @@ class Mosaic:
             tiles.append(_visible(group[k].image, left, top, side))
             placed.append(group[k].moved(blank, left, top))
         merged = placed[0].with_objects_of(placed[1:])
-        points = np.clip(merged.polygons.points, 0, side)
         boxes = clipped(merged.boxes, side, side)
         seen = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
         owners = np.repeat(np.arange(4), [len(part.boxes) for part in placed])
-        objects = merged.with_objects(
-            boxes, merged.labels, merged.polygons.at(points), merged.keypoints.within(side, side)
+        objects = replace(
+            merged,
+            boxes=boxes,
+            polygons=merged.polygons.at(np.clip(merged.polygons.points, 0, side)),
+            keypoints=merged.keypoints.within(side, side),
         )
         return Scene(tuple(tiles), objects.keep(seen), owners[seen])
 

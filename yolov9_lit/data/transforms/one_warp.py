@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -155,7 +156,8 @@ def _moved(
     keypoints = sample.keypoints.at(sample.keypoints.points * factors + shifts)
     factors, shifts = maps[np.repeat(owners, sample.polygons.points_of_objects)].transpose(1, 0, 2)
     polygons = sample.polygons.at(sample.polygons.points * factors + shifts)
-    return Sample(image, corners.reshape(-1, 4), sample.labels, polygons, keypoints)
+    boxes = corners.reshape(-1, 4)
+    return replace(sample, image=image, boxes=boxes, polygons=polygons, keypoints=keypoints)
 
 
 def _mirrored_tiles(scene: Scene, copied: np.ndarray) -> list[Tile]:

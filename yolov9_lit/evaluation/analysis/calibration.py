@@ -10,7 +10,8 @@ import pandas as pd
 
 from yolov9_lit.checks import check_fields
 from yolov9_lit.evaluation.analysis.analysis import Analysis
-from yolov9_lit.evaluation.analysis.compared import MATCH_IOU, Compared
+from yolov9_lit.evaluation.analysis.compared import Compared
+from yolov9_lit.evaluation.matches import MATCH_IOU
 from yolov9_lit.kinds import Limits
 from yolov9_lit.reporting.page import Section
 from yolov9_lit.reporting.plot import COLORS, Plot, make_axes, save_axes

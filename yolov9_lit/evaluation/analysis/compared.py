@@ -17,10 +17,8 @@ from yolov9_lit.evaluation.backends import Curves
 from yolov9_lit.evaluation.coco_columns import sorted_ids
 from yolov9_lit.evaluation.coco_task import Task
 from yolov9_lit.evaluation.found import Found
+from yolov9_lit.evaluation.matches import Matches
 from yolov9_lit.structures import KeypointLayout
-
-MATCH_IOU = 0.5
-"""Overlap from which a detection finds an object."""
 
 
 class Pictures(NamedTuple):
@@ -33,20 +31,6 @@ class Pictures(NamedTuple):
 
     read: Callable[[int], np.ndarray]
     name: Callable[[int], str]
-
-
-class Matches(NamedTuple):
-    """Which detection finds which object at an IoU of `MATCH_IOU`, as COCO matches them.
-
-    Attributes:
-        hits: (N,) bool, detections that find an object.
-        counted: (N,) bool; not those on a crowd, nor beyond the 100 best of an image and class.
-        found_by: (M,) the detection that finds each object, -1 for none.
-    """
-
-    hits: np.ndarray
-    counted: np.ndarray
-    found_by: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,16 +141,7 @@ class Compared:
     @cached_property
     def matches(self) -> Matches:
         """Which detection finds which object."""
-        told = self.evaluation.image_diagnostics(iou_thr=MATCH_IOU)
-        hits = np.zeros(len(self.scores), dtype=bool)
-        counted, found_by = np.zeros_like(hits), np.full(len(self.measured), -1)
-        status = told["dt_status"]  # hotcoco numbers detections and objects from 1, as they come.
-        counted[np.fromiter(status, np.int64, len(status)) - 1] = True
-        pairs = told["dt_match"]
-        detections = np.fromiter(pairs, np.int64, len(pairs)) - 1
-        hits[detections] = True
-        found_by[np.fromiter(pairs.values(), np.int64, len(pairs)) - 1] = detections
-        return Matches(hits, counted, found_by)
+        return Matches.of(self.evaluation, len(self.scores), len(self.measured))
 
     @cached_property
     def threshold(self) -> float:

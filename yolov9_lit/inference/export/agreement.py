@@ -16,12 +16,17 @@ class Limits(NamedTuple):
     parts: float
     keypoints: float
     visible: float
+    extra: float
     matched: float
     masks: float
 
 
-FLOAT = Limits(0.1, 1e-3, parts=1e-3, keypoints=0.1, visible=1e-3, matched=0.99, masks=0.99)
-HALF = Limits(8.0, 0.05, parts=0.05, keypoints=8.0, visible=0.05, matched=0.9, masks=0.9)
+FLOAT = Limits(
+    0.1, 1e-3, parts=1e-3, keypoints=0.1, visible=1e-3, extra=1e-3, matched=0.99, masks=0.99
+)
+HALF = Limits(
+    8.0, 0.05, parts=0.05, keypoints=8.0, visible=0.05, extra=0.05, matched=0.9, masks=0.9
+)
 
 
 class Agreement(NamedTuple):
@@ -36,6 +41,7 @@ class Agreement(NamedTuple):
         keypoints: largest difference of a keypoint's coordinate in input pixels, over the same;
             None if there are none.
         visible: largest difference of how sure it is that one is visible.
+        extra: largest difference of an extra number as a share of the largest, over the same.
         matched: share of both sides' detections that the other side has too, 0..1.
         masks: mean overlap (IoU) of the masks of matched detections, 0..1; None if there are none.
         detections: number of PyTorch's detections.
@@ -47,6 +53,7 @@ class Agreement(NamedTuple):
     parts: float
     keypoints: float | None
     visible: float
+    extra: float
     matched: float
     masks: float | None
     detections: int
@@ -69,6 +76,11 @@ class Agreement(NamedTuple):
                 self.visible <= limits.visible,
                 f"how visible they are differs by {self.visible:.3g}",
                 limits.visible,
+            ),
+            (
+                self.extra <= limits.extra,
+                f"extra numbers differ by {self.extra:.1%}",
+                limits.extra,
             ),
         )
         shares = (

@@ -57,13 +57,14 @@ def compare(
         found += sum(len(d.scores) for d in theirs)
         expected += sum(len(d.scores) for d in ours)
         compared += len(batch)
-    boxes, scores, _, _, places, visible = worst.tolist()
+    boxes, scores, _, _, places, visible, extra = worst.tolist()
     return Agreement(
         boxes,
         scores,
         parts=float(worst[2:4].max()),  # NaN, if one is.
         keypoints=places if "keypoints" in file.file.record.outputs else None,
         visible=visible,
+        extra=extra,
         matched=2 * matched / (found + expected) if found + expected else 1.0,
         masks=float(torch.cat(overlaps).mean()) if overlaps else None,
         detections=expected,
@@ -72,21 +73,23 @@ def compare(
 
 
 def _differences(one: Candidates, other: Candidates) -> Tensor:
-    """Return the largest differences, (6,): of each field, of keypoints' places and visibility.
+    """Return the largest differences, (7,): of each field, of keypoints' places and visibility.
 
-    Those of masks' parts are relative to the largest. NaN tells that one side lacks what the other
-    has, or has it in another shape.
+    Those of masks' parts and of extra numbers are relative to the largest. NaN tells that
+    one side lacks what the other has, or has it in another shape.
     """
     pairs = zip(_parted(one), _parted(other), strict=True)
-    return torch.stack([_difference(*pair, relative=i in (2, 3)) for i, pair in enumerate(pairs)])
+    return torch.stack(
+        [_difference(*pair, relative=i in (2, 3, 6)) for i, pair in enumerate(pairs)]
+    )
 
 
 def _parted(candidates: Candidates) -> tuple[Tensor | None, ...]:
     """Return the fields, of keypoints the places and the visibility."""
-    *others, keypoints = candidates
+    *others, keypoints, extra = candidates
     if keypoints is None:
-        return (*others, None, None)
-    return (*others, keypoints[..., :2], keypoints[..., 2:])
+        return (*others, None, None, extra)
+    return (*others, keypoints[..., :2], keypoints[..., 2:], extra)
 
 
 def _difference(one: Tensor | None, other: Tensor | None, relative: bool) -> Tensor:
@@ -102,7 +105,7 @@ def _numbers(detections: Detections) -> Candidates:
     """Return the numbers of N detections: they are those of N of the candidates."""
     parts = detections.parts or ()
     found = Candidates(detections.boxes, detections.scores, *parts)
-    return found._replace(keypoints=detections.keypoints)
+    return found._replace(keypoints=detections.keypoints, extra=detections.extra)
 
 
 def _mask_overlaps(one: Detections, other: Detections, shape: Sequence[int]) -> list[Tensor]:

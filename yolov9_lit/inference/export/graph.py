@@ -86,7 +86,7 @@ class DetectionGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the detections."""
-        boxes, scores, coefficients, prototypes, keypoints = self.candidates.found(images)
+        boxes, scores, coefficients, prototypes, keypoints, extra = self.candidates.found(images)
         best, labels = scores.max(dim=-1)
         kept = self.suppress(boxes, best, labels, scores.shape[-1], self.settings)
         most = self.settings.max_detections
@@ -102,6 +102,7 @@ class DetectionGraph(nn.Module):
                 coefficients=None if coefficients is None else _rows(coefficients, index, found),
                 prototypes=prototypes,
                 keypoints=None if keypoints is None else _rows(keypoints, index, found),
+                extra=None if extra is None else _rows(extra, index, found),
             )
         )
 

@@ -25,6 +25,7 @@ class PaddedDetections(NamedTuple):
         prototypes: (B, M, H/4, W/4) float32.
         keypoints: (B, N, K, 3) float32, x and y in input pixels and how sure it is that each is
             visible, 0..1; zeros where padded.
+        extra: (B, N, E) float32, of `Head.decode_extra`; zeros where padded.
     """
 
     boxes: Tensor
@@ -34,6 +35,7 @@ class PaddedDetections(NamedTuple):
     coefficients: Tensor | None = None
     prototypes: Tensor | None = None
     keypoints: Tensor | None = None
+    extra: Tensor | None = None
 
     def best(self, image: int, most: int) -> Detections:
         """Return the first detections of an image."""
@@ -45,6 +47,7 @@ class PaddedDetections(NamedTuple):
             *(self.boxes[rows], self.scores[rows], self.labels[rows]),
             parts=parts,
             keypoints=None if self.keypoints is None else self.keypoints[rows],
+            extra=None if self.extra is None else self.extra[rows],
         )
 
 

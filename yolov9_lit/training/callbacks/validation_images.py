@@ -47,6 +47,7 @@ class _Found(NamedTuple):
 
     detections: Detections  # boxes as shares of the image's sides
     masks: EncodedMasks | None  # of the detections, in the original image's pixels
+    captions: list[str]  # of the detections, of what the head says more
 
 
 class ValidationImages(L.Callback):
@@ -105,7 +106,9 @@ class ValidationImages(L.Callback):
                 masks = None
                 if outputs["masks"]:
                     masks = outputs["masks"][i].take(confident.cpu().numpy())
-                self._found[info.position] = _Found(relative.select(confident).cpu(), masks)
+                kept = relative.select(confident).cpu()
+                captions = [] if kept.extra is None else _captions(pl_module, kept.extra)
+                self._found[info.position] = _Found(kept, masks, captions)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._found:
@@ -129,13 +132,18 @@ class ValidationImages(L.Callback):
             self._shown[position] = _shown(self._names[position], data, position)
         name, image, truth, objects = self._shown[position]
         height, width = image.shape[:2]
-        shares, encoded = found
+        shares, encoded, captions = found
         masks = None if encoded is None else _masks_in(encoded, image.shape)
         pixels = _scaled(shares, width, height)._replace(masks=masks)
-        beside = draw_detections(image, pixels, data.class_names, data.keypoints)
+        beside = draw_detections(image, pixels, data.class_names, data.keypoints, captions)
         seen = counted(len(shares.scores), "detection")
         caption = f"{name}: {counted(objects, 'object')}, {seen}"
         return LoggedImage(name, np.hstack([truth, beside]), caption)
+
+
+def _captions(module: Any, extra: Tensor) -> list[str]:
+    """Return what the head of a module that trains says of extra numbers (N, E)."""
+    return list(module.detector.head.captions(extra))
 
 
 def _scaled(found: Detections, x: float, y: float) -> Detections:
@@ -159,7 +167,7 @@ def _shown(name: str, data: DetectionDataModule, position: int) -> _Shown:
     annotations = data.annotations("val")
     image = resize_longest(load_image(annotations.images, position), SIDE, smooth=True)
     objects = annotations.objects(position)
-    boxes, labels, crowd, polygons, keypoints = objects
+    boxes, labels, crowd, polygons, keypoints, _ = objects
     sample = Sample(image, boxes, labels, polygons, keypoints).keep(~crowd)
     scaled = sample.scaled_from(*annotations.sizes[position].tolist())
     truth = draw_objects(
