@@ -81,7 +81,9 @@ def test_evaluation_and_the_truth_have_them_in_the_named_order(numbered):
     found = [
         (info.image_id, *numbers)
         for batch in data.val_dataloader()
-        for info, rows, valid in zip(batch.infos, *batch.targets[5:6], batch.targets.valid)
+        for info, rows, valid in zip(
+            batch.infos, *batch.targets[5:6], batch.targets.valid, strict=True
+        )
         for numbers in rows[valid].tolist()
     ]
     assert sorted(found) == expected

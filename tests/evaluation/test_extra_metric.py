@@ -37,7 +37,7 @@ def found(boxes, scores, extra):
         torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(scores),
         torch.zeros(len(scores), dtype=torch.int64),
-        extra=None if extra is None else torch.tensor(extra).reshape(len(scores), -1),
+        extra=None if extra is None else torch.tensor(extra).reshape(len(scores), 1),
     )
 
 
@@ -77,7 +77,7 @@ def test_nothing_found_is_not_measured():
 
 def test_data_or_detections_without_numbers_are_told():
     first = found(*FIRST, [1.0, 2, 3, 4])
-    with pytest.raises(UserError, match="but the data have none: give data.extra"):
+    with pytest.raises(UserError, match=r"but the data have none: give data\.extra"):
         measured(Error(lambda: truth(extra=False), [7]), first).compute()
     with pytest.raises(UserError, match="but the detector gives none"):
         measured(Error(truth, [7]), found(*FIRST, None)).compute()

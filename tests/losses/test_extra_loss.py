@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, suppressed, with_anchors
 from yolov9_lit.losses import DetectionLoss, ExtraLoss, TaskAlignedAssigner
-from yolov9_lit.models import Head, create_model
-from yolov9_lit.models.create import PGI
+from yolov9_lit.models import Head
+from yolov9_lit.models.create import PGI, create_model
 from yolov9_lit.models.head import branches, by_anchor, decode_boxes
 from yolov9_lit.structures import Prediction, Targets
 
@@ -40,7 +40,8 @@ class Whole(ExtraLoss):
 
 def head_output(head=TwoNumbers):
     torch.manual_seed(0)
-    maps = [torch.randn(2, c, 64 // s, 64 // s) for c, s in zip((16, 24, 32), (8, 16, 32))]
+    widths = (16, 24, 32)
+    maps = [torch.randn(2, c, 64 // s, 64 // s) for c, s in zip(widths, (8, 16, 32), strict=True)]
     return head((16, 24, 32), 3)(maps)
 
 
@@ -62,7 +63,7 @@ def test_the_term_is_the_mean_over_anchors_weighed_by_their_score(targets):
     for image, anchor in found.foreground.nonzero().tolist():
         weight = float(found.scores[image, anchor].sum())
         true = targets.extra[image, found.indices[image, anchor]]
-        total += weight * float((output.extra[image, anchor] - true).abs().sum())
+        total += weight * float((output.extra[image, anchor].detach() - true).abs().sum())
         norm += weight
     assert found.foreground.sum() > 5
     assert float(items.extra) == pytest.approx(3 * total / max(norm, 1), rel=1e-5)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.losses.boxes import complete_iou
@@ -37,8 +38,8 @@ class Assignment(NamedTuple):
         Returns:
             (B, A, ...).
         """
-        some = torch.cat((values, torch.zeros_like(values[:, :1])), dim=1)
         rest = (1,) * (values.ndim - 2)
+        some = F.pad(values, (0, 0) * len(rest) + (0, 1))  # In case there is no object at all.
         index = self.indices.view(*self.indices.shape, *rest)
         return some.gather(1, index.expand(-1, -1, *values.shape[2:]))
 
