@@ -78,12 +78,17 @@ WRONG = {
     "model.in_channels": ("0", "-1"),
     "model.num_classes": ("0", "abc"),
     "loss.aux_weight": ("abc",),
+    "aux_schedule.decay": ("exp", "null"),
+    "aux_schedule.start": ("-0.1", "2", "abc"),
     "augment.transforms": ("3", "[3]", "[abc]", "[null]"),
     "logger.csv": ("3",),
     "callbacks.ema": ("3",),
 }
 
-GROUPS = ("data", "model", "loss", "optimizer", "schedule", "evaluation", "trainer")
+GROUPS = (
+    *("data", "model", "loss", "optimizer", "schedule", "aux_schedule"),
+    *("evaluation", "trainer"),
+)
 
 INSTEAD = {
     "accumulate_grad_batches=4": "schedule.nominal_batch",

@@ -116,6 +116,26 @@ def test_weights_for_each_branch(reference):
         DetectionLoss(TaskAlignedAssigner(), aux_weight=[0.5])(prediction, targets)
 
 
+def test_a_factor_on_the_auxiliary_weights(reference):
+    main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
+    targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)
+    loss = DetectionLoss(TaskAlignedAssigner(), aux_weight=[0.5])
+    both = Prediction(head_output(main), (head_output(aux),))
+    loss.weigh_auxiliary(0.2)
+    output = loss(both, targets)
+    expected = output.main.total + 0.1 * output.aux[0].total
+    assert output.total.item() == pytest.approx(3 * expected.item(), rel=1e-6)
+    loss.weigh_auxiliary(0)
+    assert not loss.aux_active
+    assert loss(both, targets).items == output.main
+    assert loss(both._replace(aux=()), targets).items == output.main, "of the main branch alone"
+    loss.weigh_auxiliary(1)
+    assert (
+        loss(both, targets).total
+        == DetectionLoss(TaskAlignedAssigner(), aux_weight=0.5)(both, targets).total
+    )
+
+
 def test_weights_and_assigners_by_name(reference):
     main, aux = leaf_maps(reference, "main"), leaf_maps(reference, "aux")
     targets = targets_of(reference["targets_batch_class_cxcywh_normalized"], 3)

@@ -136,6 +136,27 @@ def test_trains_on_its_own_loss(pgi, make, compose_config, images):
     assert losses[-1] < 0.95 * losses[0]
 
 
+@pytest.mark.parametrize("size", list("tsmce"))
+def test_a_column_of_half_the_width_is_a_third_of_the_branch_at_most(size, make):
+    counts = {}
+    for pgi in ("icn", "icn_lite"):
+        with torch.device("meta"):
+            (branch,) = make(f"model=gelan_{size}", f"pgi={pgi}").aux_branches.values()
+        assert all(
+            2 * b >= a for a, b in zip(counts.get("channels", ()), branch.channels, strict=False)
+        )
+        counts |= {pgi: count_parameters(branch.column), "channels": branch.channels}
+    assert 0.2 < counts["icn_lite"] / counts["icn"] < 0.34
+
+
+@pytest.mark.parametrize("pgi", ["icn", "icn_neck"])
+def test_the_whole_width_is_the_published_column(pgi, make):
+    whole = make("model=gelan_m", f"pgi={pgi}", f"+model.pgi.{pgi}.width=1")
+    published = make("model=gelan_m", f"pgi={pgi}")
+    shapes = [{n: t.shape for n, t in d.state_dict().items()} for d in (whole, published)]
+    assert shapes[0] == shapes[1]
+
+
 def test_the_fine_head_can_be_deployed_in_the_main_heads_place(make, images):
     detector = make("model=gelan_t", "pgi=cf").eval()
     deployed = detector.deploy("fine")

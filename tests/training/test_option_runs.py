@@ -22,7 +22,7 @@ def names(group):
     return sorted(p.stem for p in (CONFIG_DIR / group).glob("*.yaml") if p.stem[0] != "_")
 
 
-PARTS = ("block", "schedule", "augment", "optimizer")
+PARTS = ("block", "schedule", "aux_schedule", "augment", "optimizer")
 OTHERS = {
     "trainer.precision": ("32-true", "mixed", "bf16-mixed"),
     "channels_last": ("true", "false", "null"),

@@ -26,6 +26,7 @@ from yolov9_lit.memory import available_bytes, peak_bytes
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.runs.sweeps import die_with_parent
 from yolov9_lit.training.acceleration import Acceleration
+from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.batch_size import (
     AUTO,
     USED,
@@ -131,6 +132,7 @@ class Search:
         module = self.build_module(self.cfg, self.datamodule)
         module.batch_size = size
         module.schedule = build(self.cfg.schedule, nominal_batch=size)
+        module.aux_schedule = AuxiliarySchedule()  # as much memory as any epoch needs
         Acceleration(self.cfg.channels_last, "off", self.cfg.checkpointing).apply(
             module, self.device
         )

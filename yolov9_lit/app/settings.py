@@ -19,6 +19,7 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import Count, InputSide, Limits, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
 from yolov9_lit.training.trainer import KINDS as TRAINER, check_trainer
@@ -54,13 +55,17 @@ TRAINING: Mapping[str, Any] = {
     "loss": DetectionLoss,
     "optimizer": OptimizerRecipe,
     "schedule": WarmupDecay,
+    "aux_schedule": AuxiliarySchedule,
     "logger": Mapping | None,
     "logger.*": Logger | None,
     "callbacks": Mapping | None,
     "callbacks.*": L.Callback | None,
 }
 
-NEEDED = ("data", "model", "loss", "optimizer", "schedule", "evaluation", "trainer")
+NEEDED = (
+    *("data", "model", "loss", "optimizer", "schedule", "aux_schedule"),
+    *("evaluation", "trainer"),
+)
 """Config groups that a training cannot do without; `logger` and `callbacks` may be switched off."""
 
 EVALUATION: Mapping[str, Any] = {

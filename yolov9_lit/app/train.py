@@ -32,7 +32,7 @@ from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
-from yolov9_lit.training.trainer import build_parts, build_trainer
+from yolov9_lit.training.trainer import build_parts, build_trainer, expect_unused_parameters
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.structure import adopt_structure
 from yolov9_lit.weights.transfer import read_trainable, take_weights
@@ -148,6 +148,7 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         val_metric=metric(truth=TruthOf(datamodule, "val")),
         test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
+        aux_schedule=build(cfg.aux_schedule),
     )
 
 
@@ -179,7 +180,13 @@ def _rehearse(cfg: DictConfig) -> None:
     if cfg.ckpt and not cfg.ckpt_path:
         read_trainable(cfg.ckpt)
     make_acceleration(cfg)
-    for part in (cfg.loss, cfg.schedule, cfg.evaluation.nms, cfg.evaluation.metric):
+    for part in (
+        cfg.loss,
+        cfg.schedule,
+        cfg.aux_schedule,
+        cfg.evaluation.nms,
+        cfg.evaluation.metric,
+    ):
         build(part)
     with torch.device("meta"):
         detector = build(cfg.model, num_classes=cfg.model.num_classes or 1)
@@ -204,12 +211,15 @@ def make_acceleration(cfg: DictConfig) -> Acceleration:
 
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
     """Build the trainer with the configured callbacks, then the given ones."""
-    return build_trainer(
+    trainer = build_trainer(
         cfg.trainer,
         callbacks=[*build_parts(cfg.get("callbacks")), *callbacks],
         logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
+    if cfg.model.get("pgi") and not build(cfg.aux_schedule).always:
+        expect_unused_parameters(trainer)
+    return trainer
 
 
 def _log_settings(cfg: DictConfig, trainer: L.Trainer, module: DetectionModule) -> None:

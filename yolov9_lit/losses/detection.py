@@ -49,7 +49,7 @@ class DetectionLoss(nn.Module):
         aux_weight: float | Sequence[float] | Mapping[str, float] = 0.25,
         lead_head_guided: bool = False,
         aux_assigner: Mapping[str, Assigner] | None = None,
-        aux_names: Sequence[str] = (),
+        aux_names: Sequence[str] | None = None,
     ) -> None:
         """Set the weights.
 
@@ -72,24 +72,27 @@ class DetectionLoss(nn.Module):
                 there are more or fewer weights than branches.
         """
         super().__init__()
+        names = aux_names or ()
         self.assigner = assigner
         self.gains = DetectionItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
         self.aux_weight: float | Sequence[float] = (
-            _in_order(aux_weight, aux_names) if isinstance(aux_weight, Mapping) else aux_weight
+            _in_order(aux_weight, names) if isinstance(aux_weight, Mapping) else aux_weight
         )
-        if aux_names:
+        if aux_names is not None:
             self.aux_weights(len(aux_names))  # a list of another length is refused at once
+        self.aux_active = True  # whether the auxiliary branches count, and are to be computed
+        self._aux_factor = torch.tensor(1.0)  # a tensor: compiled graphs need not know its value
         self.lead_head_guided = lead_head_guided
         own = aux_assigner or {}
-        _check_names("aux_assigner", own, aux_names)
-        self.aux_assigners = {list(aux_names).index(name): one for name, one in own.items()}
+        _check_names("aux_assigner", own, names)
+        self.aux_assigners = {list(names).index(name): one for name, one in own.items()}
 
     def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:
         """Compute the loss.
 
         Args:
-            prediction: raw outputs of every branch.
+            prediction: raw outputs of every branch, or of the main one alone.
             targets: ground truth in input pixels.
 
         Raises:
@@ -105,7 +108,7 @@ class DetectionLoss(nn.Module):
             assignment = lead if self.is_guided(i) else _assign(assigner, output, boxes, targets)
             aux.append(self._items(output, boxes, assignment, targets))
 
-        weights = (self.main_weight, *self.aux_weights(len(aux)))
+        weights = self.weights(len(aux))
         items = type(main)(
             *(
                 sum((w * term for w, term in zip(weights, terms, strict=True)), start=terms[0] * 0)
@@ -114,12 +117,26 @@ class DetectionLoss(nn.Module):
         )
         return DetectionLossOutput(items.total * boxes.shape[0], main, tuple(aux), items)
 
+    def weigh_auxiliary(self, factor: float) -> None:
+        """Multiply the auxiliary branches' weights by a factor >= 0 from now on; 0: all off."""
+        self._aux_factor.fill_(factor)
+        self.aux_active = factor > 0
+
+    def weights(self, count: int) -> tuple[float | Tensor, ...]:
+        """Weights at present of the main branch and of `count` auxiliary ones.
+
+        Raises:
+            ValueError: there are weights for more branches, or for fewer.
+        """
+        aux = self.aux_weights(count) if count else ()
+        return (self.main_weight, *(weight * self._aux_factor for weight in aux))
+
     def is_guided(self, index: int) -> bool:
         """Whether the main branch's predictions assign the targets of this auxiliary branch."""
         return self.lead_head_guided and index not in self.aux_assigners
 
     def aux_weights(self, count: int) -> tuple[float, ...]:
-        """Weights of `count` auxiliary branches.
+        """Weights of `count` auxiliary branches, as they are given.
 
         Raises:
             ValueError: there are more or fewer.

@@ -39,18 +39,21 @@ BLOCKS: Mapping[str, type[nn.Module]] = {
 }
 """Computational blocks by the names of `conf/block`."""
 
-PGI: Mapping[str, Mapping[str, type[nn.Module]]] = {
+PGI: Mapping[str, Mapping[str, AuxiliaryFactory]] = {
     "none": {},
     "pfh": {"pfh": branches.DeepSupervision},
     "fpn": {"fpn": branches.FeaturePyramid},
+    "fpn_early": {"fpn": branches.FeaturePyramid},
+    "fpn_late": {"fpn": branches.FeaturePyramid},
     "pan": {"pan": branches.PathAggregationBranch},
     "icn": {"icn": branches.IntegrativeNetwork},
+    "icn_lite": {"icn": partial(branches.IntegrativeNetwork, width=0.5)},
     "icn_neck": {"icn_neck": branches.NeckIntegrativeNetwork},
     "fpn_icn": {"fpn": branches.FeaturePyramid, "icn_neck": branches.NeckIntegrativeNetwork},
     "lhg_icn": {"icn": branches.IntegrativeNetwork},
     "cf": {"icn": branches.IntegrativeNetwork, "fine": branches.SecondHead},
 }
-"""Auxiliary branches by the names of `conf/pgi`, where lhg_icn and cf set the loss besides."""
+"""Auxiliary branches by the names of `conf/pgi`, where some set loss or schedule besides."""
 
 TASKS: Mapping[str, Callable[..., Head]] = {
     "detect": Head,
@@ -78,10 +81,11 @@ def create_model(
     Args:
         name: one of `list_models`.
         num_classes: C >= 1.
-        pgi: name of an auxiliary branch (none, pfh, fpn, pan, icn, icn_neck, fpn_icn, lhg_icn, cf),
-            or factories by name; by default that of the model: none of gelan_*, the published one
-            of yolov9_*. The network of lhg_icn is that of icn: the loss is told to guide it
-            (`DetectionLoss(lead_head_guided=True)`).
+        pgi: name of an auxiliary branch (none, pfh, fpn, fpn_early, fpn_late, pan, icn, icn_lite,
+            icn_neck, fpn_icn, lhg_icn, cf), or factories by name; by default that of the model:
+            none of gelan_*, the published one of yolov9_*. The network of lhg_icn is that of icn,
+            the loss is told to guide it (`DetectionLoss(lead_head_guided=True)`); fpn_early and
+            fpn_late are fpn, in a part of the training.
         task: what the heads find: detect (boxes and classes), segment (masks, too) or pose
             (keypoints, too).
         block: name of a computational block (csp, conv, res, dark, dwconv, attention, transformer),

@@ -56,17 +56,19 @@ class Detector(nn.Module):
         """Number of classes C."""
         return self.head.num_classes
 
-    def forward(self, images: Tensor) -> Prediction:
+    def forward(self, images: Tensor, auxiliary: bool = True) -> Prediction:
         """Compute the raw outputs of every branch.
 
         Args:
             images: (B, in_channels, H, W) float in 0..1, H and W multiples of 32.
+            auxiliary: whether to compute the auxiliary branches as well.
         """
         features = self.backbone(images)
         neck = self.neck(features.main)
         aux = tuple(
             _found(self.aux_heads[name], branch(images, features.auxiliary, neck))
             for name, branch in self.aux_branches.items()
+            if auxiliary
         )
         return Prediction(_found(self.head, neck), aux)
 
@@ -146,7 +148,7 @@ class _AuxiliaryAlone(Detector):
         super().__init__(detector.backbone, detector.neck, head)
         self.branch = detector.aux_branches[name]
 
-    def forward(self, images: Tensor) -> Prediction:
+    def forward(self, images: Tensor, auxiliary: bool = True) -> Prediction:
         features = self.backbone(images)
         maps = self.branch(images, features.auxiliary, self.neck(features.main))
         return Prediction(_found(self.head, maps), ())

@@ -6,8 +6,9 @@ built from it, so a change of block or depth reaches each of them alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple, Protocol
 
 import torch
@@ -66,6 +67,22 @@ class GelanSpec:
         for name in ("elan_depth", "csp_depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, it must be at least 1")
+
+    def of_width(self, share: float) -> GelanSpec:
+        """Return this spec with a share of a column's channels, rounded up to a multiple of 4."""
+        if share == 1:
+            return self
+
+        def scaled(widths: Sequence[int]) -> list[int]:
+            return [4 * math.ceil(share * width / 4) for width in widths]
+
+        return replace(
+            self,
+            stem=scaled(self.stem),
+            p2=scaled(self.p2),
+            stages=[scaled(stage) for stage in self.stages],
+            downs=scaled(self.downs),
+        )
 
     @property
     def link_channels(self) -> dict[int, int]:

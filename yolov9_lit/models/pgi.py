@@ -13,6 +13,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.models.gelan import DHLC, Column, GelanSpec, PathAggregation, Pyramid, TopDown
 
 
@@ -63,14 +64,20 @@ class PathAggregationBranch(nn.Module):
 
 
 class _Integrative(nn.Module):
-    """A second column from the image, with DHLC links from levels 3 to 5 of the main branch."""
+    """A second column from the image, with DHLC links from levels 3 to 5 of the main branch.
 
-    def __init__(self, spec: GelanSpec, source_channels: Sequence[int]) -> None:
+    `width` is the column's, as a share of the backbone's: 1 as published.
+    """
+
+    def __init__(
+        self, spec: GelanSpec, source_channels: Sequence[int], width: PositiveFloat = 1.0
+    ) -> None:
         super().__init__()
-        targets = {level: spec.link_channels[level] for level in (3, 4, 5)}
+        second = spec.of_width(width)
+        targets = {level: second.link_channels[level] for level in (3, 4, 5)}
         self.links = DHLC(dict(zip((3, 4, 5), source_channels, strict=True)), targets)
-        self.column = Column(spec)
-        self.channels = spec.column_channels[2:]
+        self.column = Column(second)
+        self.channels = second.column_channels[2:]
 
     def integrate(self, image: Tensor, sources: Pyramid) -> Pyramid:
         return self.column(image, self.links(dict(zip((3, 4, 5), sources, strict=True))))[2:]
@@ -79,8 +86,10 @@ class _Integrative(nn.Module):
 class IntegrativeNetwork(_Integrative):
     """Auxiliary reversible branch with integrative network on the backbone ("ICN"): M and C."""
 
-    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
-        super().__init__(spec, spec.column_channels[2:])
+    def __init__(
+        self, spec: GelanSpec, neck_channels: Sequence[int], width: PositiveFloat = 1.0
+    ) -> None:
+        super().__init__(spec, spec.column_channels[2:], width)
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Read the image and the backbone, give levels 3 to 5."""
@@ -90,8 +99,10 @@ class IntegrativeNetwork(_Integrative):
 class NeckIntegrativeNetwork(_Integrative):
     """The same, linked to the neck's outputs instead (the paper's G_neck, table 4)."""
 
-    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
-        super().__init__(spec, neck_channels)
+    def __init__(
+        self, spec: GelanSpec, neck_channels: Sequence[int], width: PositiveFloat = 1.0
+    ) -> None:
+        super().__init__(spec, neck_channels, width)
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Read the image and the neck, give levels 3 to 5."""

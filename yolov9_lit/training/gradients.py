@@ -81,9 +81,10 @@ def branch_gradients(
     if not parameters:
         return {}
     with autocast():
-        output = loss(detector(unit_range(batch.images)), batch.targets)
-    names = (MAIN, *detector.aux_branches)
-    weights = (loss.main_weight, *loss.aux_weights(len(output.aux)))
+        prediction = detector(unit_range(batch.images), auxiliary=loss.aux_active)
+        output = loss(prediction, batch.targets)
+    names = (MAIN, *detector.aux_branches)[: 1 + len(output.aux)]
+    weights = loss.weights(len(output.aux))
     terms = [w * items.total for w, items in zip(weights, (output.main, *output.aux), strict=True)]
     found: dict[str, dict[str, Tensor]] = {stage: {} for stage in shared}
     for i, (name, term) in enumerate(zip(names, terms, strict=True)):

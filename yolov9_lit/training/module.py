@@ -25,6 +25,7 @@ from yolov9_lit.losses.detection import DetectionLoss, DetectionLossOutput
 from yolov9_lit.models.cost import DetectorCost, detector_cost
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.structures import Batch, Detections, Prediction, Targets
+from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
 from yolov9_lit.training.divergence import Divergence, require_finite
 from yolov9_lit.training.evaluation import EvaluationModule, Measured
@@ -48,12 +49,15 @@ class DetectionModule(EvaluationModule):
         val_metric: DetectionMetric,
         test_metric: DetectionMetric,
         card: Mapping[str, Any] | None = None,
+        aux_schedule: AuxiliarySchedule | None = None,
     ) -> None:
         """Join the parts.
 
         Args:
             batch_size: images of a batch on one device.
             card: stored in checkpoints so that the detector can be rebuilt; see `weights.card`.
+            aux_schedule: how much the auxiliary branches count in each epoch; in all the same by
+                default.
         """
         super().__init__(nms, test_metric)
         self.automatic_optimization = False
@@ -61,6 +65,7 @@ class DetectionModule(EvaluationModule):
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
+        self.aux_schedule = aux_schedule or AuxiliarySchedule()
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
@@ -84,8 +89,11 @@ class DetectionModule(EvaluationModule):
         return self.detector.head.num_keypoints
 
     def forward(self, images: Tensor) -> Prediction:
-        """Return all branches' raw outputs for images (B, C, H, W), uint8 0..255 or float 0..1."""
-        return self.detector(unit_range(images))
+        """Return the branches' raw outputs for images (B, C, H, W), uint8 0..255 or float 0..1.
+
+        Auxiliary branches that do not count at present are not computed.
+        """
+        return self.detector(unit_range(images), auxiliary=self.loss.aux_active)
 
     def detect(self, images: Tensor) -> list[Detections]:
         """Return the main branch's detections, one entry an image, in input pixels."""
@@ -160,6 +168,14 @@ class DetectionModule(EvaluationModule):
         if any(callback.stopped_epoch for callback in self.trainer.early_stopping_callbacks):
             log.warning("The training stopped early and is not continued: leave early stopping out")
             self.trainer.should_stop = True
+        epochs = self.trainer.max_epochs or 0
+        taught = any(self.aux_schedule.at(epoch, epochs) for epoch in range(epochs))
+        if epochs and self.detector.aux_branches and not taught:
+            log.warning(
+                "The auxiliary branches teach in none of %d epochs: that is the training of "
+                "pgi=none, but for other aux_schedule.start and aux_schedule.end",
+                epochs,
+            )
 
     def on_train_epoch_start(self) -> None:
         # As published, the gradient left over from the epoch before is dropped.
@@ -173,6 +189,9 @@ class DetectionModule(EvaluationModule):
             batches=int(self.trainer.num_training_batches),
             epochs=self.trainer.max_epochs or 1,
             batch_size=self.batch_size * self.trainer.world_size,
+        )
+        self.loss.weigh_auxiliary(
+            self.aux_schedule.at(self.trainer.current_epoch, self.trainer.max_epochs or 1)
         )
         rate = self._setting.apply(self.trainer.optimizers[0])
         self.log("lr", rate, prog_bar=True, logger=False)
@@ -210,9 +229,16 @@ class DetectionModule(EvaluationModule):
         return suppressed(self.detector.candidates(prediction.main), self.nms)
 
     def _named(self, stage: str, output: DetectionLossOutput) -> dict[str, Tensor]:
-        """Return each branch's loss terms by the name they are logged as, detached."""
-        branches = dict(zip(self.detector.aux_branches, output.aux, strict=True))
+        """Return each branch's loss terms by the name they are logged as, detached.
+
+        In the training also how much each auxiliary branch counts; one that is off has no terms.
+        """
         losses = {f"{stage}/loss": output.items.total}
-        for branch, items in {"main": output.main, **branches}.items():
+        names = ("main", *self.detector.aux_branches)
+        for branch, items in zip(names, (output.main, *output.aux), strict=False):
             losses |= {f"{stage}/{branch}/{term}": v for term, v in items._asdict().items()}
+        if stage == "train":
+            weights = self.loss.weights(len(self.detector.aux_branches))
+            for branch, weight in zip(names[1:], weights[1:], strict=True):
+                losses[f"{stage}/{branch}/weight"] = torch.as_tensor(weight)
         return {name: value.detach() for name, value in losses.items()}

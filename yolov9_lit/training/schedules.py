@@ -14,6 +14,16 @@ from torch.optim import Optimizer
 from yolov9_lit.kinds import Amount, Count, PositiveInt, Share
 from yolov9_lit.training.optimizers import BIAS_GROUP
 
+Decay = Literal["linear", "cosine", "constant"]
+
+
+def decayed(decay: Decay, progress: float, final: float) -> float:
+    """Return what is left after a share, 0..1, of a decay from 1 to `final`."""
+    if decay == "constant":
+        return 1.0
+    left = 1 - progress if decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return final + (1 - final) * left
+
 
 class Setting(NamedTuple):
     """What holds for one training batch.
@@ -60,7 +70,7 @@ class WarmupDecay:
         nominal_batch: images of an optimiser step after the warm-up.
     """
 
-    decay: Literal["linear", "cosine", "constant"] = "linear"
+    decay: Decay = "linear"
     final_factor: Share = 0.01
     warmup_epochs: Amount = 3.0
     min_warmup_batches: Count = 100
@@ -86,7 +96,7 @@ class WarmupDecay:
         seen = batch + batches * epoch
         warmup = self._warmup_batches(batches)
         late = epoch > warmup // batches
-        factor = self._decayed((epoch - late) / epochs)
+        factor = decayed(self.decay, (epoch - late) / epochs, self.final_factor)
         if seen >= warmup:
             return Setting(factor, 0.0, self.momentum, self.accumulation(batch_size))
         share = seen / warmup
@@ -101,10 +111,3 @@ class WarmupDecay:
         if self.warmup_epochs == 0:
             return 0
         return max(round(self.warmup_epochs * batches), self.min_warmup_batches)
-
-    def _decayed(self, progress: float) -> float:
-        """Return the learning rate's factor after a share, 0..1, of the training."""
-        if self.decay == "constant":
-            return 1.0
-        left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
-        return self.final_factor + (1 - self.final_factor) * left

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
@@ -96,6 +97,12 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
             raise
         told = refusal(cfg, error.__cause__, keys=("accelerator", "devices"))
         raise UserError(f"{told}: choose another trainer, for example trainer=auto.") from error
+
+
+def expect_unused_parameters(trainer: L.Trainer) -> None:
+    """Let DDP wait for no gradient of a parameter that a step does not use, at some cost a step."""
+    if isinstance(trainer.strategy, DDPStrategy):
+        trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
 
 def mixed_precision() -> Literal["bf16-mixed", "16-mixed"]:

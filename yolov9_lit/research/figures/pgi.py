@@ -18,6 +18,7 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.research.figures.dataflow import losses_of, trace
 from yolov9_lit.research.figures.mermaid import Node, flowchart, nodes_of
 from yolov9_lit.research.paper import paper_figures
+from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 
 IMAGE_SIZE = 640
 INTRODUCTION = """\
@@ -96,7 +97,7 @@ def _section(drawing: Drawing) -> str:
     with torch.device("meta"):
         detector = build(cfg.model, num_classes=cfg.num_classes).eval()
         parts = trace(detector, torch.empty(1, cfg.model.in_channels, IMAGE_SIZE, IMAGE_SIZE))
-    weights, guides = _loss_notes(detector, build(cfg.loss))
+    weights, guides = _loss_notes(detector, build(cfg.loss), build(cfg.aux_schedule))
     nodes = nodes_of(detector, parts, IMAGE_SIZE, weights)
     trained, deployed = (count_parameters(form) for form in (detector, detector.deploy()))
     paragraphs = [
@@ -148,7 +149,7 @@ def _gradients(
 
 
 def _loss_notes(
-    detector: Detector, loss: DetectionLoss
+    detector: Detector, loss: DetectionLoss, schedule: AuxiliarySchedule
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """Return each head's weight in the loss, and the arrows of lead-head guided assignment."""
     heads = [f"aux_heads.{name}" for name in detector.aux_heads]
@@ -157,6 +158,8 @@ def _loss_notes(
         head: f"loss × {weight:g}"  # noqa: RUF001
         for head, weight in zip(("head", *heads), weights, strict=True)
     }
+    if told := str(schedule):
+        notes |= {head: f"{notes[head]}<br/>{told}" for head in heads}
     guided = [head for i, head in enumerate(heads) if loss.is_guided(i)]
     return notes, [("head", head, "assigns its targets") for head in guided]
 
