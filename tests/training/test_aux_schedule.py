@@ -102,7 +102,7 @@ def test_a_branch_that_is_off_is_left_as_it_is(config, tmp_path, watched, pgi, o
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_before_its_start_a_branch_changes_nothing(config, tmp_path, watched, optimizer):
     """The first half is, bit by bit, a training whose branch weighs nothing."""
-    short = [*SHORT, f"optimizer={optimizer}", "callbacks=none"]
+    short = [*SHORT, f"optimizer={optimizer}"]
     train(config(tmp_path / "late", *short, "pgi=fpn_late"))
     late = watched[: len(watched) // 2]
     watched.clear()
@@ -142,7 +142,7 @@ def test_a_branch_that_never_teaches_is_told(config, tmp_path, caplog):
 def test_two_devices_switch_together(tmp_path, tiny_shapes, pgi):
     command = [
         *(sys.executable, "-m", "yolov9_lit.train", *SHORT, f"pgi={pgi}", "trainer=cpu"),
-        *("trainer.devices=2", "trainer.strategy=ddp", "data.num_workers=0", "callbacks=none"),
+        *("trainer.devices=2", "trainer.strategy=ddp", "data.num_workers=0"),
         *("trainer.enable_progress_bar=false", "data.image_size=64", "data.batch_size=2"),
         *(f"data.root={tiny_shapes}", "~data.prepare", f"hydra.run.dir={tmp_path}"),
         "evaluation.report=false",
