@@ -1,17 +1,20 @@
-"""Any readable checkpoint in this project's form, as trained or deployed."""
+"""Any readable checkpoint, or the average of several, in this project's form."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from yolov9_lit.checks import path_argument, yes_or_no
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 from yolov9_lit.models.detector import Detector
+from yolov9_lit.weights.averaging import average
 from yolov9_lit.weights.card import PREFIX, ModelCard
 from yolov9_lit.weights.checkpoints import load_detector, read_checkpoint
 from yolov9_lit.weights.deployed import SUFFIX, write_deployed
@@ -23,20 +26,25 @@ TRAINABLE = (".ckpt", ".pt", ".pth")
 
 
 def convert(cfg: DictConfig) -> Path:
-    """Convert `src` to `out`.
+    """Convert `src`, averaged if it is several files, to `out`.
 
     Returns:
         The path of the file written.
 
     Raises:
-        UserError: the source cannot be read, or the output's name does not fit its form.
+        UserError: a source cannot be read, several cannot be averaged, or the output's name does
+            not fit its form.
     """
-    src, out = path_argument("src", cfg.src), path_argument("out", cfg.out)
+    sources = [path_argument("src", value) for value in _listed(cfg.src)]
+    src, out = sources[0], path_argument("out", cfg.out)
     deploy = yes_or_no("deploy", cfg.deploy)
-    _check_name(out, src, deploy)
+    _check_name(out, sources, deploy)
     checkpoint = read_checkpoint(src)
     if checkpoint.deployed and not deploy:
         raise UserError(f"{src} is deployed and has no training form: use deploy=true.")
+    if len(sources) > 1:
+        checkpoint = average({path: read_checkpoint(path) for path in sources})
+        log.info("The average of %s", ", ".join(map(str, sources)))
     detector = load_detector(checkpoint, src)
     if deploy:
         detector = detector.deploy()
@@ -55,7 +63,20 @@ def convert(cfg: DictConfig) -> Path:
     return out
 
 
-def _check_name(out: Path, src: Path, deploy: bool) -> None:
+def _listed(src: Any) -> Sequence[Any]:
+    """Return one source as a list of one.
+
+    Raises:
+        UserError: it is an empty list.
+    """
+    if not isinstance(src, ListConfig):
+        return [src]
+    if not src:
+        raise UserError("src=[] names no checkpoint: give one, or several to be averaged.")
+    return list(src)
+
+
+def _check_name(out: Path, sources: Sequence[Path], deploy: bool) -> None:
     if (out.suffix == SUFFIX) != deploy:
         wanted = f"deploy=true writes {SUFFIX}" if deploy else f"{SUFFIX} needs deploy=true"
         raise UserError(f"out={out} does not fit deploy={str(deploy).lower()}: {wanted}.")
@@ -64,8 +85,8 @@ def _check_name(out: Path, src: Path, deploy: bool) -> None:
         raise UserError(f"out={out} does not end as a checkpoint does: end it in {endings}.")
     if out.exists() and not out.is_file():
         raise UserError(f"out={out} cannot be written (it is not a file): give another.")
-    if out.resolve() == src.resolve():
-        raise UserError(f"out={out} is the source, which would be lost: give another.")
+    if out.resolve() in [src.resolve() for src in sources]:
+        raise UserError(f"out={out} is a source, which would be lost: give another.")
 
 
 def _write(out: Path, detector: Detector, card: ModelCard, *, deployed: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import lightning as L
 import numpy as np
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from yolov9_lit.checks import existing_folder
@@ -237,6 +238,20 @@ class DetectionDataModule(L.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Load letterboxed batches of similar aspect ratio."""
         return self.batches.evaluation(self._splits["test"], *self._rank_and_world())
+
+    def fixed_training_images(self, count: int) -> list[Tensor]:
+        """Return the images of `Batches.fixed` of the training: (B, 3, H, W) uint8 each.
+
+        Raises:
+            UserError: none of them can be read.
+        """
+        batches = self.batches.fixed(self._splits["train"], count)
+        if not (found := [batch.images for batch in batches if batch.infos]):
+            raise UserError(
+                f"None of {counted(count, 'training image')} in {self.root} can be read: look at "
+                "the data with `python -m yolov9_lit.data check`."
+            )
+        return found
 
     def _read(self, split: str) -> Annotations:
         if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:

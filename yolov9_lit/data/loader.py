@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -160,10 +161,33 @@ class Batches:
             world_size,
             shape=self.eval_shape,
         )
-        longest = None if self.eval_shape else self.image_size
-        dataset = EvalDataset(annotations, longest, self.masks, self.keypoints is not None)
         self._require_memory(len(batches))
-        return DataLoader(dataset, batch_sampler=batches, **self._loader_options())
+        return DataLoader(
+            self._evaluated(annotations), batch_sampler=batches, **self._loader_options()
+        )
+
+    def fixed(self, annotations: Annotations, count: int) -> list[Batch]:
+        """Return letterboxed batches of `batch_size` images that are the same at each call.
+
+        They lie at equal distances among all, and are read here, without any random number. A last
+        batch that would be smaller is left out, unless it is the only one.
+
+        Args:
+            annotations: of all images.
+            count: most images.
+        """
+        chosen = np.linspace(0, len(annotations) - 1, min(count, len(annotations))).astype(int)
+        sizes = annotations.sizes[chosen]
+        keys = evaluation_batches(sizes, self.batch_size, self.image_size, shape=self.eval_shape)
+        dataset = self._evaluated(annotations)
+        return [
+            collate([dataset[key._replace(image=int(chosen[key.image]))] for key in batch])
+            for batch in keys[: max(len(chosen) // self.batch_size, 1)]
+        ]
+
+    def _evaluated(self, annotations: Annotations) -> EvalDataset:
+        longest = None if self.eval_shape else self.image_size
+        return EvalDataset(annotations, longest, self.masks, self.keypoints is not None)
 
     def _scaled(self, annotations: Annotations) -> ReadScaled:
         read = ScaledImages(annotations.images, annotations.sizes, self.image_size)
