@@ -120,9 +120,9 @@ def test_a_task_of_ones_own_trains_is_measured_predicts_and_is_exported(
         assert any(row.split(",")[place] for row in rows)
 
     (folder / "ripe.ckpt").symlink_to("ripe_run/checkpoints/best.ckpt")
-    measure = ["--config-dir", "my_conf", "+task=ripeness", "data=mine", "data.root=ripe"]
+    measure = ["+task=ripeness", "ckpt=ripe.ckpt", "data=mine", "data.root=ripe"]
     measure += ["trainer=cpu", "data.num_workers=0", "hydra.run.dir=ripe_eval"]
-    run(folder, "yolov9_lit.eval", ["ckpt=ripe.ckpt", *measure])
+    run(folder, "yolov9_lit.eval", ["--config-dir", "my_conf", *measure])
     again = json.loads((folder / "ripe_eval" / "results.json").read_text())
     assert again["ripeness_error"] == pytest.approx(results["ripeness_error"], abs=1e-3)
 

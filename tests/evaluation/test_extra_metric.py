@@ -72,7 +72,6 @@ def test_the_file_of_detections_has_them(tmp_path):
 def test_nothing_found_is_not_measured():
     nothing = found([], [], [])
     assert measured(Error(truth, [7]), nothing, nothing).compute().figures()["error"] == -1
-    assert Error(truth, [7]).compute().figures()["error"] == -1
 
 
 def test_data_or_detections_without_numbers_are_told():

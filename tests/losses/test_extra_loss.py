@@ -66,7 +66,7 @@ def test_the_term_is_the_mean_over_anchors_weighed_by_their_score(targets):
         total += weight * float((output.extra[image, anchor].detach() - true).abs().sum())
         norm += weight
     assert found.foreground.sum() > 5
-    assert float(items.extra) == pytest.approx(3 * total / max(norm, 1), rel=1e-5)
+    assert float(items.extra.detach()) == pytest.approx(3 * total / max(norm, 1), rel=1e-5)
     plain = DetectionLoss(assigner)(Prediction(output, ()), targets).items
     torch.testing.assert_close((items.box, items.cls, items.dfl), tuple(plain))
 
