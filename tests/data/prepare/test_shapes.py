@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from yolov9_lit.data.coco.reader import read_coco
 from yolov9_lit.data.images import load_image
 from yolov9_lit.data.prepare import shape_drawing, shapes
+from yolov9_lit.data.prepare.scenery import SCENERIES
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 
@@ -23,6 +24,16 @@ SMALL = {"train": 12, "val": 4, "image_size": 96}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return make_shapes(tmp_path_factory.mktemp("sets") / "shapes", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def hard_root(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp("sets") / "hard", **SMALL, scenery="hard")
+
+
+@pytest.fixture(params=["root", "hard_root"])
+def any_root(request):
+    return request.getfixturevalue(request.param)
 
 
 def annotation_bytes(root):
@@ -45,17 +56,45 @@ def test_layout_and_sizes(root):
     assert ids != list(range(1, 1 + len(ids)))
 
 
-def test_boxes_and_areas_fit_the_polygons(root):
+def test_the_easy_set_is_the_one_that_earlier_versions_drew(root):
+    """Figures of earlier runs stay comparable. What a shape is, not how it is compressed."""
+    found = hashlib.sha256(b"".join(annotation_bytes(root))).hexdigest()
+    assert found == "dfa16577d07db6fffa5dd41f629599529abb3f9cb5d2221254b1c7b5417dd3a7"
+    pixels = hashlib.sha256()
+    for scene in shapes._scenes({"seed": 0, "train": 12, "image_size": 96}, 0):
+        pixels.update(shape_drawing.draw(scene.rng, SCENERIES["easy"], scene.shapes, 96).tobytes())
+    assert pixels.hexdigest() == "5b3b14739609f5c309bc3143464844437206b8efd0fdd4f0c9f3b3a4cf2602b2"
+
+
+def test_the_hard_set_has_many_alike_kinds_of_all_sizes_that_cover_each_other(hard_root):
+    ours = read_coco(
+        hard_root / "annotations" / "instances_train2017.json", hard_root / "train2017"
+    )
+    assert len(ours.class_names) == 12
+    sides = (ours.boxes[:, 2:] - ours.boxes[:, :2]).max(axis=1) / 96
+    assert sides.min() < 0.12 < 0.35 < sides.max()
+    content = json.loads((hard_root / "annotations" / "instances_train2017.json").read_text())
+    seen = np.array([a["keypoints"][2::3] for a in content["annotations"]])
+    assert 0 < (seen == 1).mean() < 0.2
+
+
+def test_an_unknown_scenery_is_refused(tmp_path):
+    with pytest.raises(UserError, match="easy, hard"):
+        make_shapes(tmp_path / "set", **SMALL, scenery="harder")
+
+
+def test_boxes_and_areas_fit_the_polygons(any_root):
     with contextlib.redirect_stdout(io.StringIO()):
-        oracle = COCO(root / "annotations" / "instances_train2017.json")
+        oracle = COCO(any_root / "annotations" / "instances_train2017.json")
     for entry in oracle.anns.values():
         mask = oracle.annToMask(entry)
         rows, columns = np.nonzero(mask)
         x, y, w, h = entry["bbox"]
         drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         np.testing.assert_allclose([x, y, x + w, y + h], drawn, atol=2.5)
-        assert mask.sum() == pytest.approx(entry["area"], rel=0.06)
         points = np.array(entry["segmentation"][0]).reshape(-1, 2)
+        rim = cv2.arcLength(points.astype(np.float32), closed=True)
+        assert mask.sum() == pytest.approx(entry["area"], rel=0.06, abs=rim / 4)
         np.testing.assert_allclose([x, y], points.min(axis=0))
         np.testing.assert_allclose([x + w, y + h], points.max(axis=0))
 
@@ -75,7 +114,7 @@ def test_keypoints_lie_on_the_outline_around_the_centre(root):
 
 def test_keypoints_below_a_later_shape_are_hidden():
     square = np.array([(10.0, 10.0), (30, 10), (30, 30), (10, 30)])
-    kind, colour = shape_drawing.KINDS[2], np.zeros(3)
+    kind, colour = SCENERIES["easy"].kinds[2], np.zeros(3)
     below, above = (
         shape_drawing.Shape(kind, np.array([20.0 + x, 20.0]), square + np.array([x, 0]), colour)
         for x in (0, 18)
@@ -118,6 +157,8 @@ def test_pixels_lie_where_the_polygons_do():
 def test_equal_seeds_give_equal_sets(root, tmp_path):
     again = make_shapes(tmp_path / "again", **SMALL)
     other = make_shapes(tmp_path / "other", **SMALL, seed=1)
+    hard = [make_shapes(tmp_path / n, **SMALL, scenery="hard") for n in ("first", "second")]
+    assert image_hashes(hard[0]) == image_hashes(hard[1]) != image_hashes(root)
     assert annotation_bytes(again) == annotation_bytes(root)
     assert image_hashes(again) == image_hashes(root)
     assert annotation_bytes(other) != annotation_bytes(root)
@@ -149,6 +190,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
 def test_foreign_folders_are_refused(root, tmp_path):
     with pytest.raises(UserError, match="other parameters"):
         make_shapes(root, **SMALL, seed=3)
+    with pytest.raises(UserError, match="other parameters"):
+        make_shapes(root, **SMALL, scenery="hard")
     (tmp_path / "thesis.txt").write_text("")
     with pytest.raises(UserError, match="not a shapes data set"):
         make_shapes(tmp_path, **SMALL)

@@ -9,35 +9,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from yolov9_lit.data.prepare.scenery import Kind, Scenery
+
 _SUPERSAMPLING = 4
 _FIXED_POINT_BITS = 4
-_RADIUS = (0.15, 0.26)  # Of the circumscribed circle, as a share of the image's side.
-_MAX_OVERLAP = 0.1  # Of two shapes' boxes, as a share of the smaller one.
 _PLACEMENT_TRIES = 30
 
 KEYPOINTS = ("top", "bottom", "left", "right", "centre")
 """Of a shape, as the image shows it: what is left in an image is right in its mirror image."""
 
 _DIRECTIONS = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)])
-
-
-class Kind(NamedTuple):
-    """A kind of shape; corners lie on the circle at equal angles, `inner` ones in between."""
-
-    category_id: int
-    name: str
-    corners: int
-    hue: float
-    inner: float | None = None
-
-
-# The ids have gaps, as those of COCO do.
-KINDS = (
-    Kind(1, "circle", 48, 0.0),
-    Kind(3, "triangle", 3, 0.25),
-    Kind(7, "square", 4, 0.5),
-    Kind(12, "star", 5, 0.75, inner=0.42),
-)
 
 
 class Shape(NamedTuple):
@@ -93,30 +74,34 @@ def _way_out(starts: np.ndarray, ways: np.ndarray, direction: np.ndarray) -> flo
     return float(distance[crossed].max())
 
 
-def place_shapes(rng: np.random.Generator, size: int) -> list[Shape]:
-    """Place one to four shapes wholly inside the image; later ones may cover earlier ones a bit."""
+def place_shapes(rng: np.random.Generator, scenery: Scenery, size: int) -> list[Shape]:
+    """Place shapes wholly inside the image; later ones may cover earlier ones a bit."""
     shapes: list[Shape] = []
-    wanted = int(rng.integers(1, 5))
+    wanted = int(rng.integers(scenery.fewest, scenery.most + 1))
     for _ in range(_PLACEMENT_TRIES):
-        shape = _random_shape(rng, size)
-        if all(_overlap(shape.box, other.box) <= _MAX_OVERLAP for other in shapes):
+        shape = _random_shape(rng, scenery, size)
+        if all(_overlap(shape.box, other.box) <= scenery.max_overlap for other in shapes):
             shapes.append(shape)
         if len(shapes) == wanted:
             break
     return shapes
 
 
-def _random_shape(rng: np.random.Generator, size: int) -> Shape:
-    kind = KINDS[int(rng.integers(len(KINDS)))]
-    radius = rng.uniform(*_RADIUS) * size
+def _random_shape(rng: np.random.Generator, scenery: Scenery, size: int) -> Shape:
+    kind = scenery.kinds[int(rng.integers(len(scenery.kinds)))]
+    smallest, largest = scenery.radius
+    radius = (smallest + (largest - smallest) * rng.random() ** scenery.radius_skew) * size
     centre = rng.uniform(radius + 1, size - radius - 1, size=2)
-    radii = np.full(kind.corners, radius)
-    if kind.inner is not None:
-        radii = np.tile([radius, radius * kind.inner], kind.corners)
+    corners = _turned(rng, centre, radius * np.array(kind.radii))
+    hue = kind.hue + rng.uniform(-scenery.hue_spread, scenery.hue_spread)
+    return Shape(kind, centre, corners, _colour(hue, rng))
+
+
+def _turned(rng: np.random.Generator, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Return corners (P, 2) at equal angles and the given distances (P,), turned at random."""
     angles = rng.uniform(0, 2 * np.pi) + np.arange(len(radii)) * (2 * np.pi / len(radii))
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    corners = np.round(centre + directions * radii[:, None], 2)
-    return Shape(kind, centre, corners, _colour(kind.hue + rng.uniform(-0.06, 0.06), rng))
+    return np.round(centre + directions * radii[:, None], 2)
 
 
 def _colour(hue: float, rng: np.random.Generator) -> np.ndarray:
@@ -130,14 +115,33 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.prod(np.clip(sides, 0, None)) / smaller)
 
 
-def draw(rng: np.random.Generator, shapes: Sequence[Shape], size: int) -> np.ndarray:
+def draw(
+    rng: np.random.Generator, scenery: Scenery, shapes: Sequence[Shape], size: int
+) -> np.ndarray:
     """Draw the image as OpenCV writes it: (size, size, 3) uint8 BGR."""
     canvas = _background(rng, size)
-    for shape in shapes:
-        cover = coverage(shape.corners, size)[..., None]
-        canvas += (shape.colour - canvas) * cover
-    canvas += rng.normal(0, 5, size=canvas.shape)
+    below = [_rubble(rng, size) for _ in range(scenery.rubble)]
+    above = [_stroke(rng, size) for _ in range(scenery.strokes)]
+    painted = [(shape.corners, shape.colour) for shape in shapes]
+    for corners, colour in (*below, *painted, *above):
+        canvas += (colour - canvas) * coverage(corners, size)[..., None]
+    canvas += rng.normal(0, scenery.noise, size=canvas.shape)
     return np.ascontiguousarray(np.clip(canvas, 0, 255).round().astype(np.uint8)[..., ::-1])
+
+
+def _rubble(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a ragged polygon of no kind: corners (P, 2) and colour (3,)."""
+    radii = rng.uniform(0.02, 0.14) * size * rng.uniform(0.2, 1, size=int(rng.integers(5, 10)))
+    return _turned(rng, rng.uniform(0, size, size=2), radii), _colour(rng.random(), rng)
+
+
+def _stroke(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a thin bar across a part of the image: corners (4, 2) and colour (3,)."""
+    start, stop = rng.uniform(0, size, size=(2, 2))
+    way = (stop - start) / max(float(np.linalg.norm(stop - start)), 1.0)
+    aside = np.array([-way[1], way[0]]) * rng.uniform(0.004, 0.012) * size
+    corners = np.array([start + aside, stop + aside, stop - aside, start - aside])
+    return corners, _colour(rng.random(), rng)
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:

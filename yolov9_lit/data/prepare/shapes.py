@@ -1,7 +1,8 @@
-"""The embedded data set: coloured shapes drawn on first use, so that a first run needs no download.
+"""The embedded data sets: coloured shapes drawn on first use, so that a run needs no download.
 
-Four kinds of shapes, each around its own hue, 1 to 4 an image, over a gradient with texture and
-noise. It is easy on purpose: a small model learns it on a CPU within minutes.
+By default four kinds of shapes, each around its own hue, 1 to 4 an image, over a gradient with
+texture and noise: easy on purpose, a small model learns it on a CPU within minutes. The hard
+scenery has twelve kinds of any colour, small and large, that cover each other among clutter.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy as np
 
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.coco.writer import annotation_path
-from yolov9_lit.data.prepare.shape_drawing import KEYPOINTS, KINDS, Shape, draw, place_shapes
+from yolov9_lit.data.prepare.scenery import SCENERIES, Scenery
+from yolov9_lit.data.prepare.shape_drawing import KEYPOINTS, Shape, draw, place_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_folder, write_json
 
 _MARKER = "shapes.json"
 _VERSION = 2  # Part of the marker; grows when what is drawn or annotated changes.
 _SAME_IMAGES = 1  # An earlier version, whose annotations alone were others: they had no keypoints.
+_FIRST = "easy"  # The scenery of sets whose marker, older than the others, names none.
 _JPEG_QUALITY = 92
 _YEAR = "2017"
 _SPLITS = (f"train{_YEAR}", f"val{_YEAR}")
@@ -50,6 +53,7 @@ def make_shapes(
     val: int = 48,
     image_size: int = 160,
     seed: int = 0,
+    scenery: str = "easy",
     place: str | Path | None = None,
 ) -> Path:
     """Draw the data set into `root` unless it is there, and return `root`.
@@ -65,14 +69,21 @@ def make_shapes(
         val: number of validation images.
         image_size: side of the images in pixels.
         seed: of what is drawn.
+        scenery: what is drawn, one of `SCENERIES`.
         place: the only folder to draw into: whoever names another one means data that are there.
 
     Raises:
-        UserError: `root` is not there and not `place`, holds something else, or cannot be written.
+        UserError: there is no such scenery; `root` is not there and not `place`, holds something
+            else, or cannot be written.
     """
-    wanted = {
+    if scenery not in SCENERIES:
+        known = ", ".join(SCENERIES)
+        raise UserError(f"data.prepare.scenery={scenery} is unknown: choose from {known}.")
+    wanted: dict[str, Any] = {
         "version": _VERSION, "train": train, "val": val, "image_size": image_size, "seed": seed
     }  # fmt: skip
+    if scenery != _FIRST:
+        wanted["scenery"] = scenery
     if place is not None and root.absolute() != Path(place).expanduser().absolute():
         hint = "give its format too (data=coco, data=yolo, data=voc), or leave out data.root."
         existing_folder("data.root", root, hint)
@@ -91,7 +102,7 @@ def make_shapes(
     return root
 
 
-def _is_complete(root: Path, wanted: Mapping[str, int]) -> bool:
+def _is_complete(root: Path, wanted: Mapping[str, Any]) -> bool:
     held = _held(root)
     if held not in (None, wanted):
         raise UserError(
@@ -111,23 +122,28 @@ def _held(root: Path) -> Any:
     return json.loads(marker.read_text())
 
 
-def _scenes(wanted: Mapping[str, int], split: int) -> Iterator[_Scene]:
+def _scenery(wanted: Mapping[str, Any]) -> Scenery:
+    return SCENERIES[wanted.get("scenery", _FIRST)]
+
+
+def _scenes(wanted: Mapping[str, Any], split: int) -> Iterator[_Scene]:
     """Yield what is in the images of a split, by its number."""
     for image_id in range(1, wanted[_SPLITS[split].removesuffix(_YEAR)] + 1):
         rng = np.random.default_rng((wanted["seed"], split, image_id))
-        yield _Scene(image_id, f"{image_id:06d}.jpg", place_shapes(rng, wanted["image_size"]), rng)
+        shapes = place_shapes(rng, _scenery(wanted), wanted["image_size"])
+        yield _Scene(image_id, f"{image_id:06d}.jpg", shapes, rng)
 
 
-def _draw_images(root: Path, wanted: Mapping[str, int]) -> None:
+def _draw_images(root: Path, wanted: Mapping[str, Any]) -> None:
     for number, split in enumerate(_SPLITS):
         (root / split).mkdir()
         for scene in _scenes(wanted, number):
-            image = draw(scene.rng, scene.shapes, wanted["image_size"])
+            image = draw(scene.rng, _scenery(wanted), scene.shapes, wanted["image_size"])
             _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             (root / split / scene.name).write_bytes(encoded.tobytes())
 
 
-def _annotate(root: Path, wanted: Mapping[str, int]) -> None:
+def _annotate(root: Path, wanted: Mapping[str, Any]) -> None:
     """Write the annotations of all splits, in place of earlier ones, and the marker."""
     size = wanted["image_size"]
     for number, split in enumerate(_SPLITS):
@@ -145,7 +161,8 @@ def _annotate(root: Path, wanted: Mapping[str, int]) -> None:
             ],
             "annotations": [{"id": i} | entry for i, entry in enumerate(annotations, start=1)],
             "categories": [
-                {"id": kind.category_id, "name": kind.name} | _KEYPOINTS for kind in KINDS
+                {"id": kind.category_id, "name": kind.name} | _KEYPOINTS
+                for kind in _scenery(wanted).kinds
             ],
         }
         write_json(annotation_path(root, split), content)
