@@ -35,6 +35,17 @@ def variant(request, make, randomise_statistics):
     return pgi, detector, make(f"model=gelan_{size}", "pgi=none", *SMALL[size])
 
 
+@pytest.mark.parametrize("size", SMALL)
+def test_from_one_seed_the_main_parts_are_the_same_with_any_branch(make, size):
+    bare = make(f"model=gelan_{size}", "pgi=none", *SMALL[size]).state_dict()
+    for pgi in VARIANTS:
+        detector = make(f"model=gelan_{size}", f"pgi={pgi}", *SMALL[size])
+        assert bool(detector.aux_branches) == (pgi != "none")
+        main = detector.without_auxiliary().state_dict()
+        assert main.keys() == bare.keys()
+        assert all(torch.equal(main[name], bare[name]) for name in bare), pgi
+
+
 @pytest.fixture
 def images():
     torch.manual_seed(0)

@@ -181,14 +181,12 @@ def gelan_detector(
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, it must be at least 1")
     gelan = GelanSpec(**spec)
+    # The main parts come first: from one state of the random generator their weights are the same
+    # with any auxiliary branches, and trainings with and without are compared seed by seed.
     neck = PathAggregation(gelan)
+    column, main_head = backbone(gelan), head(neck.channels, num_classes)
     branches: dict[str, Any] = {
         name: make(gelan, neck.channels) for name, make in (pgi or {}).items()
     }
-    return Detector(
-        backbone=backbone(gelan),
-        neck=neck,
-        head=head(neck.channels, num_classes),
-        aux_branches=branches,
-        aux_heads={name: head(b.channels, num_classes) for name, b in branches.items()},
-    )
+    heads = {name: head(branch.channels, num_classes) for name, branch in branches.items()}
+    return Detector(column, neck, main_head, branches, heads)
