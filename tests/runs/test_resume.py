@@ -6,6 +6,7 @@ import fcntl
 import json
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,30 @@ def test_a_finished_run_is_passed_over(job, tmp_path):
     assert record["cost"] == OUTCOME.cost
     assert record["config"]["model"]["block"]["_target_"].endswith("ConvBlock")
     assert {"python", "torch", "lightning", "yolov9_lit"} <= record["versions"].keys()
+
+
+def test_a_sweeps_folder_that_was_moved_goes_on(job, tmp_path):
+    """As on another machine, where nothing of the old place is there."""
+
+    def fail(cfg):
+        (Path(cfg.run_dir) / "checkpoints").mkdir()
+        (Path(cfg.run_dir) / "checkpoints" / "last.ckpt").touch()
+        raise RuntimeError("the machine is gone")
+
+    def jobs(sweep):
+        return (job(f"run_dir={sweep}/{seed}", f"seed={seed}") for seed in (1, 2))
+
+    done, half_done = jobs(tmp_path / "here")
+    recorded(done, lambda cfg: OUTCOME)
+    with pytest.raises(RuntimeError, match="gone"):
+        recorded(half_done, fail)
+    there = (tmp_path / "here").rename(tmp_path / "there")
+    done, half_done = jobs(there)
+    assert recorded(done, never) == OUTCOME
+    seen = []
+    recorded(half_done, lambda cfg: seen.append(cfg.ckpt_path) or OUTCOME)
+    assert seen == [str(there / "2" / "checkpoints" / "last.ckpt")]
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_failed_run_tells_its_error_and_is_tried_again_from_its_checkpoint(job, tmp_path):

@@ -303,6 +303,30 @@ def test_another_test_set_is_not_paired(folders):
     assert any("not tested on the same images" in note for note in notes)
 
 
+def test_sweeps_of_two_machines_join(folders):
+    """Of the other machine's runs neither data nor annotations are where they were."""
+    there = {"annotations": "/elsewhere/instances_test.json"}
+    for seed, record in ((0, {}), (1, there)):
+        for pgi, noise in (("none", 9), ("icn", 4)):
+            settings = {"seed": seed, "choices": {"pgi": pgi}, "noise": noise}
+            folders.make(f"machine-{seed}/{pgi}", record=record, **settings)
+    rows = pd.read_csv(report(folders).folder / "report.csv").set_index("pgi")
+    assert rows["seeds"].to_dict() == {"none": 2, "icn": 2}
+    joined = rows.loc["icn"]
+    assert joined["difference_low"] < joined["difference"] < joined["difference_high"]
+    assert joined["difference_seeds"] == 2
+
+
+def test_annotations_with_which_a_run_has_other_figures_are_not_taken(folders):
+    folders.make("none", choices={"pgi": "none"}, noise=12)
+    other = folders.make(
+        "icn", choices={"pgi": "icn"}, record={"annotations": "/elsewhere/instances_test.json"}
+    )
+    edit(other / "results.json", AP=0.123)
+    notes = report(folders).differences[0].notes
+    assert any("/elsewhere/instances_test.json cannot be read here" in note for note in notes)
+
+
 def test_a_sweep_without_any_result_is_a_list_of_runs(folders):
     folders.make("a", status="running")
     folders.make("b", status="failed", choices={"pgi": "none"})

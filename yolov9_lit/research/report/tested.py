@@ -70,11 +70,13 @@ def read_tests(
         seed: of the draw.
         figure: one of `COMPARED`, by which boxes or masks are evaluated.
     """
+    runs = list(runs)
     read_truth = cache(_read_truth)
-    shown = track(list(runs), "Resampling the test images", transient=True)
+    others = dict.fromkeys(filter(None, (run.record.result.annotations for run in runs)))
+    shown = track(runs, "Resampling the test images", transient=True)
     return {
         run.folder: _read_test(
-            run, figure, read_truth, replicates * (run.folder in resampled), seed
+            run, figure, others, read_truth, replicates * (run.folder in resampled), seed
         )
         for run in shown
     }
@@ -83,18 +85,33 @@ def read_tests(
 def _read_test(
     run: Run,
     figure: str,
+    others: Iterable[str],
     read_truth: Callable[[str, bool], Truth | None],
     replicates: int,
     seed: int,
 ) -> Tested | str:
-    name = run.folder.name
+    """Test a run by its own annotations.
+
+    Of a run of another machine, whose annotations are not here, by those of other runs that are,
+    if its detections give its figure with them.
+    """
     annotations = run.record.result.annotations or "(not recorded)"
     masks = figure in MASK_FIGURES
-    truth, path = read_truth(annotations, masks), run.folder / "detections.json"
-    if truth is None:
-        return f"{name}: its annotations {annotations} cannot be read here"
+    truth = read_truth(annotations, masks)
+    if truth is not None:
+        return _test(run, figure, truth, replicates, seed)
+    for path in others:
+        truth = read_truth(path, masks)
+        tested = "" if truth is None else _test(run, figure, truth, replicates, seed)
+        if isinstance(tested, Tested):
+            return tested
+    return f"{run.folder.name}: its annotations {annotations} cannot be read here"
+
+
+def _test(run: Run, figure: str, truth: Truth, replicates: int, seed: int) -> Tested | str:
+    name, path = run.folder.name, run.folder / "detections.json"
     try:
-        matches = match(truth, json.loads(path.read_text()), masks=masks)
+        matches = match(truth, json.loads(path.read_text()), masks=figure in MASK_FIGURES)
     except Exception as error:  # Of any kind, for what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
