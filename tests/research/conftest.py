@@ -11,10 +11,12 @@ from pycocotools.mask import encode
 
 from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.research.report.matches import match
+from yolov9_lit.structures import KeypointLayout
 
 MODEL = {"_target_": "yolov9_lit.models.detector.gelan_detector", "elan_depth": 2, "csp_depth": 3}
 CHOICES = {"model": "yolov9_t", "block": "csp", "pgi": "fpn", "data": "bccd", "logger": "csv"}
 CLASSES = ("RBC", "WBC", "Platelets")
+CORNERS = KeypointLayout(("first", "last"), (), (0, 1), (0.05, 0.1))
 
 
 def filled(box, size=(640, 640)):
@@ -26,6 +28,18 @@ def filled(box, size=(640, 640)):
     return mask | {"counts": mask["counts"].decode()}
 
 
+def corners(box):
+    """The keypoints of a box: two of its corners."""
+    x, y, width, height = box
+    return [x, y, 2, x + width, y + height, 2]
+
+
+FURTHER = {  # Of a figure's beginning: what is compared, its key in files, how a box becomes one
+    "mask": ("segm", "segmentation", filled, {"masks": True}),
+    "pose": ("keypoints", "keypoints", corners, {"keypoints": CORNERS}),
+}
+
+
 @dataclass
 class RunFolders:
     """Writes data sets and runs below a folder.
@@ -33,11 +47,13 @@ class RunFolders:
     Attributes:
         root: of the runs.
         annotations: COCO file of the test set.
+        layout: of its keypoints.
         truth: its content.
     """
 
     root: Path
     images: int = 20
+    layout: KeypointLayout = CORNERS
     truth: dict = field(init=False)
     annotations: Path = field(init=False)
 
@@ -59,10 +75,16 @@ class RunFolders:
                 for i in range(self.images)
             ],
             "annotations": [
-                a | {"area": a["bbox"][2] * a["bbox"][3], "segmentation": filled(a["bbox"])}
+                a
+                | {"area": a["bbox"][2] * a["bbox"][3], "segmentation": filled(a["bbox"])}
+                | {"keypoints": corners(a["bbox"]), "num_keypoints": 2}
                 for a in annotations
             ],
-            "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
+            "categories": [
+                {"id": i + 1, "name": name, "keypoints": [*CORNERS.names]}
+                | {"sigmas": [*CORNERS.sigmas]}
+                for i, name in enumerate(CLASSES)
+            ],
         }
         self.root.mkdir(parents=True, exist_ok=True)
         self.annotations = self.root.parent / "instances_test.json"
@@ -80,11 +102,12 @@ class RunFolders:
         record=None,
         epochs=4,
         paper=None,
-        masks=None,
+        **further,
     ):
         """Write one run; `noise` (pixels) of its boxes decides how good it is.
 
-        Where `masks` is given it is the noise of its masks, which are boxes too.
+        Where `mask` or `pose` is given it is the noise of its masks or keypoints, which are those
+        of boxes.
         """
         folder = self.root / name
         (folder / ".hydra").mkdir(parents=True)
@@ -115,19 +138,19 @@ class RunFolders:
         ap = self.average_precision(detections)
         figures = {"AP": ap, "AP50": min(1.0, 2 * ap), "AP75": ap, "AP_s": -1.0, "AP_m": ap}
         figures["AP_l"] = ap
-        if masks is not None:
-            for entry, other in zip(detections, self.detections(seed, masks), strict=True):
-                entry["segmentation"] = filled(other["bbox"])
-            of_masks = match(
-                read_ground_truth(self.annotations, masks=True), detections, masks=True
-            )
-            mask_ap = float(of_masks.average_precision(np.ones((1, self.images), dtype=int))[0])
-            figures |= {
-                f"mask_{name}": min(1.0, value * mask_ap / ap) for name, value in figures.items()
-            }
-            figures["mask_AP_s"] = -1.0
+        finals = {"AP": ap}
+        for prefix, other_noise in further.items():
+            kind, key, made_of, wanted = FURTHER[prefix]
+            for entry, other in zip(detections, self.detections(seed, other_noise), strict=True):
+                entry[key] = made_of(other["bbox"])
+            truth = read_ground_truth(self.annotations, **wanted)
+            once = np.ones((1, self.images), dtype=int)
+            own = float(match(truth, detections, kind).average_precision(once)[0])
+            finals[f"{prefix}_AP"] = own
+            figures |= {f"{prefix}_AP": own, f"{prefix}_AP50": min(1.0, 2 * own)}
+            figures |= {f"{prefix}_AP75": own, f"{prefix}_AP_m": own}
         shown = epochs if status == "done" else epochs // 2
-        self.write_metrics(folder, seed, ap, shown, None if masks is None else mask_ap)
+        self.write_metrics(folder, seed, shown, **finals)
         content = {
             "status": status,
             "error": "Traceback:\n  ...\nRuntimeError: out of memory"
@@ -168,20 +191,21 @@ class RunFolders:
         return float(match(self.truth, detections).average_precision(once)[0])
 
     @staticmethod
-    def write_metrics(folder, seed, final, epochs, mask_final=None):
+    def write_metrics(folder, seed, epochs, *, AP, **further):
         rng = np.random.default_rng(seed)
         lines = [
             "epoch,step,train/loss,val/AP,train/main/box,train/main/cls,val/main/box,val/main/cls"
         ]
         for epoch in range(epochs):
-            ap = final * (1 - np.exp(-3 * (epoch + 1) / epochs)) + rng.normal(0, 0.02 * final)
+            ap = AP * (1 - np.exp(-3 * (epoch + 1) / epochs)) + rng.normal(0, 0.02 * AP)
             lines += [
                 f"{epoch},{10 * epoch},{9 - epoch},,{2 / (1 + epoch)},0.5,,",
                 f"{epoch},{10 * epoch + 9},,{max(0, ap)},,,{3 / (1 + epoch)},0.5",
             ]
-        if mask_final is not None:
-            lines[0] += ",val/mask_AP"
-            lines[2::2] = [f"{line},{mask_final}" for line in lines[2::2]]
+        for name, final in further.items():
+            lines[0] += f",val/{name}"
+            lines[1::2] = [f"{line}," for line in lines[1::2]]
+            lines[2::2] = [f"{line},{final}" for line in lines[2::2]]
         (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
 
 

@@ -80,8 +80,13 @@ def are_known(found: Found, truth: Truth) -> np.ndarray:
 
 def true_keypoints(truth: Truth) -> np.ndarray:
     """Return the objects' keypoints (M, K, 3), of a truth that has them."""
+    return keypoints_in(truth["annotations"], truth)
+
+
+def keypoints_in(entries: Sequence[Mapping[str, Any]], truth: Truth) -> np.ndarray:
+    """Return the keypoints (N, K, 3) of entries, K as the truth has them."""
     count = len(truth["categories"][0]["keypoints"])
-    return column(truth["annotations"], "keypoints", float).reshape(-1, count, 3)
+    return column(entries, "keypoints", float).reshape(-1, count, 3)
 
 
 def column(entries: Sequence[Mapping[str, Any]], key: str, kind: type) -> np.ndarray:

@@ -23,6 +23,9 @@ from yolov9_lit.evaluation.coco_columns import (
 )
 from yolov9_lit.evaluation.found import Found
 
+Kind = Literal["bbox", "segm", "keypoints"]
+"""What is compared, as the backends call it: boxes, masks or keypoints."""
+
 MOST_POSES = 20
 """Detections of a category in an image whose keypoints COCO compares."""
 
@@ -102,6 +105,12 @@ class Task(NamedTuple):
         poses = Poses(true_keypoints(truth), keypoints, truth["categories"][0]["sigmas"])
         return task._replace(rows=task.rows[best], poses=poses)
 
+    @classmethod
+    def of_kind(cls, kind: Kind, truth: Truth, found: Found) -> Task:
+        """Take what is to be compared, which both must have."""
+        takes = {"bbox": cls.of, "segm": cls.of_masks, "keypoints": cls.of_keypoints}
+        return takes[kind](truth, found)
+
     def annotations(self) -> list[Entry]:
         """Return entries of the objects."""
         keys = ("image_id", "category_id", "bbox", "area", "iscrowd")
@@ -156,8 +165,8 @@ class Task(NamedTuple):
         return [{"id": i} for i in images.tolist()], [{"id": i, "name": f"{i}"} for i in categories]
 
     @property
-    def compared(self) -> Literal["bbox", "segm", "keypoints"]:
-        """What the backends call that which is compared."""
+    def compared(self) -> Kind:
+        """Tell what is compared."""
         return "keypoints" if self.poses else "segm" if self.masks else "bbox"
 
     def comparison(self) -> hotcoco.COCOeval:

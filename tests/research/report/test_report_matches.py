@@ -66,10 +66,11 @@ def load(truth):
     return coco
 
 
-def oracle(truth, detections, kind="bbox"):
+def oracle(truth, detections, kind="bbox", sigmas=()):
     with contextlib.redirect_stdout(io.StringIO()):
         coco = load(truth)
         evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(detections)), kind)
+        evaluation.params.kpt_oks_sigmas = np.array(sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -176,10 +177,37 @@ def test_masks_on_a_resample_are_pycocotools_on_a_duplicated_data_set(seed):
     truth, detections = scene(seed)
     truth["annotations"] = with_masks(truth["annotations"], seed)
     detections = with_masks(detections, seed + 1)
-    matches = match(truth, detections, masks=True)
+    matches = match(truth, detections, "segm")
     weights = np.random.default_rng(seed).multinomial(14, np.full(14, 1 / 14), size=2)
     weights = np.concatenate([np.ones((1, 14), dtype=int), weights])
     expected = [oracle(*duplicated(truth, detections, w), "segm") for w in weights]
     np.testing.assert_allclose(matches.average_precision(weights), expected, atol=1e-9)
     boxes = match(truth, detections).average_precision(weights)
     assert (np.abs(boxes - expected) > 1e-3).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_keypoints_on_a_resample_are_pycocotools_on_a_duplicated_data_set(seed):
+    """Some objects have no keypoint: they count neither as found nor as missed."""
+    sigmas = [0.04, 0.08, 0.12]
+    truth, detections = scene(seed)
+    rng = np.random.default_rng(seed)
+    for entry in (*truth["annotations"], *detections):
+        x, y, w, h = entry["bbox"]
+        noise = rng.normal(0, 4, (3, 2)) if "score" in entry else 0
+        points = np.array([[x, y], [x + w, y], [x + w / 2, y + h]]) + noise
+        visible = 0.5 if "score" in entry else rng.choice([0, 2], (3, 1)) * (rng.random() > 0.2)
+        keypoints = np.hstack([points, np.broadcast_to(visible, (3, 1))])
+        entry["keypoints"] = keypoints.ravel().tolist()
+        entry["num_keypoints"] = int((keypoints[:, 2] > 0).sum())
+    for category in truth["categories"]:
+        category |= {"keypoints": ["a", "b", "c"], "sigmas": sigmas}
+    matches = match(truth, detections, "keypoints")
+    weights = np.random.default_rng(seed).multinomial(14, np.full(14, 1 / 14), size=2)
+    weights = np.concatenate([np.ones((1, 14), dtype=int), weights])
+    expected = [oracle(*duplicated(truth, detections, w), "keypoints", sigmas) for w in weights]
+    np.testing.assert_allclose(matches.average_precision(weights), expected, atol=1e-9)
+    boxes = match(truth, detections).average_precision(weights)
+    assert (np.abs(boxes - expected) > 1e-3).all()
+    once = np.ones((1, 14), dtype=int)
+    np.testing.assert_array_equal(match(truth, [], "keypoints").average_precision(once), [0])

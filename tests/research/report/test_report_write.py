@@ -11,8 +11,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from PIL import Image
 
+from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.research.report import curves
+from yolov9_lit.research.report.matches import match
 from yolov9_lit.research.report.power import seeds_needed
 from yolov9_lit.research.report.rows import make_rows
 from yolov9_lit.research.report.runs import read_runs
@@ -80,22 +84,6 @@ def test_the_figures_are_those_of_the_runs(sweep):
     assert one["difference_low"] < one["difference"] < one["difference_high"]
     assert frame.loc["none", "paper_ap"] == 44.8
     assert not frame.loc["none", "paper_comparable"]
-
-
-def test_figures_of_keypoints_are_columns_where_runs_have_them(sweep):
-    plain = report(sweep)
-    assert "pose_AP" not in plain.results.columns
-    assert "pose_AP" not in pd.read_csv(plain.folder / "report.csv").columns
-    for seed, value in enumerate((0.5, 0.6, 0.7)):
-        path = sweep.root / f"none-{seed}" / "results.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"pose_AP": value}))
-    found = report(sweep)
-    assert column(found.results, "pose_AP")["pgi=none"].text == "60.0"
-    assert column(found.results, "pose_AP")["pgi=lhg_icn"].text == ""
-    assert "pose_AP50" not in found.results.columns
-    assert any("pose_AP that of keypoints" in note for note in found.results.notes)
-    frame = pd.read_csv(found.folder / "report.csv").set_index("pgi")
-    assert frame.loc["none", "pose_AP_sd"] == pytest.approx(10)
 
 
 def test_tables_say_what_is_clear_and_what_does_not_count(sweep):
@@ -218,75 +206,122 @@ def test_without_evidence_there_is_no_interval_but_a_reason(folders, spoil, reas
     assert any(note.startswith("? pgi=fpn: ") and reason in note for note in notes)
 
 
+@pytest.fixture(params=["mask", "pose"])
+def further(request):
+    """What runs find besides boxes, as the names of its figures begin."""
+    return request.param
+
+
 @pytest.fixture
-def segmenting(folders):
-    """Boxes are alike with and without a branch, masks are better with it."""
+def finding_more(folders, further):
+    """Boxes are alike with and without a branch, masks or keypoints are better with it."""
     for seed in (0, 1, 2):
         for pgi, noise in (("none", 9), ("icn", 3)):
-            folders.make(f"{pgi}-{seed}", seed=seed, choices={"pgi": pgi}, masks=noise)
+            folders.make(f"{pgi}-{seed}", seed=seed, choices={"pgi": pgi}, **{further: noise})
     return folders
 
 
-def test_masks_stand_beside_boxes_with_mean_spread_and_difference(segmenting):
-    found = report(segmenting)
+def test_masks_and_keypoints_stand_beside_boxes_with_mean_spread_and_difference(
+    finding_more, further
+):
+    found = report(finding_more)
     frame = pd.read_csv(found.folder / "report.csv").set_index("pgi")
+    figure = f"{further}_AP"
     ap = {
         pgi: [
             100
-            * json.loads((segmenting.root / f"{pgi}-{s}" / "results.json").read_text())["mask_AP"]
+            * json.loads((finding_more.root / f"{pgi}-{s}" / "results.json").read_text())[figure]
             for s in range(3)
         ]
         for pgi in ("none", "icn")
     }
     for pgi, values in ap.items():
         row = frame.loc[pgi]
-        assert row["mask_AP"] == pytest.approx(np.mean(values))
-        assert row["mask_AP_sd"] == pytest.approx(np.std(values, ddof=1))
-        assert row["mask_AP_low"] < row["mask_AP"] < row["mask_AP_high"]
-        assert row["mask_AP50"] > 0
+        assert row[figure] == pytest.approx(np.mean(values))
+        assert row[f"{figure}_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert row[f"{figure}_low"] < row[figure] < row[f"{figure}_high"]
+        assert row[f"{figure}50"] > 0
     better = frame.loc["icn"]
     assert better["difference"] == pytest.approx(0)
     by_seed = np.subtract(ap["icn"], ap["none"])
-    assert better["mask_difference"] == pytest.approx(by_seed.mean())
-    assert better["mask_difference_sd_seeds"] == pytest.approx(by_seed.std(ddof=1))
-    assert (
-        better["mask_difference_low"] < better["mask_difference"] < better["mask_difference_high"]
-    )
-    assert better["mask_difference_sd_images"] > 0
+    assert by_seed.min() > 1
+    difference = f"{further}_difference"
+    assert better[difference] == pytest.approx(by_seed.mean())
+    assert better[f"{difference}_sd_seeds"] == pytest.approx(by_seed.std(ddof=1))
+    assert better[f"{difference}_low"] < better[difference] < better[f"{difference}_high"]
+    assert better[f"{difference}_sd_images"] > 0
     shown = [*found.results.columns]
-    for name in ("mask AP", "mask sd", "mask 95 %", "mask difference"):
-        assert name in shown
-    boxes, masks = found.differences
+    for name in ("AP", "sd", "95 %", "difference"):
+        assert f"{further} {name}" in shown
+    boxes, others = found.differences
     assert boxes.title.endswith("in AP")
-    assert masks.title.endswith("in mask AP")
-    assert column(masks, "difference")["pgi=icn"].value == pytest.approx(by_seed.mean())
+    assert others.title.endswith(f"in {further} AP")
+    assert column(others, "difference")["pgi=icn"].value == pytest.approx(by_seed.mean())
     files = {path.name for path in found.folder.iterdir()}
-    assert {"ap_params.png", "mask_ap_params.png", "curves.png", "mask_curves.png"} <= files
+    assert {"ap_params.png", f"{further}_ap_params.png"} <= files
+    assert {"curves.png", f"{further}_curves.png"} <= files
     page = (found.folder / "report.md").read_text()
-    assert "Mask AP by class" in page
-    assert "mask\\_AP50" in page
+    assert f"{further.capitalize()} AP by class" in page
+    assert f"{further}\\_AP50" in page
 
 
-def test_detections_that_do_not_give_the_masks_figure_are_no_evidence_of_it(segmenting):
-    edit(segmenting.root / "icn-1" / "results.json", mask_AP=0.001)
-    boxes, masks = report(segmenting).differences
-    assert any("give mask AP" in note for note in masks.notes)
+def test_detections_that_do_not_give_a_figure_are_no_evidence_of_it(finding_more, further):
+    edit(finding_more.root / "icn-1" / "results.json", **{f"{further}_AP": 0.001})
+    boxes, others = report(finding_more).differences
+    assert any(f"give {further} AP" in note for note in others.notes)
     assert not any(note.startswith("?") for note in boxes.notes)
-    assert column(masks, "difference")["pgi=icn"].text.endswith("?")
+    assert column(others, "difference")["pgi=icn"].text.endswith("?")
 
 
-def test_boxes_and_masks_in_one_report(folders):
-    """A run that finds boxes only has no figures of masks, nor a difference in them."""
+def test_other_sigmas_than_the_annotations_state_are_those_of_the_run(folders):
+    """Keypoints are compared by what the run's own figure was measured with, or not at all."""
+    for pgi in ("none", "icn"):
+        folders.make(pgi, choices={"pgi": pgi}, pose=6)
+    strict = read_ground_truth(
+        folders.annotations, keypoints=folders.layout._replace(sigmas=(0.02, 0.02))
+    )
+    detections = json.loads((folders.root / "icn" / "detections.json").read_text())
+    once = np.ones((1, folders.images), dtype=int)
+    (ap,) = match(strict, detections, "keypoints").average_precision(once)
+    edit(folders.root / "icn" / "results.json", pose_AP=float(ap))
+    for folder in (folders.root / "none", folders.root / "icn"):
+        edit(folder / "run.json", config={})
+    config = folders.root / "icn" / ".hydra" / "config.yaml"
+    content = yaml.safe_load(config.read_text())
+    content["data"]["keypoints"] = {"sigmas": [0.02, 0.02]}
+    config.write_text(yaml.safe_dump(content))
+    found = report(folders)
+    notes = found.differences[1].notes
+    assert not any("its detections give" in note for note in notes)
+    assert any("not tested on the same images, objects or sigmas" in note for note in notes)
+
+
+def test_boxes_and_masks_in_one_report(folders, further):
+    """A run that finds boxes only has no figures of masks or poses, nor a difference in them."""
     for seed in (0, 1):
-        for task, masks in (("detect", None), ("segment", 4)):
+        for task, noise in (("detect", {}), ("more", {further: 4})):
             settings = {"data.root": "/data", "model.head": {"finds": task}}
             of_task = {"choices": {"task": task}, "config": settings}
-            folders.make(f"{task}-{seed}", seed=seed, masks=masks, **of_task)
+            folders.make(f"{task}-{seed}", seed=seed, **noise, **of_task)
     found = report(folders)
     frame = pd.read_csv(found.folder / "report.csv").set_index("task")
-    assert frame["mask_AP"].notna().to_dict() == {"detect": False, "segment": True}
+    assert frame[f"{further}_AP"].notna().to_dict() == {"detect": False, "more": True}
     assert len(found.differences[0].rows) == 1
     assert not found.differences[1].rows
+
+
+@pytest.mark.parametrize("spike", [3.5, 900.0])
+def test_a_spike_of_the_validation_does_not_flatten_the_losses(folders, spike):
+    """The lines take most of the image's height; what lies above is told, and nothing else."""
+    folder = folders.make("none", epochs=12)
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    lines[8] = ",".join([*lines[8].split(",")[:-2], str(spike), "0.5"])
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    page = (report(folders).folder / "report.md").read_text()
+    assert ("1 of the validation's values lie above the axis, up to 900.5." in page) == (spike > 4)
+    picture = np.asarray(Image.open(folders.root / "report" / "losses.png").convert("RGB"))
+    blue = (np.abs(picture - np.array([0, 114, 178])).sum(axis=2) < 40).nonzero()[0]
+    assert np.quantile(blue, 0.95) - np.quantile(blue, 0.05) > 0.4 * len(picture)
 
 
 def edit(path, **values):

@@ -105,5 +105,5 @@ def _resampled(runs: Sequence[Run], tests: Tests) -> list[Floats] | str:
         else:
             found[run.folder] = test
     if len({test.truth for test in found.values()}) > 1:
-        problems.append("not tested on the same images")
+        problems.append("not tested on the same images, objects or sigmas")
     return "; ".join(dict.fromkeys(problems)) or [found[run.folder].ap for run in runs]

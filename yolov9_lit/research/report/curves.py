@@ -71,13 +71,33 @@ def draw_losses(rows: Sequence[Row], path: Path) -> Plot | None:
             for stage, line in (("train", "-"), ("val", ":")):
                 if (stage, branch) in table:
                     _draw(axes, table[stage, branch].dropna(), i, line)
-        axes.set_ylim(bottom=0.0)
+    top, cut = _top_of(losses.values())
+    panels[0].set_ylim(0.0, top)  # Of all panels.
     _legend(panels[-1], {i: rows[i].short_label for i in losses})
     caption = (
         "Loss of each branch by epoch, the sum of its terms before its weight, mean over the "
         "seeds: in training (line) and in validation (dotted)."
     )
+    if len(cut):
+        caption += (
+            f" {len(cut)} of the validation's values lie above the axis, up to {cut.max():,.4g}."
+        )
     return _save(panels[0], path, caption)
+
+
+def _top_of(losses: Iterable[pd.DataFrame]) -> tuple[float | None, pd.Series[float]]:
+    """Return where the axis of losses ends, and the values that lie above it.
+
+    A few epochs' validation may be a hundred times its neighbours', and would flatten all curves:
+    beyond the outer fence (Tukey, Exploratory Data Analysis, 1977, chapter 2) it is cut off, but
+    never what training shows. None where nothing is to be cut off.
+    """
+    values = pd.concat([table.unstack() for table in losses]).dropna()
+    stages = values.index.get_level_values("stage")
+    low, high = values.quantile([0.25, 0.75])
+    end = max(high + 3 * (high - low), values[stages == "train"].max())
+    cut = values[values > end]
+    return (1.05 * end, cut) if len(cut) else (None, cut)
 
 
 def _curves(row: Row, figure: str) -> list[pd.Series[float]]:

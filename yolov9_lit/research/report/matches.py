@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolov9_lit.data.coco.truth import Truth
-from yolov9_lit.evaluation.coco_columns import column, sorted_ids
-from yolov9_lit.evaluation.coco_task import Task
+from yolov9_lit.evaluation.coco_columns import column, keypoints_in, sorted_ids
+from yolov9_lit.evaluation.coco_task import Kind, Task
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.memory import no_garbage_collection
@@ -78,7 +78,8 @@ class Matches:
     Attributes:
         num_images: all images of the test, with or without objects and detections.
         classes: in the order of the category ids.
-        truth: names the images and their objects; equal where runs were tested on the same.
+        truth: names the images, their objects and the sigmas of keypoints; equal where runs were
+            tested on the same.
     """
 
     num_images: int
@@ -86,7 +87,7 @@ class Matches:
     truth: str
 
     def average_precision(self, weights: Ints) -> Floats:
-        """AP of each resample: over all object sizes, at most 100 detections an image.
+        """AP of each resample: over all sizes, at most 100 detections an image, of poses 20.
 
         Args:
             weights: (B, I) how often each image was drawn, images in the order of their ids.
@@ -106,25 +107,24 @@ class Matches:
 
 
 @no_garbage_collection()
-def match(truth: Truth, detections: Sequence[Mapping[str, Any]], *, masks: bool = False) -> Matches:
+def match(truth: Truth, detections: Sequence[Mapping[str, Any]], kind: Kind = "bbox") -> Matches:
     """Match a run's detections with the ground truth.
 
     Args:
         truth: the test's annotations, each with "area" and "iscrowd".
         detections: COCO results entries.
-        masks: whether to match masks, which both must have, and not boxes.
+        kind: what is matched, which both must have.
 
     Raises:
         Exception: of any kind, for what is no such entry.
     """
-    images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
-    found = _found(images, detections, masks)
-    task = Task.of_masks(truth, found) if masks else Task.of(truth, found)
+    task = Task.of_kind(kind, truth, _found(truth, detections, kind))
     evaluation = task.comparison()
     evaluation.params.area_rng = evaluation.params.area_rng[:1]
     evaluation.params.area_rng_lbl = evaluation.params.area_rng_lbl[:1]
     evaluation.params.max_dets = evaluation.params.max_dets[-1:]
     evaluation.evaluate()
+    images, categories = sorted_ids(truth["images"]), sorted_ids(truth["categories"])
     matched: list[list[dict[str, Any]]] = [[] for _ in categories]
     for entry in evaluation.eval_imgs:
         if entry is not None:
@@ -132,11 +132,14 @@ def match(truth: Truth, detections: Sequence[Mapping[str, Any]], *, masks: bool 
     thresholds = len(evaluation.params.iou_thrs)
     classes = tuple(_class_matches(found, len(images), thresholds) for found in matched)
     objects = np.stack([one.positives for one in classes])
-    name = hashlib.sha256(np.array([*categories, *images]).tobytes() + objects.tobytes())
+    sigmas = np.array(task.poses.sigmas if task.poses else ())
+    parts = (np.array([*categories, *images]), objects, sigmas)
+    name = hashlib.sha256(b"".join(part.tobytes() for part in parts))
     return Matches(len(images), classes, name.hexdigest())
 
 
-def _found(images: Ints, detections: Sequence[Mapping[str, Any]], masks: bool) -> Found:
+def _found(truth: Truth, detections: Sequence[Mapping[str, Any]], kind: Kind) -> Found:
+    images = sorted_ids(truth["images"])
     ids = column(detections, "image_id", np.int64)
     if not np.isin(ids, images).all():
         raise ValueError("it has images that the annotations lack")
@@ -146,7 +149,8 @@ def _found(images: Ints, detections: Sequence[Mapping[str, Any]], masks: bool) -
         column(detections, "bbox", float).reshape(-1, 4),
         column(detections, "score", float),
         column(detections, "category_id", np.int64),
-        _masks(detections) if masks else None,
+        _masks(detections) if kind == "segm" else None,
+        keypoints_in(detections, truth) if kind == "keypoints" else None,
     )
 
 

@@ -10,8 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-COMPARED = ("AP", "mask_AP")
-"""The figures by which runs are compared: that of masks besides where runs find masks."""
+from yolov9_lit.evaluation.coco_task import Kind
+
+KINDS: dict[str, Kind] = {"AP": "bbox", "mask_AP": "segm", "pose_AP": "keypoints"}
+"""The figures by which runs are compared, with what each is of: those of masks and keypoints
+besides where runs find such."""
+
+COMPARED = tuple(KINDS)
 
 MOST_EPOCHS = 1_000_000
 """What stands in a file beyond that is damage."""
@@ -24,7 +29,7 @@ class Metrics(NamedTuple):
     """What was logged by epoch (the index, from 0).
 
     Attributes:
-        curves: by figure ("AP", "mask_AP") its value in the validation as a fraction, of the epochs
+        curves: by figure (of `COMPARED`) its value in the validation as a fraction, of the epochs
             in which it was measured; empty where it never was.
         losses: by ("train" or "val", branch) the sum of the branch's terms, NaN where one lacks.
     """
@@ -34,12 +39,12 @@ class Metrics(NamedTuple):
 
 
 def named(figure: str) -> str:
-    """Return a figure's name as it is shown: "AP", "mask AP"."""
-    return figure.replace("mask_", "mask ")
+    """Return a figure's name as it is shown: "AP", "mask AP", "pose AP"."""
+    return figure.replace("_", " ")
 
 
 def begun(figure: str) -> str:
-    """Return the name at the beginning of a line: "AP", "Mask AP"."""
+    """Return the name at the beginning of a line: "AP", "Mask AP", "Pose AP"."""
     name = named(figure)
     return f"{name[0].upper()}{name[1:]}"
 

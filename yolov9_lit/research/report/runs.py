@@ -24,8 +24,8 @@ FIGURES = ("AP", "AP50", "AP75", "AP_s", "AP_m", "AP_l")
 MASK_FIGURES = tuple(f"mask_{name}" for name in FIGURES)
 """The same of masks, where a run finds masks."""
 
-KEYPOINT_FIGURES = ("pose_AP", "pose_AP50", "pose_AP75")
-"""Those of keypoints, where a run finds keypoints."""
+KEYPOINT_FIGURES = tuple(f"pose_{name}" for name in FIGURES if name != "AP_s")
+"""Those of keypoints, where a run finds keypoints; COCO has none of small objects."""
 
 ALL = FIGURES + MASK_FIGURES + KEYPOINT_FIGURES
 

@@ -17,8 +17,8 @@ from yolov9_lit.research.report.rows import Row
 from yolov9_lit.research.report.runs import FIGURES, KEYPOINT_FIGURES, MASK_FIGURES
 
 BRIEF = (
-    *("configuration", "seeds", "AP", "difference", "mask AP", "mask difference", "GFLOPs"),
-    *("paper's AP", "paper's mask AP"),
+    *("configuration", "seeds", "AP", "difference", "mask AP", "mask difference"),
+    *("pose AP", "pose difference", "GFLOPs", "paper's AP", "paper's mask AP"),
 )
 """Columns that fit a terminal."""
 
@@ -26,17 +26,21 @@ BRIEF = (
 def result_frame(rows: Sequence[Row], comparisons: ByFigure) -> pd.DataFrame:
     """Return one row for each configuration that has results, in full precision.
 
-    AP in percent, parameters as counted; a column for each number, those of masks where there are
-    masks.
+    AP in percent, parameters as counted; a column for each number, those of masks and keypoints
+    where there are such.
     """
     return pd.DataFrame([_record(row, comparisons) for row in rows if row.runs])
 
 
 def _record(row: Row, comparisons: ByFigure) -> dict[str, Any]:
     record: dict[str, Any] = {**row.settings, "seeds": len(row.runs)}
-    masks = MASK_FIGURES if any(row.pooled(name).n for name in MASK_FIGURES) else ()
-    keypoints = [name for name in KEYPOINT_FIGURES if row.pooled(name).n]
-    for figure in (*FIGURES, *masks, *keypoints):
+    further = [
+        name
+        for of_kind in (MASK_FIGURES, KEYPOINT_FIGURES)
+        if any(row.pooled(name).n for name in of_kind)
+        for name in of_kind
+    ]
+    for figure in (*FIGURES, *further):
         pooled = row.pooled(figure)
         record |= {figure: pooled.mean, f"{figure}_sd": pooled.sd}
         record |= {f"{figure}_low": pooled.low, f"{figure}_high": pooled.high}
@@ -92,7 +96,7 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: ByFigure
             f"{before}difference": [_difference(row, compared) for row in shown],
         }
     columns |= {
-        **{name: numbers(name) for name in (*FIGURES[1:], *KEYPOINT_FIGURES)},
+        **{name: numbers(name) for name in FIGURES[1:]},
         "params (M)": numbers("params") / 1e6,
         "GFLOPs": numbers("gflops"),
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
@@ -122,7 +126,7 @@ def _papers_ap(value: float, row: Row) -> Cell:
 
 
 def _prefix(figure: str) -> str:
-    """Return what the names of columns that belong to a figure begin with: "" or "mask_"."""
+    """Return what the columns of a figure begin with: "", "mask_" or "pose_"."""
     return figure.removesuffix("AP")
 
 
@@ -137,8 +141,6 @@ def _notes(rows: Sequence[Row], comparisons: ByFigure) -> Iterable[str]:
                 f"{difference}: {named(figure)} less that of {'; '.join(bases)}; what it tells is "
                 "said below."
             )
-    if any(row.pooled(name).n for row in rows for name in KEYPOINT_FIGURES):
-        yield "AP is that of boxes, pose_AP that of keypoints; differences are of boxes."
     known = [row for row in rows if row.paper.get("ap") is not None]
     sources = sorted({row.paper["source"] for row in known if "source" in row.paper})
     if sources:

@@ -11,12 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
+from yolov9_lit.data.coco.judge import judge_annotations
+from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
+from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.errors import UserError
+from yolov9_lit.evaluation.coco_task import Kind
 from yolov9_lit.research.report.matches import Floats, Matches, match
-from yolov9_lit.research.report.metrics import COMPARED, named
-from yolov9_lit.research.report.runs import MASK_FIGURES, Run
+from yolov9_lit.research.report.metrics import COMPARED, KINDS, named
+from yolov9_lit.research.report.runs import Run
 from yolov9_lit.research.report.statistics import draw_images
+
+Sigmas = tuple[float, ...] | None
+"""Those of a run's keypoints that it took in place of the data's; None where it took these."""
 
 AGREE = 0.002
 """Largest difference in AP between results.json and detections.json, which has rounded numbers."""
@@ -68,7 +75,7 @@ def read_tests(
         resampled: folders of the runs to be resampled.
         replicates: number of resamples of the images.
         seed: of the draw.
-        figure: one of `COMPARED`, by which boxes or masks are evaluated.
+        figure: one of `COMPARED`, of boxes, masks or keypoints.
     """
     runs = list(runs)
     read_truth = cache(_read_truth)
@@ -86,7 +93,7 @@ def _read_test(
     run: Run,
     figure: str,
     others: Iterable[str],
-    read_truth: Callable[[str, bool], Truth | None],
+    read_truth: Callable[[str, Kind, Sigmas], Truth | None],
     replicates: int,
     seed: int,
 ) -> Tested | str:
@@ -95,13 +102,14 @@ def _read_test(
     Of a run of another machine, whose annotations are not here, by those of other runs that are,
     if its detections give its figure with them.
     """
-    annotations = run.record.result.annotations or "(not recorded)"
-    masks = figure in MASK_FIGURES
-    truth = read_truth(annotations, masks)
+    annotations, kind = run.record.result.annotations or "(not recorded)", KINDS[figure]
+    given = run.config.get("data.keypoints.sigmas")  # In place of what the annotations say.
+    sigmas = tuple(given) if isinstance(given, list) else None
+    truth = read_truth(annotations, kind, sigmas)
     if truth is not None:
         return _test(run, figure, truth, replicates, seed)
     for path in others:
-        truth = read_truth(path, masks)
+        truth = read_truth(path, kind, sigmas)
         tested = "" if truth is None else _test(run, figure, truth, replicates, seed)
         if isinstance(tested, Tested):
             return tested
@@ -111,7 +119,7 @@ def _read_test(
 def _test(run: Run, figure: str, truth: Truth, replicates: int, seed: int) -> Tested | str:
     name, path = run.folder.name, run.folder / "detections.json"
     try:
-        matches = match(truth, json.loads(path.read_text()), masks=figure in MASK_FIGURES)
+        matches = match(truth, json.loads(path.read_text()), KINDS[figure])
     except Exception as error:  # Of any kind, for what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
@@ -139,9 +147,12 @@ def _short(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _read_truth(path: str, masks: bool) -> Truth | None:
+def _read_truth(path: str, kind: Kind, sigmas: Sigmas) -> Truth | None:
     """Read the annotations; None where they cannot be read."""
+    file = Path(path)
     try:
-        return read_ground_truth(Path(path), masks=masks)
+        layout = judge_annotations(load_records(file)).keypoints if kind == "keypoints" else None
+        layout = layout and KeypointSettings(sigmas=sigmas).applied(layout)
+        return read_ground_truth(file, masks=kind == "segm", keypoints=layout)
     except (OSError, UserError):
         return None

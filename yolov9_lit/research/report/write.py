@@ -42,8 +42,8 @@ class Report:
     Attributes:
         folder: with report.md, report.csv, report.tex, report.html and the plots.
         results: a row for each configuration; without rows where no run counts yet.
-        differences: by AP, and by mask AP where there are masks, a row for each configuration that
-            has a base.
+        differences: by AP, and by mask AP and pose AP where there are such, a row for each
+            configuration that has a base.
         left: the runs that do not count.
     """
 
