@@ -219,6 +219,19 @@ def test_another_model_and_data_set_are_overrides(hydra, tmp_path):
         assert cfg.model.csp_depth == 1
 
 
+def test_the_sweep_of_pose_is_of_each_branch(hydra, tmp_path):
+    jobs = sweep(hydra, tmp_path, "experiment=pose_pgi", "data=coco_keypoints")
+    seen = [choices["pgi"] for choices, _ in jobs]
+    assert seen == ["none", "pfh", "fpn", "icn", "lhg_icn"]
+    for choices, cfg in jobs:
+        assert (choices["task"], choices["model"], choices["row"]) == ("pose", "gelan_c", None)
+        assert (cfg.sweep, cfg.monitor) == ("pose_pgi", "val/pose_AP")
+        assert cfg.model.head._target_.endswith("PoseHead")
+        branch = {"none": [], "lhg_icn": ["icn"]}.get(choices["pgi"], [choices["pgi"]])
+        assert list(cfg.model.pgi) == branch
+        assert cfg.loss.lead_head_guided == (choices["pgi"] == "lhg_icn")
+
+
 def test_a_rows_branch_wins_over_the_models_own(hydra):
     cfg = compose("train", ["row=table4-gelan_c-pfh", "model=yolov9_t"])
     assert list(cfg.model.pgi) == ["pfh"]

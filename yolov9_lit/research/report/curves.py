@@ -22,6 +22,9 @@ MOST_BANDS = 4
 MARKS = 8
 """Markers along a curve."""
 
+FAR = 3
+"""Times the highest loss of a training, or the validation's median, above which the plot ends."""
+
 
 def draw_curves(rows: Sequence[Row], path: Path, figure: str = COMPARED[0]) -> Plot | None:
     """Draw a figure by epoch, mean and range over the seeds; else of the unfinished runs."""
@@ -88,16 +91,14 @@ def draw_losses(rows: Sequence[Row], path: Path) -> Plot | None:
 def _top_of(losses: Iterable[pd.DataFrame]) -> tuple[float | None, pd.Series[float]]:
     """Return where the axis of losses ends, and the values that lie above it.
 
-    A few epochs' validation may be a hundred times its neighbours', and would flatten all curves:
-    beyond the outer fence (Tukey, Exploratory Data Analysis, 1977, chapter 2) it is cut off, but
-    never what training shows. None where nothing is to be cut off.
+    A few epochs' validation may be a hundred times its neighbours', and would flatten all curves.
+    None where nothing is cut off.
     """
     values = pd.concat([table.unstack() for table in losses]).dropna()
-    stages = values.index.get_level_values("stage")
-    low, high = values.quantile([0.25, 0.75])
-    end = max(high + 3 * (high - low), values[stages == "train"].max())
-    cut = values[values > end]
-    return (1.05 * end, cut) if len(cut) else (None, cut)
+    training = values.index.get_level_values("stage") == "train"
+    usual = max(values[~training].median(), values[training].max())
+    cut = values[values > FAR * usual]
+    return (1.05 * values.drop(cut.index).max() if len(cut) else None), cut
 
 
 def _curves(row: Row, figure: str) -> list[pd.Series[float]]:
