@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ def _top_of(losses: Iterable[pd.DataFrame]) -> tuple[float | None, pd.Series[flo
     A few epochs' validation may be a hundred times its neighbours', and would flatten all curves.
     None where nothing is cut off.
     """
-    values = pd.concat([table.unstack() for table in losses]).dropna()
+    values = pd.concat([cast("pd.Series[float]", table.unstack()) for table in losses]).dropna()
     training = values.index.get_level_values("stage") == "train"
     usual = max(values[~training].median(), values[training].max())
     cut = values[values > FAR * usual]
