@@ -60,6 +60,15 @@ def test_objectives_are_checked(tmp_path):
         objective_values(["val/AP"], {}, tmp_path)
 
 
+def test_figures_of_masks_and_keypoints_are_objectives_where_the_task_has_them(tmp_path):
+    record(7.5, 0.1, 0.2).write(tmp_path)
+    figures = {"AP": 0.3, "pose_AP": 0.4}
+    assert objective_values(["pose_AP", "gflops"], figures, tmp_path) == (0.4, 7.5)
+    assert TrialRecord.read(tmp_path).values == (0.4, 7.5)
+    with pytest.raises(UserError, match="mask_AP, which this task does not measure: choose from"):
+        objective_values(["mask_AP", "gflops"], figures, tmp_path)
+
+
 def test_a_poor_training_ends_early_with_a_whole_run_folder(config, tmp_path):
     for name in ("a", "b"):  # cheaper and far better, from the first epoch
         (tmp_path / name).mkdir()

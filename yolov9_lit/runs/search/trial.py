@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from yolov9_lit.errors import UserError
-from yolov9_lit.evaluation.coco_figures import FIGURES
+from yolov9_lit.evaluation.coco_figures import FIGURES, KeypointResult
+from yolov9_lit.evaluation.metric import MASK, POSE
 from yolov9_lit.files import write_json
 
 NAME = "trial.json"
@@ -20,9 +21,13 @@ NAME = "trial.json"
 
 VAL_AP = "val/AP"
 GFLOPS = "gflops"
-OBJECTIVES = (VAL_AP, GFLOPS, *FIGURES)
+OBJECTIVES = (
+    *(VAL_AP, GFLOPS, *FIGURES),
+    *(f"{MASK}{name}" for name in FIGURES),
+    *(f"{POSE}{name}" for name in KeypointResult._fields),
+)
 """What can be searched for: best validation AP, deployed GFLOPs (fewer are better), and the test's
-figures."""
+figures: of boxes, and of masks and keypoints where the task finds such."""
 
 
 @dataclass
@@ -96,6 +101,11 @@ def objective_values(
             "trainer.limit_val_batches as they are."
         )
     known = {**figures, VAL_AP: record.best(), GFLOPS: record.gflops}
+    if lacking := [name for name in names if name not in known]:
+        raise UserError(
+            f"objectives names {', '.join(lacking)}, which this task does not measure: choose from "
+            f"{', '.join(name for name in OBJECTIVES if name in known)}."
+        )
     record.values = tuple(float(known[name]) for name in names)
     record.write(folder)
     return record.values
