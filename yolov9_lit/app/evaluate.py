@@ -8,12 +8,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from yolov9_lit.app.folders import require_data
+from yolov9_lit.app.robustness import Rows, corruptions_of, measure, write_robustness
 from yolov9_lit.app.settings import check_evaluation
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument
 from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.data.keypoint_settings import KeypointsOfModel
 from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.evaluation.robustness import CLEAN
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
 from yolov9_lit.memory import keep_freed_memory
@@ -40,11 +42,15 @@ def check_job(cfg: DictConfig) -> None:
 def evaluate(cfg: DictConfig) -> dict[str, float]:
     """Measure a checkpoint; leave results.json, detections.json, annotated images and a report.
 
+    With corruptions, also what `write_robustness` writes.
+
     Raises:
         UserError: checkpoint and data do not fit.
     """
     check_job(cfg)
     ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
+    corruptions = corruptions_of(cfg)
+    rows = Rows(run_dir, cfg, ckpt) if corruptions.each else None
     predictor = load(ckpt)
     card = predictor.card
     given: dict[str, Any] = {"image_size": predictor.input_size(cfg.data.image_size)}
@@ -65,6 +71,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"data in {datamodule.root} has {datamodule.num_classes} "
             f"({first_few(datamodule.class_names)}): evaluate on data of the same classes."
         )
+    datamodule.corruption = corruptions.always
     metric = build(cfg.evaluation.metric)(
         truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
@@ -80,10 +87,19 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     ]
     keep_freed_memory()
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)
-    trainer.test(module, datamodule, verbose=False)
-    log_used(datamodule, use.by_split)
+    figures = rows.find(CLEAN, 0) if rows else None
+    if figures is None:
+        trainer.test(module, datamodule, verbose=False)
+        log_used(datamodule, use.by_split)
+        figures = module.figures
+        if rows:
+            rows.add(CLEAN, 0, figures)
+    if rows:
+        robustness = measure(corruptions.each, rows, module, datamodule, cfg.trainer)
+        write_robustness(robustness, run_dir, f"{ckpt} on {datamodule.annotation_file('test')}")
+        figures = {**figures, **robustness.summary()}
     log.info("Everything of this run is in %s", run_dir)
-    return module.figures
+    return figures
 
 
 def _measured_form(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import lightning as L
 import numpy as np
@@ -30,6 +30,9 @@ from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
 from yolov9_lit.memory import no_garbage_collection
 from yolov9_lit.structures import KeypointLayout
+
+if TYPE_CHECKING:  # Few evaluations corrupt, and albumentations takes a second to import.
+    from yolov9_lit.data.corruptions.corruption import Corruption
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class DetectionDataModule(L.LightningDataModule):
 
     Attributes:
         channels: of the images of a batch.
+        corruption: what is done to each image of the test; its truth moves with it.
     """
 
     channels = 3
@@ -115,6 +119,7 @@ class DetectionDataModule(L.LightningDataModule):
         self._splits: dict[str, Annotations] = {}
         self._truths: dict[tuple[Path, bool, bool], Truth] = {}
         self.lacks: list[str] = []
+        self.corruption: Corruption | None = None
 
     @property
     def folder(self) -> Path:
@@ -143,7 +148,12 @@ class DetectionDataModule(L.LightningDataModule):
             self._truths[key] = read_ground_truth(
                 key[0], masks=masks, keypoints=layout, extra=self.batches.extra, sizes=by_id
             )
-        return self._truths[key]
+        truth = self._truths[key]
+        if split != "test" or self.corruption is None or not self.corruption.moves:
+            return truth
+        from yolov9_lit.data.corruptions.truth import moved_truth
+
+        return moved_truth(truth, self.annotations(split), self.corruption)
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -204,12 +214,13 @@ class DetectionDataModule(L.LightningDataModule):
             self._require_usable(new)
 
     def test_image(self, image_id: int) -> np.ndarray:
-        """Read an image of the test as it is in its file: (H, W, 3) uint8 RGB.
+        """Read an image of the test, corrupted if the test's are: (H, W, 3) uint8 RGB.
 
         Raises:
             UnreadableImage: it cannot be read.
         """
-        return load_image(self.annotations("test").images, self._test_index(image_id))
+        image = load_image(self.annotations("test").images, self._test_index(image_id))
+        return image if self.corruption is None else self.corruption.image(image, image_id)
 
     def test_image_name(self, image_id: int) -> str:
         """Return the path of an image of the test, from the data's folder on."""
@@ -237,7 +248,9 @@ class DetectionDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         """Load letterboxed batches of similar aspect ratio."""
-        return self.batches.evaluation(self._splits["test"], *self._rank_and_world())
+        return self.batches.evaluation(
+            self._splits["test"], *self._rank_and_world(), self.corruption
+        )
 
     def fixed_training_images(self, count: int) -> list[Tensor]:
         """Return the images of `Batches.fixed` of the training: (B, 3, H, W) uint8 each.

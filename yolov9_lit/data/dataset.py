@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +31,9 @@ from yolov9_lit.data.sample import Sample
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import Batch, ImageInfo, SkippedImage, Targets
+
+if TYPE_CHECKING:  # Few evaluations corrupt, and albumentations takes a second to import.
+    from yolov9_lit.data.corruptions.corruption import Corruption
 
 
 class TrainKey(NamedTuple):
@@ -191,12 +194,14 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         image_size: longest side of an image in pixels; None for as long as the input has room for.
         masks: whether the inputs have masks.
         keypoints: whether they have keypoints.
+        corruption: what is done to each image before it is letterboxed.
     """
 
     annotations: Annotations
     image_size: int | None
     masks: bool = False
     keypoints: bool = False
+    corruption: Corruption | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -211,12 +216,16 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         except UnreadableImage as error:
             return SkippedImage(key.image, error.name, error.fault)
         height, width = original.shape[:2]
+        objects = self.annotations.objects(key.image)
+        image_id = int(self.annotations.image_ids[key.image])
+        if self.corruption is not None:
+            original = self.corruption.image(original, image_id)
+            if self.corruption.moves:
+                objects = self.corruption.warp(height, width, image_id).objects(objects)
         shape = (key.height, key.width)
         longest = self.image_size or fitted_size((height, width), shape)
         image, placement = evaluation_letterbox(original, shape, longest)
-        objects = self.annotations.objects(key.image)
         single = ~objects.crowd
-        image_id = int(self.annotations.image_ids[key.image])
         boxes = place_boxes(objects.boxes[single], placement)
         masks = None
         if self.masks:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import Count, InputSide, PositiveFloat, PositiveInt
 from yolov9_lit.structures import MASK_STRIDE, Batch
+
+if TYPE_CHECKING:
+    from yolov9_lit.data.corruptions.corruption import Corruption
 
 _LAYOUT = {
     "pictures": "number of images",
@@ -151,7 +154,13 @@ class Batches:
         self._require_memory(len(loader))
         return loader
 
-    def evaluation(self, annotations: Annotations, rank: int, world_size: int) -> DataLoader:
+    def evaluation(
+        self,
+        annotations: Annotations,
+        rank: int,
+        world_size: int,
+        corruption: Corruption | None = None,
+    ) -> DataLoader:
         """Return the loader of a rank's letterboxed batches of similar aspect ratio."""
         batches = evaluation_batches(
             annotations.sizes,
@@ -163,7 +172,9 @@ class Batches:
         )
         self._require_memory(len(batches))
         return DataLoader(
-            self._evaluated(annotations), batch_sampler=batches, **self._loader_options()
+            self._evaluated(annotations, corruption),
+            batch_sampler=batches,
+            **self._loader_options(),
         )
 
     def fixed(self, annotations: Annotations, count: int) -> list[Batch]:
@@ -185,9 +196,13 @@ class Batches:
             for batch in keys[: max(len(chosen) // self.batch_size, 1)]
         ]
 
-    def _evaluated(self, annotations: Annotations) -> EvalDataset:
+    def _evaluated(
+        self, annotations: Annotations, corruption: Corruption | None = None
+    ) -> EvalDataset:
         longest = None if self.eval_shape else self.image_size
-        return EvalDataset(annotations, longest, self.masks, self.keypoints is not None)
+        return EvalDataset(
+            annotations, longest, self.masks, self.keypoints is not None, corruption
+        )
 
     def _scaled(self, annotations: Annotations) -> ReadScaled:
         read = ScaledImages(annotations.images, annotations.sizes, self.image_size)

@@ -19,7 +19,7 @@ def results_table(result: MetricResult) -> Table:
         columns.setdefault(prefix, {})[full.removeprefix(prefix)] = value
     names = dict.fromkeys(name for column in columns.values() for name in column)
     rows = [
-        (name, *(_percent(column.get(name, UNMEASURED)) for column in columns.values()))
+        (name, *(percent(column.get(name, UNMEASURED)) for column in columns.values()))
         for name in names
     ]
     heads = [KINDS.get(prefix, "boxes") for prefix in columns] if len(columns) > 1 else [""]
@@ -36,12 +36,11 @@ def per_class_table(result: MetricResult) -> Table:
         or any(getattr(row, name) != UNMEASURED for row in classes)
     ]
     rows = [
-        (row.name, row.objects, *(_percent(getattr(row, name)) for name in names))
-        for row in classes
+        (row.name, row.objects, *(percent(getattr(row, name)) for name in names)) for row in classes
     ]
     return Table("By class (%)", pd.DataFrame(rows, columns=["class", "objects", *names]))
 
 
-def _percent(value: float) -> Cell:
+def percent(value: float) -> Cell:
     """Format a fraction as percent; COCO gives -1 where there are no objects."""
     return Cell("-") if value < 0 else Cell(f"{100 * value:.1f}", value)

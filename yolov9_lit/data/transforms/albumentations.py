@@ -13,6 +13,9 @@ import numpy as np
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Another, Sample
 
+AnyTransform = A.BasicTransform | A.BaseCompose
+"""What albumentations applies to an image, composed or not."""
+
 
 class Albumentations:
     """Applies albumentations transforms to image and boxes.
@@ -21,9 +24,9 @@ class Albumentations:
     put it after `CopyPaste` and `RandomAffine`.
     """
 
-    def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
+    def __init__(self, transforms: Sequence[AnyTransform]) -> None:
         """Compose the transforms, in their order."""
-        self.spatial = any(_is_spatial(t) for t in transforms)
+        self.spatial = any(is_spatial(t) for t in transforms)
         boxes = A.BboxParams(format="pascal_voc", label_fields=["rows"], clip=True, min_area=1.0)
         self.compose = A.Compose(list(transforms), bbox_params=boxes if self.spatial else None)
 
@@ -47,8 +50,8 @@ class Albumentations:
         )
 
 
-def _is_spatial(transform: A.BasicTransform | A.BaseCompose) -> bool:
+def is_spatial(transform: AnyTransform) -> bool:
     """Return whether a transform, or one inside it, may move objects."""
     if isinstance(transform, A.BaseCompose):
-        return any(_is_spatial(inner) for inner in transform.transforms)
+        return any(is_spatial(inner) for inner in transform.transforms)
     return isinstance(transform, A.DualTransform)

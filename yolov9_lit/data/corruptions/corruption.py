@@ -1,0 +1,81 @@
+"""One kind of corruption at one severity, the same for an image wherever it is read."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for news
+import numpy as np
+from albumentations.augmentations.geometric.distortion import BaseDistortion
+
+from yolov9_lit.data.corruptions.warp import Warp
+from yolov9_lit.data.transforms.albumentations import AnyTransform, is_spatial
+from yolov9_lit.errors import UserError
+
+SEVERITIES = range(1, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Corruption:
+    """What is done to each image of an evaluation before it is letterboxed.
+
+    What is random follows from the kind and the image's id alone, not from the severity: the grains
+    of a kind's severities lie at the same places.
+
+    Attributes:
+        kind: its name.
+        severity: 1 to 5.
+        transform: is applied whatever its probability; one that moves pixels is an albumentations
+            distortion.
+    """
+
+    kind: str
+    severity: int
+    transform: AnyTransform
+
+    def __post_init__(self) -> None:
+        """Refuse what moves pixels so that boxes cannot follow."""
+        if is_spatial(self.transform) and not self.moves:
+            raise UserError(
+                f"corruption {self.kind} moves pixels by {type(self.transform).__name__}, which "
+                "boxes cannot follow: give a transform of pixels' values or one distortion, a "
+                "subclass of albumentations' BaseDistortion."
+            )
+
+    @property
+    def name(self) -> str:
+        """Return kind and severity as one word."""
+        return f"{self.kind}-{self.severity}"
+
+    @property
+    def moves(self) -> bool:
+        """Return whether objects move."""
+        return isinstance(self.transform, BaseDistortion)
+
+    def image(self, image: np.ndarray, image_id: int) -> np.ndarray:
+        """Return an image (H, W, 3) uint8 RGB corrupted, of the same size.
+
+        Raises:
+            UserError: the transform does not keep the size.
+        """
+        self._seed(image_id)
+        changed = self.transform(image=image, force_apply=True)["image"]
+        if changed.shape != image.shape or changed.dtype != np.uint8:
+            raise UserError(
+                f"corruption {self.kind} makes {changed.shape} {changed.dtype} of an image of "
+                f"{image.shape} uint8: give a transform that keeps size and type."
+            )
+        return np.ascontiguousarray(changed)
+
+    def warp(self, height: int, width: int, image_id: int) -> Warp:
+        """Return how the pixels of an image are moved; only where they are, see `moves`."""
+        self._seed(image_id)
+        self.transform(image=np.zeros((height, width, 3), dtype=np.uint8), force_apply=True)
+        return Warp(self.transform.params["map_x"], self.transform.params["map_y"])
+
+    def _seed(self, image_id: int) -> None:
+        kind = zlib.crc32(self.kind.encode())
+        words = np.random.SeedSequence((kind, image_id % 2**64)).generate_state(1)
+        self.transform.set_random_seed(int(words[0]))
