@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for news
+import cv2
 import numpy as np
 from albumentations.augmentations.geometric.distortion import BaseDistortion
 
@@ -15,6 +16,8 @@ from yolov9_lit.data.transforms.albumentations import AnyTransform, is_spatial
 from yolov9_lit.errors import UserError
 
 SEVERITIES = range(1, 6)
+
+_LEAST_SIDE = 32  # Pixels: some transforms fail on less.
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +64,18 @@ class Corruption:
             UserError: the transform does not keep the size.
         """
         self._seed(image_id)
-        changed = self.transform(image=image, force_apply=True)["image"]
-        if changed.shape != image.shape or changed.dtype != np.uint8:
+        height, width = image.shape[:2]
+        given = image
+        if not self.moves and min(height, width) < _LEAST_SIDE:
+            below, right = (max(_LEAST_SIDE - side, 0) for side in (height, width))
+            given = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        changed = self.transform(image=given, force_apply=True)["image"]
+        if changed.shape != given.shape or changed.dtype != np.uint8:
             raise UserError(
                 f"corruption {self.kind} makes {changed.shape} {changed.dtype} of an image of "
-                f"{image.shape} uint8: give a transform that keeps size and type."
+                f"{given.shape} uint8: give a transform that keeps size and type."
             )
-        return np.ascontiguousarray(changed)
+        return np.ascontiguousarray(changed[:height, :width])
 
     def warp(self, height: int, width: int, image_id: int) -> Warp:
         """Return how the pixels of an image are moved; only where they are, see `moves`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from yolov9_lit.data.corruptions.corruption import SEVERITIES, Corruption
 from yolov9_lit.data.transforms.albumentations import AnyTransform
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.kinds import Limits
 
-Kind = Callable[[int], AnyTransform] | AnyTransform
+Kind: TypeAlias = Callable[[int], AnyTransform] | AnyTransform
 """Gives the transform of a severity, 1 to 5; or is one, whatever the severity."""
 
 Severity = Annotated[int, Limits(SEVERITIES.start, SEVERITIES.stop - 1)]

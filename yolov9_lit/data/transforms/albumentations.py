@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for news
 import albumentations as A
@@ -13,7 +14,7 @@ import numpy as np
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.sample import Another, Sample
 
-AnyTransform = A.BasicTransform | A.BaseCompose
+AnyTransform: TypeAlias = A.BasicTransform | A.BaseCompose
 """What albumentations applies to an image, composed or not."""
 
 
