@@ -100,5 +100,5 @@ class Warp:
 
 
 def _bilinear(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    columns = np.ascontiguousarray(places[None])
-    return cv2.remap(values, columns, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    x, y = (np.ascontiguousarray(places[None, :, axis]) for axis in (0, 1))
+    return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]

@@ -41,7 +41,8 @@ class Frost(A.ImageOnlyTransform):
             noise = self.random_generator.normal(size=shape).astype(np.float32)
             smooth = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
             crystals += np.exp(-4 * np.abs(smooth)) / 1.5**octave  # A ridge where it is zero.
-        return {"crystals": cv2.normalize(crystals, None, 0, 255, cv2.NORM_MINMAX)}
+        crystals -= crystals.min()
+        return {"crystals": crystals * (255 / max(float(crystals.max()), 1e-6))}
 
     def apply(self, img: np.ndarray, crystals: np.ndarray, **params: Any) -> np.ndarray:
         """Mix."""
@@ -82,8 +83,8 @@ class Snow(A.ImageOnlyTransform):
         line = np.zeros((self.streak, self.streak), dtype=np.float32)
         middle = self.streak // 2
         reach = np.array([np.cos(slope), np.sin(slope)]) * middle
-        ends = [tuple(np.rint(middle + sign * reach).astype(int).tolist()) for sign in (-1, 1)]
-        cv2.line(line, *ends, color=1.0)
+        (x, y), (u, v) = (np.rint(middle + sign * reach).astype(int) for sign in (-1, 1))
+        cv2.line(line, (int(x), int(y)), (int(u), int(v)), 1.0)
         return {"flakes": 255 * cv2.filter2D(flakes, -1, line / line.sum())}
 
     def apply(self, img: np.ndarray, flakes: np.ndarray, **params: Any) -> np.ndarray:
