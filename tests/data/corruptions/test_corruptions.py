@@ -19,9 +19,11 @@ from yolov9_lit.building import CONFIG_DIR
 from yolov9_lit.data.annotations import ImageObjects
 from yolov9_lit.data.corruptions import camera, coco_c
 from yolov9_lit.data.corruptions.corruption import Corruption
+from yolov9_lit.data.corruptions.elastic import Elastic
 from yolov9_lit.data.corruptions.suite import Suite, one
 from yolov9_lit.data.corruptions.truth import moved_truth
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.extra import Extra
 from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.polygons import FlatPolygons
 from yolov9_lit.data.prepare.shapes import make_shapes
@@ -120,6 +122,7 @@ def test_boxes_masks_and_keypoints_go_where_a_mark_goes(kind, severity, outlined
             crowd=np.zeros(1, dtype=bool),
             polygons=FlatPolygons.pack([[corners] if outlined else []]),
             keypoints=Keypoints(centre, np.arange(1)),
+            extra=Extra.none(1),
         )
         moved = warp.objects(objects)
         np.testing.assert_allclose(moved.boxes[0], expected, atol=1.5)
@@ -135,7 +138,7 @@ def test_boxes_masks_and_keypoints_go_where_a_mark_goes(kind, severity, outlined
 
 
 def test_no_distortion_moves_nothing():
-    identity = Corruption("none", 1, A.OpticalDistortion(distort_limit=(0, 0), p=1))
+    identity = Corruption("none", 1, Elastic(distance=0, sigma=16))
     points = np.random.default_rng(0).uniform(1, 39, (500, 2)).astype(np.float32)
     places, found = identity.warp(40, 40, 1).points(points)
     assert found.all()

@@ -13,6 +13,7 @@ from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.data.corruptions.corruption import Corruption
 from yolov9_lit.data.corruptions.warp import Warp
+from yolov9_lit.data.extra import Extra
 from yolov9_lit.data.keypoints import Keypoints
 from yolov9_lit.data.polygons import FlatPolygons
 
@@ -55,6 +56,7 @@ def _moved(entries: Sequence[Entry], known: ImageObjects, warp: Warp) -> list[En
         crowd=np.zeros(len(entries), dtype=bool),
         polygons=_outlines(corners, known, warp.size),
         keypoints=Keypoints(values, np.arange(values.shape[1])),
+        extra=Extra.none(len(entries)),
     )
     after = warp.objects(objects)
     sides = after.boxes[:, 2:].astype(float) - after.boxes[:, :2]
