@@ -200,9 +200,7 @@ class Batches:
         self, annotations: Annotations, corruption: Corruption | None = None
     ) -> EvalDataset:
         longest = None if self.eval_shape else self.image_size
-        return EvalDataset(
-            annotations, longest, self.masks, self.keypoints is not None, corruption
-        )
+        return EvalDataset(annotations, longest, self.masks, self.keypoints is not None, corruption)
 
     def _scaled(self, annotations: Annotations) -> ReadScaled:
         read = ScaledImages(annotations.images, annotations.sizes, self.image_size)
