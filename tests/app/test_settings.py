@@ -77,7 +77,7 @@ WRONG = {
     "model.csp_depth": ("0", "100000"),
     "model.in_channels": ("0", "-1"),
     "model.num_classes": ("0", "abc"),
-    "loss.aux_weight": ("abc",),
+    "loss.aux_weight": ("abc", "[0.5]"),
     "aux_schedule.decay": ("exp", "null"),
     "aux_schedule.start": ("-0.1", "2", "abc"),
     "augment.transforms": ("3", "[3]", "[abc]", "[null]"),
@@ -154,7 +154,7 @@ def test_right_values_reach_the_data():
         "callbacks.last.minutes=null",
         "callbacks=none",
         "logger=none",
-        "loss.aux_weight=[0.5]",
+        "loss.aux_weight=0.5",
     ):
         assert "There is no data folder nowhere" in refusal(override), override
 
