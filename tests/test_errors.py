@@ -3,6 +3,7 @@
 import traceback
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from yolov9_lit.errors import UserError, counted, error_line, told
 
@@ -64,3 +65,19 @@ def test_a_sentence_of_many_becomes_one_of_a_single_item():
         assert told(1, many) == f"1 {single}"
         assert told(0, many) == f"0 {many}"
         assert told(2000, many) == f"2,000 {many}"
+
+
+class Refusing(Dataset):
+    """Finds its data wrong, like one that is read in a worker."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UserError("x is wrong: mend it.", "a list's item") from ValueError("why")
+
+
+def test_an_error_of_a_worker_is_the_sentence_that_was_raised():
+    with pytest.raises(UserError) as caught:
+        list(DataLoader(Refusing(), num_workers=1))
+    assert str(caught.value) == "x is wrong: mend it.\n  a list's item"

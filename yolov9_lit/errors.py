@@ -14,11 +14,23 @@ LONGEST = 500
 """Characters of an error in a table."""
 
 
+_IN_WORKER = re.compile(
+    r"Caught \w+ in DataLoader worker process \d+\.\nOriginal .*\n\S*Error: ", re.DOTALL
+)
+"""What torch puts before the sentence of an error that a worker of a loader raised."""
+
+
 class UserError(Exception):
     """A mistake in the user's input; the commands print its sentence and exit with code 2.
 
     Its arguments are the sentence and, where there is a list, an item a line.
     """
+
+    def __init__(self, *lines: object) -> None:
+        """Set the lines; of what torch makes of a worker's error, those that were raised."""
+        if lines and (found := _IN_WORKER.match(text := str(lines[0]))):
+            lines = tuple(text[found.end() :].rstrip().split("\n  "))
+        super().__init__(*lines)
 
     def __str__(self) -> str:
         return "\n  ".join(one_line(str(line)) for line in self.args)
