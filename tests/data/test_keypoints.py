@@ -403,3 +403,18 @@ def test_streamed_keypoints_are_those_of_the_files(tmp_path):
         count = int((targets[..., 2] > 0).any(-1).sum())
         assert count > 0
         assert torch.equal(targets[:count], found[1][key][:count])
+
+
+class Forgets:
+    """A user's transform that was written for boxes."""
+
+    def __call__(self, sample, rng, another):
+        return Sample(sample.image, sample.boxes, sample.labels, sample.polygons)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_transform_that_loses_keypoints_is_named(first):
+    rng = np.random.default_rng(0)
+    steps = [Forgets(), MixUp(1.0)] if first else [MixUp(1.0), Forgets()]
+    with pytest.raises(UserError, match=r"^Forgets of `augment` loses keypoints .*task=detect\.$"):
+        Augmentation(steps)(lambda index: drawn(rng, 2), 0, range(4), image_size=SIZE, rng=rng)

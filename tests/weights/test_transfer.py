@@ -270,6 +270,19 @@ def test_a_detector_of_masks_is_taken_without_them_for_boxes(masked, caplog):
     assert "left over in the file: head.coefficients (" in text
 
 
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_depthwise_class_branches_go_on_in_another_task(tmp_path, caplog, task):
+    path = tmp_path / "depthwise.ckpt"
+    own = "model.head._target_=yolov9_lit.models.head.DepthwiseClassHead"
+    file = write(path, "model=gelan_t", own)
+    detector = adopted(path, len(NAMES), f"task={task}")
+    text = told(caplog, detector, path)
+    state = detector.state_dict()
+    assert file.keys() <= state.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in file.items())
+    assert "left over in the file" not in text
+
+
 def test_a_head_of_ones_own_is_laid_out_as_the_files(small):
     path, file = small
     own = "model.head._target_=yolov9_lit.models.head.DepthwiseClassHead"

@@ -19,6 +19,7 @@ from yolov9_lit.errors import UserError, first_few
 _NO_KEY = re.compile(r"Could not (?:override|append to config|delete(?: from config\.)?) '([^'=]+)")
 _NO_OPTION = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
 _NOT_CHOSEN = re.compile(r"Could not delete '([^'=]+)=(.*)'")
+_NO_GROUP = re.compile(r"In '([^']+)/([^/']+)': Could not override '([^']+)'")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(([^=]+)=(.*))'")
 
 
@@ -109,6 +110,11 @@ def _sentence(name: str, told: str) -> str:
         near = get_close_matches(found[2], known, n=5, cutoff=0.4)
         shown = list(dict.fromkeys([*near, *known]))
         return f"There is no {found[1]}={found[2]}: give one of {first_few(shown, 8)}."
+    if found := _NO_GROUP.match(told):
+        return (
+            f"{found[1]}={found[2]} chooses a {found[3]}, which is no part of what the command "
+            f"line chooses: leave {found[1]}={found[2]} out, or what takes {found[3]} away."
+        )
     if found := _NOT_CHOSEN.match(told):
         return f"~{found[1]}={found[2]} leaves nothing out, as it is not chosen: give ~{found[1]}."
     if found := _NO_KEY.match(told):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class Head(nn.Module):
         box_groups: int = 4,
         class_width_factor: int = 1,
         class_width_limit: int = 128,
+        depthwise_classes: bool = False,
     ) -> None:
         """Build the branches.
 
@@ -47,9 +49,11 @@ class Head(nn.Module):
             box_groups: groups of the box branch's second and third convolution.
             class_width_factor: 1, or 2 as in the published T.
             class_width_limit: 128 as published.
+            depthwise_classes: depth-wise separable class branches, as Ultralytics 8.3 trains.
         """
         super().__init__()
         self.num_classes = num_classes
+        layer = _separable if depthwise_classes else partial(Conv, kernel=3)
         box_width = math.ceil(max(channels[0] // 4, 4 * BINS) / 4) * 4
         class_width = max(channels[0], min(class_width_factor * num_classes, class_width_limit))
         self.box = nn.ModuleList(
@@ -62,17 +66,13 @@ class Head(nn.Module):
         )
         self.cls = nn.ModuleList(
             nn.Sequential(
-                self._class_layer(c, class_width),
-                self._class_layer(class_width, class_width),
+                layer(c, class_width),
+                layer(class_width, class_width),
                 nn.Conv2d(class_width, num_classes, 1),
             )
             for c in channels
         )
         self._init_biases()
-
-    def _class_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        """One of the two hidden layers of a class branch."""
-        return Conv(in_channels, out_channels, 3)
 
     def _init_biases(self) -> None:
         """Start from about five objects in an image of 640 x 640."""
@@ -116,12 +116,20 @@ class Head(nn.Module):
 
 
 class DepthwiseClassHead(Head):
-    """A head whose class branches are depth-wise separable, as Ultralytics 8.3 trains YOLOv9."""
+    """A head with `depthwise_classes`, by the name that cards of such files have."""
 
-    def _class_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return nn.Sequential(
-            Conv(in_channels, in_channels, 3, groups=in_channels), Conv(in_channels, out_channels)
-        )
+    def __init__(
+        self, channels: Sequence[int], num_classes: int, **settings: Annotated[Any, Head]
+    ) -> None:
+        """Build the branches; all settings are those of `Head`."""
+        super().__init__(channels, num_classes, **({"depthwise_classes": True} | settings))
+
+
+def _separable(in_channels: int, out_channels: int) -> nn.Module:
+    """Build a depth-wise 3x3 and a 1x1 convolution."""
+    return nn.Sequential(
+        Conv(in_channels, in_channels, 3, groups=in_channels), Conv(in_channels, out_channels)
+    )
 
 
 def branches(channels: Sequence[int], width: int, outputs: int) -> nn.ModuleList:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.building import check, setting_names
 from yolov9_lit.errors import UserError
-from yolov9_lit.models.head import Head
+from yolov9_lit.models.head import DepthwiseClassHead, Head
 from yolov9_lit.weights.parts import check_model
 from yolov9_lit.weights.transfer import read_trainable
 
@@ -62,6 +62,8 @@ def _head(given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
             settings = ", ".join(f"model.head.{key}" for key in unused)
             log.info("The head is the checkpoint's, not as the config has it (%s)", settings)
         return dict(file)
+    if issubclass(theirs, DepthwiseClassHead):  # Of another task's head it is a setting.
+        file = {"depthwise_classes": True, **file}
     names = setting_names(ours)
     shared = {k: v for k, v in file.items() if k in given or names is None or k in names}
     new = [key for key in given if key not in file]

@@ -8,6 +8,7 @@ import numpy as np
 
 from yolov9_lit.data.sample import Sample, Transform
 from yolov9_lit.data.transforms.one_warp import fused
+from yolov9_lit.errors import UserError
 
 
 class Augmentation:
@@ -48,7 +49,24 @@ class Augmentation:
                 def another(stage: int = stage) -> Sample:
                     return run(partners[int(rng.integers(len(partners)))], stage)
 
-                sample = step(sample, rng, another)
+                sample = _with_its_keypoints(step(sample, rng, another), sample, step)
             return sample
 
         return run(index, len(steps)).letterboxed(image_size)
+
+
+def _with_its_keypoints(after: Sample, before: Sample, step: Transform) -> Sample:
+    """Return what a step made, if it has the keypoints that the step was given, of all its objects.
+
+    Raises:
+        UserError: it has not; a batch could not be made of such samples.
+    """
+    objects, number = after.keypoints.values.shape[:2]
+    given = before.keypoints.values.shape[1]
+    if number == given and objects == len(after.boxes):
+        return after
+    raise UserError(
+        f"{type(step).__name__} of `augment` loses keypoints (of {given} each for "
+        f"{len(after.boxes)} objects it gives {number} for {objects}): have it return those of the "
+        "objects that it returns, leave it out, or give task=detect."
+    )
