@@ -88,6 +88,8 @@ def test_an_option_composes_and_its_values_are_valid(composed, checkpoint, comma
     more = [f"ckpt={checkpoint}"] if (group, option) == ("model", "checkpoint") else []
     if group == "experiment" and option.startswith(("table", "pgi_cost", "segment_pgi")):
         more = ["row=table2-conv"]  # as the jobs of this sweep have one each
+    if (group, option) == ("corruption", "one"):
+        more = ["corruption.kind=fog"]  # whoever chooses it names the kind
     cfg = composed(command, f"{group}={quoted(option)}", *more)  # a figure's name is a number
     assert HydraConfig.get().runtime.choices[group] == option
     if "model" in cfg:
