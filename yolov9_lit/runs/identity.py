@@ -18,6 +18,13 @@ EARLIER = "paper"
 """A node that earlier configs had: the paper's figures, which make no experiment."""
 
 PACKAGE = "yolov9_lit."
+ADDED: Mapping[str, Any] = {
+    "aux_schedule": {
+        "_target_": f"{PACKAGE}training.aux_schedule.AuxiliarySchedule",
+        **{"decay": "constant", "final_factor": 0.0, "start": 0.0, "end": 1.0},
+    }
+}
+"""Nodes that earlier configs lacked, with the values by which all trained: these go unsaid."""
 REPLACED = {"lightning.pytorch.callbacks.ModelCheckpoint": "BestCheckpoint"}
 """Classes in whose place a later version has one of this package."""
 
@@ -45,7 +52,8 @@ def is_experiment(key: str, execution: Mapping[str, Any] | None) -> bool:
 def experiment_config(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved config in plain containers, without where and how it is carried out.
 
-    Widths of the model are spelled out; paths within the run's folder begin with `${run_dir}`.
+    Widths of the model are spelled out, nodes of `ADDED` left out where nothing is changed; paths
+    within the run's folder begin with `${run_dir}`.
     """
     from yolov9_lit.weights.card import spelled_out  # torch: who reads records does without it
 
@@ -54,7 +62,7 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
     plain["model"] = spelled_out(plain["model"])
     pruned = _pruned(plain, plain.get(NODE), str(cfg.run_dir))
     assert isinstance(pruned, dict)
-    return pruned
+    return {k: v for k, v in pruned.items() if k not in ADDED or v != ADDED[k]}
 
 
 def differences(

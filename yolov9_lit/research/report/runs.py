@@ -29,7 +29,7 @@ KEYPOINT_FIGURES = tuple(f"pose_{name}" for name in FIGURES if name != "AP_s")
 
 ALL = FIGURES + MASK_FIGURES + KEYPOINT_FIGURES
 
-_BEFORE_TASKS: dict[str, str | None] = {"task": "detect"}
+_BEFORE: dict[str, str | None] = {"task": "detect", "aux_schedule": "constant"}
 """What runs chose of a group that their version did not have."""
 
 
@@ -107,7 +107,7 @@ def read_run(folder: Path) -> Run:
     # Of a run that was refused the config is not known in full: compared with others', it would
     # take every key that it lacks for a setting.
     config, paper = ({}, {}) if refused else _read_config(folder, record)
-    choices = _BEFORE_TASKS | (record.choices or _read_choices(folder))
+    choices = _BEFORE | (record.choices or _read_choices(folder))
     curves, losses = read_metrics(folder / "metrics.csv")
     known = damage or (folder / FILE).is_file()
     status = record.status if known else "done" if results else "unknown"
