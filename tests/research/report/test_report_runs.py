@@ -140,6 +140,15 @@ def test_a_task_with_more_terms_has_them_in_its_losses(folders):
     assert run.losses.to_dict("index") == {0: {("train", "main"): 4321}}
 
 
+def test_the_weight_of_a_branch_is_none_of_its_losses(folders):
+    """It is logged beside them; where a branch is off it is zero, and there are no terms."""
+    columns = ["epoch", "step", "train/icn/box", "train/icn/cls", "train/icn/weight"]
+    folder = folders.make("one")
+    (folder / "metrics.csv").write_text(",".join(columns) + "\n0,3,1,20,0.25\n1,6,,,0.0")
+    (run,) = read_runs(folders.root)
+    assert run.losses.to_dict("index") == {0: {("train", "icn"): 21}}
+
+
 def test_seeds_are_pooled_and_what_differs_names_the_row(folders):
     for seed in (0, 1):
         for pgi in ("none", "fpn"):

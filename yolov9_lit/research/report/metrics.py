@@ -21,8 +21,8 @@ COMPARED = tuple(KINDS)
 MOST_EPOCHS = 1_000_000
 """What stands in a file beyond that is damage."""
 
-TERM = re.compile(r"(train|val)/([^/]+)/[^/]+")
-"""Columns of a branch's loss terms."""
+TERM = re.compile(r"(train|val)/([^/]+)/(?!weight$)[^/]+")
+"""Columns of a branch's loss terms; beside them stands its weight, which is none."""
 
 
 class Metrics(NamedTuple):
