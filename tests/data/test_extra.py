@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from shapes_paths import PATHS
 
 from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.data.datamodule import DetectionDataModule
@@ -34,17 +35,9 @@ def numbered(tiny_shapes, tmp_path):
 
 
 def data_of(root, *names, **settings):
-    paths = {
-        f"{split}_{what}": path
-        for split in ("train", "val")
-        for what, path in (
-            ("images", f"{split}2017"),
-            ("annotations", f"annotations/instances_{split}2017.json"),
-        )
-    }
     data = DetectionDataModule(
-        root, image_size=64, batch_size=4, num_workers=0, cache=None,
-        extra=ExtraFields(names=names), **paths, **settings,
+        root, *PATHS, image_size=64, batch_size=4, num_workers=0, cache=None,
+        extra=ExtraFields(names=names), **settings,
     )  # fmt: skip
     data.setup("fit")
     return data

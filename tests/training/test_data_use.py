@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from shapes_paths import PATHS
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.data.prepare.shapes import make_shapes
@@ -18,7 +19,6 @@ from yolov9_lit.data.use import Use
 from yolov9_lit.errors import UserError
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 
-PATHS = [p for n in ("train2017", "val2017") for p in (n, f"annotations/instances_{n}.json")]
 FAR = RandomAffine(64, translate=0, scale=0)
 FAR.draw = lambda shape, rng: (np.float64([[1, 0, 999], [0, 1, 0]]), 1.0)
 

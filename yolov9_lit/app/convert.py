@@ -43,7 +43,8 @@ def convert(cfg: DictConfig) -> Path:
     if checkpoint.deployed and not deploy:
         raise UserError(f"{src} is deployed and has no training form: use deploy=true.")
     if len(sources) > 1:
-        checkpoint = average({path: read_checkpoint(path) for path in sources})
+        others = {path: read_checkpoint(path) for path in sources[1:]}
+        checkpoint = average({src: checkpoint} | others)
         log.info("The average of %s", ", ".join(map(str, sources)))
     detector = load_detector(checkpoint, src)
     if deploy:

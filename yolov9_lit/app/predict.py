@@ -103,8 +103,8 @@ def _rows(
     """Yield COCO results entries, with the file instead of an image id and the class's name."""
     boxes, scores, labels = (tensor.tolist() for tensor in detections[:3])
     found = zip(
-        *(boxes, scores, labels, _segmentations(detections), _keypoints(detections)),
-        _extra(detections),
+        *(boxes, scores, labels),
+        *(_segmentations(detections), _keypoints(detections), _extra(detections)),
         strict=True,
     )
     for (x1, y1, x2, y2), score, label, segmentation, keypoints, extra in found:

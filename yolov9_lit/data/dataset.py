@@ -219,9 +219,9 @@ class EvalDataset(Dataset[Item | SkippedImage]):
         objects = self.annotations.objects(key.image)
         image_id = int(self.annotations.image_ids[key.image])
         if self.corruption is not None:
-            original = self.corruption.image(original, image_id)
-            if self.corruption.moves:
-                objects = self.corruption.warp(height, width, image_id).objects(objects)
+            original, warp = self.corruption.apply(original, image_id)
+            if warp:
+                objects = warp.objects(objects)
         shape = (key.height, key.width)
         longest = self.image_size or fitted_size((height, width), shape)
         image, placement = evaluation_letterbox(original, shape, longest)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
+from shapes_paths import PATHS
 
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.evaluation.masks import EncodedMasks
@@ -61,17 +62,7 @@ def test_the_run_folder_keeps_a_png_of_each_epoch_and_one_of_what_is_shown_once(
 
 @pytest.fixture
 def data(tiny_shapes):
-    arguments = {
-        f"{split}_{what}": path
-        for split in ("train", "val")
-        for what, path in (
-            ("images", f"{split}2017"),
-            ("annotations", f"annotations/instances_{split}2017.json"),
-        )
-    }
-    module = DetectionDataModule(
-        tiny_shapes, image_size=64, batch_size=2, num_workers=0, **arguments
-    )
+    module = DetectionDataModule(tiny_shapes, *PATHS, image_size=64, batch_size=2, num_workers=0)
     module.setup("fit")
     return module
 

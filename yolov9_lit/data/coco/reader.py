@@ -40,12 +40,11 @@ def read_coco(
             used; or `strict`, and there is a fault: all are listed; or an object lacks what `extra`
             names.
     """
-    if extra is None:
-        judged = judge(load_records(annotation_file), image_dir)
-        judged.faults.raise_or_warn(strict=strict)
-        return pack(judged)
-    judged = judge(load_coco(annotation_file), image_dir)  # Records have the usual fields only.
+    load = load_coco if extra else load_records  # Records have the usual fields only.
+    judged = judge(load(annotation_file), image_dir)
     judged.faults.raise_or_warn(strict=strict)
+    if extra is None:
+        return pack(judged)
     values = extra.read(judged.sound_entries(), annotation_file)
     return replace(pack(judged), extra=Extra(values, extra))
 

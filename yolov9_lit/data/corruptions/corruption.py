@@ -58,7 +58,17 @@ class Corruption:
         return isinstance(self.transform, BaseDistortion)
 
     def image(self, image: np.ndarray, image_id: int) -> np.ndarray:
-        """Return an image (H, W, 3) uint8 RGB corrupted, of the same size.
+        """Return an image corrupted, see `apply`."""
+        return self.apply(image, image_id)[0]
+
+    def warp(self, height: int, width: int, image_id: int) -> Warp:
+        """Return how the pixels of an image are moved; only where they are, see `moves`."""
+        _, warp = self.apply(np.zeros((height, width, 3), dtype=np.uint8), image_id)
+        assert warp is not None
+        return warp
+
+    def apply(self, image: np.ndarray, image_id: int) -> tuple[np.ndarray, Warp | None]:
+        """Return an image (H, W, 3) uint8 RGB corrupted, of the same size, and how pixels moved.
 
         Raises:
             UserError: the transform does not keep the size.
@@ -75,13 +85,11 @@ class Corruption:
                 f"corruption {self.kind} makes {changed.shape} {changed.dtype} of an image of "
                 f"{given.shape} uint8: give a transform that keeps size and type."
             )
-        return np.ascontiguousarray(changed[:height, :width])
-
-    def warp(self, height: int, width: int, image_id: int) -> Warp:
-        """Return how the pixels of an image are moved; only where they are, see `moves`."""
-        self._seed(image_id)
-        self.transform(image=np.zeros((height, width, 3), dtype=np.uint8), force_apply=True)
-        return Warp(self.transform.params["map_x"], self.transform.params["map_y"])
+        corrupted = np.ascontiguousarray(changed[:height, :width])
+        if not self.moves:
+            return corrupted, None
+        maps = self.transform.params
+        return corrupted, Warp(maps["map_x"], maps["map_y"])
 
     def _seed(self, image_id: int) -> None:
         kind = zlib.crc32(self.kind.encode())
