@@ -7,9 +7,9 @@ from omegaconf import DictConfig
 from yolov9_lit.app.cli import command
 
 
-@command("convert")
+@command("convert", lists=("src",))
 def main(cfg: DictConfig) -> None:
-    """Convert one file."""
+    """Convert one file, or the average of several."""
     from yolov9_lit.app.convert import convert
 
     convert(cfg)

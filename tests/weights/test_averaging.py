@@ -1,6 +1,10 @@
 """The average of checkpoints: against numpy, and what cannot be averaged."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +37,19 @@ def files(tmp_path_factory):
         state = {f"detector.{name}": value for name, value in weights.items()}
         torch.save({"card": CARD.to_dict(), "state_dict": state}, paths[-1])
     return paths
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["[{}]", "{}"])
+def test_the_command_takes_a_list(files, tmp_path, form):
+    src = f"src={form.format(','.join(path.name for path in files))}"
+    command = [sys.executable, "-m", "yolov9_lit.convert", src, f"out={tmp_path / 'average.ckpt'}"]
+    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=files[0].parent, env={**os.environ, **path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(tmp_path / "average.ckpt").card == CARD
 
 
 def test_convert_writes_the_mean_of_all_numbers(files, tmp_path):
