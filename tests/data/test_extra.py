@@ -151,6 +151,19 @@ def test_fields_that_lose_numbers_are_told():
         RandomFlip(1, 0)(sample, np.random.default_rng(0), None)
 
 
+class Forgets:
+    """A user's transform that was written for boxes."""
+
+    def __call__(self, sample, rng, another):
+        return Sample(sample.image, sample.boxes, sample.labels, sample.polygons)
+
+
+def test_a_transform_that_loses_them_is_named(numbered):
+    data = data_of(numbered, "own", augmentation=Augmentation([Forgets(), MixUp(p=1.0)]))
+    with pytest.raises(UserError, match=r"^Forgets of `augment` loses extra numbers .*data\.extra"):
+        next(iter(data.train_dataloader()))
+
+
 def test_shards_hold_none(numbered):
     data = data_of(numbered, "own")
     bare = replace(data.annotations("train"), extra=None)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.head import anchor_points
@@ -176,3 +177,19 @@ def test_weights_and_assigners_by_name(reference):
 def test_refuses_branches_that_are_not_there(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         DetectionLoss(TaskAlignedAssigner(), aux_names=["icn"], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("coefficients", "finds masks, but the loss compares none: give loss=segmentation"),
+        ("keypoints", "finds keypoints, but the loss compares none: give loss=pose"),
+        ("extra", "finds extra numbers, but the loss compares none: give a subclass of ExtraLoss"),
+    ],
+)
+def test_what_would_not_be_learnt_is_told(reference, field, told):
+    output = head_output(leaf_maps(reference, "main"))._replace(**{field: torch.zeros(1)})
+    with pytest.raises(UserError, match=told):
+        DetectionLoss(TaskAlignedAssigner())(
+            Prediction(output, ()), targets_of(np.zeros((0, 6)), batch=2)
+        )

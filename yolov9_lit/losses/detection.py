@@ -7,12 +7,13 @@ Generalized Focal Loss (arXiv 2006.04388).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.losses.assigners import Assigner, Assignment
 from yolov9_lit.losses.boxes import complete_iou
 from yolov9_lit.losses.items import DetectionItems, Items
@@ -36,8 +37,22 @@ class DetectionLossOutput(NamedTuple):
     items: Items
 
 
+_BEYOND_BOXES = {
+    "coefficients": ("masks", "loss=segmentation, or task=detect"),
+    "keypoints": ("keypoints", "loss=pose, or task=detect"),
+    "extra": ("extra numbers", "a subclass of ExtraLoss in loss._target_, or another head"),
+}
+"""Fields of a head's output that a loss can compare, what they are and how to get such a loss."""
+
+
 class DetectionLoss(nn.Module):
-    """Loss of any number of branches."""
+    """Loss of any number of branches.
+
+    Attributes:
+        compares: fields of a head's output, beside boxes and classes, that a subclass compares.
+    """
+
+    compares: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -97,7 +112,9 @@ class DetectionLoss(nn.Module):
 
         Raises:
             ValueError: `aux_weight` is a sequence of another length than the auxiliary branches.
+            UserError: the model finds something that is not compared, and would not be learnt.
         """
+        self._require_compared(prediction.main)
         boxes = decode_boxes(prediction.main)
         lead = _assign(self.assigner, prediction.main, boxes, targets)
         main = self._items(prediction.main, boxes, lead, targets)
@@ -148,6 +165,13 @@ class DetectionLoss(nn.Module):
                 f"aux_weight has {len(self.aux_weight)} values for {count} auxiliary branches"
             )
         return tuple(self.aux_weight)
+
+    def _require_compared(self, output: HeadOutput) -> None:
+        for field, (what, remedy) in _BEYOND_BOXES.items():
+            if getattr(output, field) is not None and field not in self.compares:
+                raise UserError(
+                    f"The model finds {what}, but the loss compares none: give {remedy}."
+                )
 
     def _items(
         self, output: HeadOutput, boxes: Tensor, assignment: Assignment, targets: Targets

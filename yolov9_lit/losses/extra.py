@@ -18,6 +18,8 @@ from yolov9_lit.structures import HeadOutput, Targets
 class ExtraLoss(DetectionLoss):
     """Loss of any number of branches that give extra numbers; a subclass compares them."""
 
+    compares = ("extra",)
+
     def __init__(
         self, *args: Any, extra_gain: float = 1.0, **settings: Annotated[Any, DetectionLoss]
     ) -> None:

@@ -20,6 +20,8 @@ from yolov9_lit.structures import USUAL_SIGMA, HeadOutput, Targets
 class PoseLoss(DetectionLoss):
     """Loss of any number of branches that find keypoints."""
 
+    compares = ("keypoints",)
+
     sigmas: Tensor
 
     def __init__(

@@ -18,6 +18,8 @@ from yolov9_lit.structures import HeadOutput, Targets
 class SegmentationLoss(DetectionLoss):
     """Loss of any number of branches that find masks."""
 
+    compares = ("coefficients",)
+
     def __init__(
         self, *args: Any, mask_gain: float = 2.5, **settings: Annotated[Any, DetectionLoss]
     ) -> None:

@@ -49,24 +49,27 @@ class Augmentation:
                 def another(stage: int = stage) -> Sample:
                     return run(partners[int(rng.integers(len(partners)))], stage)
 
-                sample = _with_its_keypoints(step(sample, rng, another), sample, step)
+                sample = _complete(step(sample, rng, another), sample, step)
             return sample
 
         return run(index, len(steps)).letterboxed(image_size)
 
 
-def _with_its_keypoints(after: Sample, before: Sample, step: Transform) -> Sample:
-    """Return what a step made, if it has the keypoints that the step was given, of all its objects.
+def _complete(after: Sample, before: Sample, step: Transform) -> Sample:
+    """Return what a step made, if its objects have all the numbers that those given to it had.
 
     Raises:
-        UserError: it has not; a batch could not be made of such samples.
+        UserError: they have not; a batch could not be made of such samples.
     """
-    objects, number = after.keypoints.values.shape[:2]
-    given = before.keypoints.values.shape[1]
-    if number == given and objects == len(after.boxes):
-        return after
-    raise UserError(
-        f"{type(step).__name__} of `augment` loses keypoints (of {given} each for "
-        f"{len(after.boxes)} objects it gives {number} for {objects}): have it return those of the "
-        "objects that it returns, leave it out, or give task=detect."
-    )
+    for what, given, found, remedy in (
+        ("keypoints", before.keypoints.values, after.keypoints.values, "give task=detect"),
+        ("extra numbers", before.extra.values, after.extra.values, "leave data.extra out"),
+    ):
+        objects, number = found.shape[:2]
+        if number != given.shape[1] or objects != len(after.boxes):
+            raise UserError(
+                f"{type(step).__name__} of `augment` loses {what} (of {given.shape[1]} each for "
+                f"{len(after.boxes)} objects it gives {number} for {objects}): have it return "
+                f"those of the objects that it returns, leave it out, or {remedy}."
+            )
+    return after
