@@ -120,6 +120,29 @@ def test_what_the_differences_allow_to_say(sweep):
     assert "What can be said of the differences" in page
 
 
+def test_a_claim_is_supported_or_not_or_cannot_be_told(folders):
+    noises = {"none": (12, 11.5), "lhg_icn": (7, 7.2), "icn": (18, 17), "fpn": (7, 16)}
+    for pgi, by_seed in noises.items():
+        for seed, noise in enumerate(by_seed):
+            folders.make(f"{pgi}-{seed}", seed=seed, choices={"pgi": pgi}, noise=noise)
+    found = report(folders, base={"pgi": "none"})
+    claims = {note.split(":")[0]: note for note in found.differences[0].notes if ": " in note}
+    for pgi, verdict in (
+        ("lhg_icn", "supported (2 shared seeds, +"),
+        ("icn", "not supported, it has less (2 shared seeds, -"),
+        ("fpn", "cannot tell (2 shared seeds, -"),
+    ):
+        assert f": {verdict}" in claims[f"pgi={pgi} has more AP than pgi=none"]
+
+
+def test_each_table_for_a_paper_says_what_made_it(sweep):
+    folder = report(sweep, base={"pgi": "none"}).folder
+    made = f"Made by python -m yolov9_lit.report runs={sweep.root} 'base={{pgi:none}}', from runs"
+    assert f"{made} of commit abcdef0." in (folder / "report.md").read_text()
+    source = (folder / "report.tex").read_text()
+    assert source.count("of commit abcdef0.") == source.count(r"\begin{table}") > 2
+
+
 def test_of_one_seed_each_nothing_can_be_said(folders):
     folders.make("none", choices={"pgi": "none"}, noise=12)
     folders.make("fpn", choices={"pgi": "fpn"}, noise=7, seed=1)

@@ -78,8 +78,25 @@ def _needed(size: float, spread: Spread) -> Cell:
     return Cell(text, seeds_range(size, spread)[0])
 
 
+def _claim(label: str, comparison: Comparison, name: str) -> str:
+    """Say whether the runs support that a configuration has more of a figure than its base."""
+    difference = comparison.difference
+    ours, base = difference.spread.counts
+    seeds = f"{ours} shared" if difference.spread.paired else f"{ours} and {base}"
+    known = f"{seeds} seeds, {interval_cell(comparison).text}"
+    verdict = f"cannot tell ({known})"
+    if difference.is_clear:
+        verdict = f"supported ({known})"
+        if difference.mean < 0:
+            verdict = f"not supported, it has less ({known})"
+    return f"{label} has more {name} than {comparison.base.label}: {verdict}."
+
+
 def _notes(comparisons: Comparisons, name: str) -> Iterable[str]:
     spreads = [comparison.difference.spread for comparison in comparisons.values()]
+    for label, comparison in comparisons.items():
+        if comparison.difference.spread.tells and not comparison.note:
+            yield _claim(label, comparison, name)
     yield (
         f"Difference in percent of {name}, less the base's, with its 95 % interval over test "
         "images (bootstrap, the same resamples for both) and seeds. Bold: the interval excludes "

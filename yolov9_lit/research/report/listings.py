@@ -68,7 +68,7 @@ def run_table(rows: Sequence[Row], directory: Path) -> Table:
             },
             "s/epoch": number(run.record.result.seconds_per_epoch, digits=2),
             "started (UTC)": run.record.started.removesuffix("+00:00").replace("T", " "),
-            "commit": _commit(run),
+            "commit": run.commit,
             "device": run.record.device,
             "command": _command(run),
         }
@@ -112,11 +112,6 @@ def left_table(left: Sequence[Run], rows: Sequence[Row], directory: Path) -> Tab
 
 def _place(run: Run, directory: Path) -> str:
     return str(run.folder.relative_to(directory))
-
-
-def _commit(run: Run) -> str:
-    commit = (run.record.commit or "")[:7]
-    return f"{commit}*" if commit and run.record.dirty else commit
 
 
 def _command(run: Run) -> str:

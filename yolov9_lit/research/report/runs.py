@@ -76,6 +76,12 @@ class Run:
         """Epochs it was asked for; None where its config does not tell."""
         return _whole(self.config.get("trainer.max_epochs"))
 
+    @property
+    def commit(self) -> str:
+        """Start of the commit of its code, with * where that had changes; empty if not known."""
+        commit = (self.record.commit or "")[:7]
+        return f"{commit}*" if commit and self.record.dirty else commit
+
 
 def read_runs(directory: Path) -> list[Run]:
     """Read every training at or below a folder, in the order of their paths.

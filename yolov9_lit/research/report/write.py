@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,16 +105,19 @@ def write_report(
     )
     tables, appendix = ([table for table in part if table.rows] for part in (told, further))
     title, subtitle = f"Report of {directory.resolve().name}", _summary(runs, rows)
+    origin = _origin(directory, base, counted)
 
     out = folder_argument("out", out)
     costs = [plot for name in figures for plot in draw_costs(rows, out, name)]
     curves = [draw_curves(rows, out / _curves_file(name), name) for name in COMPARED]
     by_epoch = [*curves, draw_losses(rows, out / "losses.png")]
     plots = [*costs, *(plot for plot in by_epoch if plot)]
-    page = make_page(title, subtitle, tables, plots, appendix)
+    page = make_page(title, f"{subtitle} {origin}", tables, plots, appendix)
     written = {
-        "report.md": _markdown(title, subtitle, [*tables, *appendix], plots),
-        "report.tex": "\n".join(map(latex, tables)),
+        "report.md": _markdown(title, f"{subtitle} {origin}", [*tables, *appendix], plots),
+        "report.tex": "\n".join(
+            latex(replace(table, notes=(*table.notes, origin))) for table in tables
+        ),
         "report.csv": frame.to_csv(index=False),
         "report.html": page,
     }
@@ -149,6 +153,16 @@ def _summary(runs: Sequence[Run], rows: Sequence[Row]) -> str:
         f"configurations; data {', '.join(data) or '?'}, "
         f"{' or '.join(map(str, epochs)) or '?'} epochs.{alike}"
     )
+
+
+def _origin(directory: Path, base: Mapping[str, Any] | None, runs: Sequence[Run]) -> str:
+    """Say what has made the tables: the command, and the code of the runs."""
+    words = ["python", "-m", "yolov9_lit.report", f"runs={directory}"]
+    if base:
+        words.append(f"base={{{','.join(f'{name}:{value}' for name, value in base.items())}}}")
+    commits = sorted({run.commit for run in runs if run.commit})
+    of = f", from runs of commit {', '.join(commits)}" if commits else ""
+    return f"Made by {shlex.join(words)}{of}."
 
 
 def _choices(runs: Sequence[Run]) -> dict[str, set[str]]:
