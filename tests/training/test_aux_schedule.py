@@ -17,7 +17,7 @@ from yolov9_lit.training.module import DetectionModule
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("model=gelan_t", "model.elan_depth=1", "block=conv", "schedule.nominal_batch=4")
-SHORT = (*SMALL, "schedule.warmup_epochs=0", "test=false", "trainer.max_epochs=4")
+SHORT = (*SMALL, "schedule.warmup_epochs=0", "test=false", "trainer.max_epochs=2")
 
 
 def factors(epochs=10, **settings):
@@ -83,15 +83,15 @@ def curve(folder, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pgi", "off"), [("fpn_early", (2, 3)), ("fpn_late", (0, 1))])
+@pytest.mark.parametrize(("pgi", "off"), [("fpn_early", 1), ("fpn_late", 0)])
 def test_a_branch_that_is_off_is_left_as_it_is(config, tmp_path, watched, pgi, off):
     train(config(tmp_path, *SHORT, f"pgi={pgi}", "optimizer.weight_decay=0.1"))
-    batches = len(watched) // 4
-    for epoch in range(4):
+    batches = len(watched) // 2
+    for epoch in range(2):
         first, last = watched[epoch * batches], watched[(epoch + 1) * batches - 1]
-        aux = set() if epoch in off else {"aux_branches", "aux_heads"}
+        aux = set() if epoch == off else {"aux_branches", "aux_heads"}
         assert moved(first, last) == {"backbone", "neck", "head"} | aux, epoch
-    weights = ["0.0" if epoch in off else "0.25" for epoch in range(4)]
+    weights = ["0.0" if epoch == off else "0.25" for epoch in range(2)]
     assert curve(tmp_path, "train/fpn/weight") == weights
     assert [value == "" for value in curve(tmp_path, "train/fpn/box")] == [
         w == "0.0" for w in weights
@@ -120,7 +120,7 @@ def test_a_resumed_training_ends_with_the_same_weights(config, tmp_path, pgi, ep
         content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
         return {**content["state_dict"], **content["current_model_state"]}
 
-    short = (*SHORT, f"pgi={pgi}")
+    short = (*SHORT, f"pgi={pgi}", "trainer.max_epochs=4")
     train(config(tmp_path / "whole", *short))
     train(config(tmp_path / "part", *short, f"+trainer.max_steps={4 * epochs}"))
     last = tmp_path / "part" / "checkpoints" / "last.ckpt"
@@ -151,4 +151,4 @@ def test_two_devices_switch_together(tmp_path, tiny_shapes, pgi):
     )
     assert done.returncode == 0, done.stderr
     weights = [float(w) for w in curve(tmp_path, "train/fpn/weight")]
-    assert weights == ([0.25, 0.25, 0, 0] if pgi == "fpn_early" else [0, 0, 0.25, 0.25])
+    assert weights == ([0.25, 0] if pgi == "fpn_early" else [0, 0.25])

@@ -87,7 +87,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     ]
     keep_freed_memory()
     trainer = build_trainer(cfg.trainer, callbacks, logger=False)
-    figures = rows.find(CLEAN, 0) if rows else None
+    figures = rows.figures(CLEAN, 0) if rows else None
     if figures is None:
         trainer.test(module, datamodule, verbose=False)
         log_used(datamodule, use.by_split)

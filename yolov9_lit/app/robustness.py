@@ -113,6 +113,13 @@ class Rows:
         found = (r for r in self.rows if (r["kind"], r["severity"]) == (kind, severity))
         return next(found, None)
 
+    def figures(self, kind: str, severity: int) -> dict[str, float] | None:
+        """Return the figures of a row, if it is there."""
+        row = self.find(kind, severity)
+        if row is None:
+            return None
+        return {name: value for name, value in row.items() if name not in ("kind", "severity")}
+
     def add(self, kind: str, severity: int, figures: Mapping[str, float]) -> None:
         """Add a row, and write all."""
         self.rows.append({"kind": kind, "severity": severity, **figures})

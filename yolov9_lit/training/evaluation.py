@@ -112,7 +112,8 @@ class EvaluationModule(L.LightningModule, ABC):
         self.figures = self.result.figures()
         for name, value in self.figures.items():
             shown = name in ("AP", "AP50", "mask_AP", "pose_AP")
-            self.log(f"{stage}/{name}", value, prog_bar=shown, logger=value != UNMEASURED)
+            logged = value != UNMEASURED and bool(self.trainer.loggers)
+            self.log(f"{stage}/{name}", value, prog_bar=shown, logger=logged)
 
 
 class PredictorEvaluation(EvaluationModule):
