@@ -64,14 +64,14 @@ _CLEAR = (
     Kind(12, "star", (1.0, 0.42) * 5, 0.75),
 )
 _ALIKE = (
-    Kind(13, "ellipse", _ellipse(0.55, 48), 0.0),
-    Kind(15, "rhombus", (1.0, 0.55) * 2, 0.0),
-    Kind(18, "pentagon", (1.0,) * 5, 0.0),
-    Kind(20, "hexagon", (1.0,) * 6, 0.0),
-    Kind(21, "propeller", (1.0, 0.3) * 3, 0.0),
-    Kind(24, "spark", (1.0, 0.36) * 4, 0.0),
-    Kind(27, "burst", (1.0, 0.62) * 8, 0.0),
-    Kind(31, "bow", (1.0, 1.0, 0.25) * 2, 0.0),
+    Kind(13, "ellipse", _ellipse(0.55, 48), 1 / 12),
+    Kind(15, "rhombus", (1.0, 0.55) * 2, 2 / 12),
+    Kind(18, "pentagon", (1.0,) * 5, 4 / 12),
+    Kind(20, "hexagon", (1.0,) * 6, 5 / 12),
+    Kind(21, "propeller", (1.0, 0.3) * 3, 7 / 12),
+    Kind(24, "spark", (1.0, 0.36) * 4, 8 / 12),
+    Kind(27, "burst", (1.0, 0.62) * 8, 10 / 12),
+    Kind(31, "bow", (1.0, 1.0, 0.25) * 2, 11 / 12),
 )
 
 SCENERIES: Mapping[str, Scenery] = {
@@ -80,8 +80,8 @@ SCENERIES: Mapping[str, Scenery] = {
         max_overlap=0.1, rubble=0, strokes=0, noise=5,
     ),
     "hard": Scenery(
-        kinds=_CLEAR + _ALIKE, fewest=3, most=10, radius=(0.04, 0.24), radius_skew=2,
-        hue_spread=0.5, max_overlap=0.4, rubble=10, strokes=4, noise=8,
+        kinds=_CLEAR + _ALIKE, fewest=3, most=10, radius=(0.06, 0.24), radius_skew=2,
+        hue_spread=0.09, max_overlap=0.4, rubble=10, strokes=4, noise=8,
     ),
 }  # fmt: skip
 """By name: a small model learns the easy one within minutes, and is far from done on the hard."""

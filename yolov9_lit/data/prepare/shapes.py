@@ -2,7 +2,7 @@
 
 By default four kinds of shapes, each around its own hue, 1 to 4 an image, over a gradient with
 texture and noise: easy on purpose, a small model learns it on a CPU within minutes. The hard
-scenery has twelve kinds of any colour, small and large, that cover each other among clutter.
+scenery has twelve kinds whose hues overlap, small and large, that cover each other among clutter.
 """
 
 from __future__ import annotations
