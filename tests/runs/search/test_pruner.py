@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from yolov9_lit.app.configs import compose
 from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
 from yolov9_lit.runs.search.pruner import is_poor
@@ -54,7 +55,7 @@ def test_a_record_comes_back_as_it_was(tmp_path):
 
 
 def test_objectives_are_checked(tmp_path):
-    with pytest.raises(UserError, match="objectives names speed: choose from val/AP, gflops"):
+    with pytest.raises(UserError, match="objectives names speed: choose from val/AP, val/mask_AP"):
         objective_values(["speed"], {}, tmp_path)
     with pytest.raises(UserError, match=r"leave callbacks\.pruner"):
         objective_values(["val/AP"], {}, tmp_path)
@@ -67,6 +68,17 @@ def test_figures_of_masks_and_keypoints_are_objectives_where_the_task_has_them(t
     assert TrialRecord.read(tmp_path).values == (0.4, 7.5)
     with pytest.raises(UserError, match="mask_AP, which this task does not measure: choose from"):
         objective_values(["mask_AP", "gflops"], figures, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "monitor"), [("detect", "val/AP"), ("segment", "val/mask_AP"), ("pose", "val/pose_AP")]
+)
+def test_a_task_is_searched_by_its_own_figure(task, monitor, tmp_path):
+    cfg = compose("train", ["run_dir=.", "hparams_search=optuna", f"task={task}"])
+    assert list(cfg.objectives) == [monitor, "gflops"]
+    assert cfg.callbacks.pruner.monitor == monitor
+    TrialRecord(7.5, {0: 0.1, 1: 0.2}, monitor=monitor).write(tmp_path)
+    assert objective_values(cfg.objectives, {"AP": 0.3}, tmp_path) == (0.2, 7.5)
 
 
 def test_a_poor_training_ends_early_with_a_whole_run_folder(config, tmp_path):

@@ -48,6 +48,7 @@ class ParetoPruner(L.Callback):
         grace: float = 0.2,
         min_peers: int = 4,
         slack: float = 0.05,
+        monitor: str = VAL_AP,
     ) -> None:
         """Set the rule.
 
@@ -56,11 +57,13 @@ class ParetoPruner(L.Callback):
             grace: share of the epochs, 0..1, in which no trial is given up; 1 gives none up.
             min_peers: fewer trials to compare with give nobody up.
             slack: a trial that costs up to this share more still is a peer.
+            monitor: the validation AP that tells a poor one.
         """
         self.directory = Path(directory)
         self.grace = grace
         self.min_peers = min_peers
         self.slack = slack
+        self.monitor = monitor
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the record, or go on with that of the epochs a resumed run has behind it."""
@@ -68,7 +71,8 @@ class ParetoPruner(L.Callback):
         earlier = TrialRecord.read(self.directory)
         curve = earlier.curve if earlier else {}
         past = {epoch: ap for epoch, ap in curve.items() if epoch < trainer.current_epoch}
-        self.record = TrialRecord(pl_module.cost.deployed.gflops, past)
+        gflops = pl_module.cost.deployed.gflops
+        self.record = TrialRecord(gflops, past, monitor=self.monitor)
         if earlier and earlier.pruned in past:  # Killed after it was given up, before its end.
             self.record.pruned = earlier.pruned
             trainer.should_stop = True
@@ -80,7 +84,7 @@ class ParetoPruner(L.Callback):
         if trainer.sanity_checking:
             return
         epoch = trainer.current_epoch
-        self.record.curve[epoch] = float(trainer.callback_metrics[VAL_AP])
+        self.record.curve[epoch] = float(trainer.callback_metrics[self.monitor])
         is_last = epoch + 1 == trainer.max_epochs
         may_end = epoch + 1 > self.grace * (trainer.max_epochs or 0) and not is_last
         # All ranks do what the first one sees in the other folders.

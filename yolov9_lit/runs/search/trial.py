@@ -22,12 +22,13 @@ NAME = "trial.json"
 VAL_AP = "val/AP"
 GFLOPS = "gflops"
 OBJECTIVES = (
-    *(VAL_AP, GFLOPS, *FIGURES),
+    *(VAL_AP, f"val/{MASK}AP", f"val/{POSE}AP", GFLOPS, *FIGURES),
     *(f"{MASK}{name}" for name in FIGURES),
     *(f"{POSE}{name}" for name in KeypointResult._fields),
 )
-"""What can be searched for: best validation AP, deployed GFLOPs (fewer are better), and the test's
-figures: of boxes, and of masks and keypoints where the task finds such."""
+"""What can be searched for: the best validation AP, that by which trials are given up; deployed
+GFLOPs (fewer are better); and the test's figures: of boxes, and of masks and keypoints where the
+task finds such."""
 
 
 @dataclass
@@ -36,15 +37,17 @@ class TrialRecord:
 
     Attributes:
         gflops: of the deployed model.
-        curve: validation AP (fraction) by epoch.
+        curve: the monitored validation AP (fraction) by epoch.
         pruned: epoch after which the trial was given up; None where it was not.
         values: the objectives, once the trial is through.
+        monitor: name of that AP.
     """
 
     gflops: float
     curve: dict[int, float] = field(default_factory=dict)
     pruned: int | None = None
     values: tuple[float, ...] | None = None
+    monitor: str = VAL_AP
 
     def best(self, epoch: int | None = None) -> float:
         """Best AP, up to and including an epoch where one is given."""
@@ -100,7 +103,7 @@ def objective_values(
             "A search needs validation and its callback: leave callbacks.pruner and "
             "trainer.limit_val_batches as they are."
         )
-    known = {**figures, VAL_AP: record.best(), GFLOPS: record.gflops}
+    known = {**figures, record.monitor: record.best(), GFLOPS: record.gflops}
     if lacking := [name for name in names if name not in known]:
         raise UserError(
             f"objectives names {', '.join(lacking)}, which this task does not measure: choose from "
