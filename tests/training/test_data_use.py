@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import lightning as L
@@ -105,6 +106,23 @@ def test_images_are_those_that_were_in_batches(root, settings, train, val, test,
         assert (f"Nothing was {verb}" in caplog.text) == (count == 0)
     if val == 5:
         assert data["val"]["boxes"] == len(entries(root, "val")["annotations"])
+
+
+class Bare:
+    """A user's transform that was written for boxes."""
+
+    def __call__(self, sample, rng, another):
+        return replace(sample, polygons=[[]] * len(sample.boxes))
+
+
+@pytest.mark.parametrize("steps", [[], [Bare()]], ids=str)
+def test_an_augmentation_that_loses_all_masks_is_told(root, steps, caplog):
+    module = datamodule(root, masks=True, augmentation=Augmentation(steps))
+    run(module, test=False)
+    assert ("no object of the first epoch has a mask" in caplog.text) == bool(steps)
+    if steps:
+        with pytest.raises(UserError, match="no object of the first epoch has a mask"):
+            run(module, test=False, strict=True)
 
 
 def test_boxes_are_counted_before_and_after_augmentation(root):

@@ -39,7 +39,7 @@ class DataUse(L.Callback):
     """Counts what is used of the data, and warns of skipped images at an epoch's end.
 
     Training draws other images in the place of skipped ones; evaluation measures without them. In
-    strict mode they are an error, and so is an augmentation that loses most boxes.
+    strict mode they are an error, and so is an augmentation that loses most boxes or all masks.
 
     Attributes:
         by_split: what was used of "train", "val" and "test".
@@ -58,6 +58,7 @@ class DataUse(L.Callback):
         self._told: set[SkippedImage] = set()
         self._drawn = 0
         self._trained: Tensor | int = 0  # on the device: reading it would make the host wait
+        self._masked: Tensor | None = None  # whether an object of the first epoch has a mask
 
     def on_train_batch_end(
         self,
@@ -71,6 +72,9 @@ class DataUse(L.Callback):
         if trainer.current_epoch == 0:
             self._drawn += sum(info.drawn for info in batch.infos)
             self._trained = self._trained + batch.targets.valid.sum()
+            if batch.targets.masks is not None:
+                found = batch.targets.masks.any()
+                self._masked = found if self._masked is None else self._masked | found
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if not trainer.sanity_checking:
@@ -82,7 +86,10 @@ class DataUse(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._tell_skipped(trainer)
         if trainer.current_epoch == 0:
-            tell_lacks(self.source, self.by_split["train"].lacks(), strict=self.strict)
+            lacks = self.by_split["train"].lacks()
+            if self._masked is not None and self._trained and not self._masked:
+                lacks.append("after augmentation no object of the first epoch has a mask")
+            tell_lacks(self.source, lacks, strict=self.strict)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._tell_skipped(trainer)
