@@ -221,8 +221,8 @@ def test_workers_and_batch_size_change_nothing(kind, shapes_data):
 
 def test_a_users_own_kind_is_an_albumentations_transform_or_a_function():
     suite = Suite({"rain": A.RandomRain(), "dark": camera.low_light}, severities=(2, 5))
-    names = [corruption.name for corruption in suite.corruptions()]
-    assert names == ["rain-2", "rain-5", "dark-2", "dark-5"]
+    made = [(corruption.kind, corruption.severity) for corruption in suite.corruptions()]
+    assert made == [("rain", 2), ("rain", 5), ("dark", 2), ("dark", 5)]
     assert (suite.corruptions()[0].image(picture(), 1) != picture()).any()
 
 

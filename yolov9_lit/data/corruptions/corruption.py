@@ -48,11 +48,6 @@ class Corruption:
             )
 
     @property
-    def name(self) -> str:
-        """Return kind and severity as one word."""
-        return f"{self.kind}-{self.severity}"
-
-    @property
     def moves(self) -> bool:
         """Return whether objects move."""
         return isinstance(self.transform, BaseDistortion)
