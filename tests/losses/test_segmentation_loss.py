@@ -151,12 +151,14 @@ def test_is_one_graph(reference):
     np.testing.assert_allclose(given["prototypes"].grad, expected, rtol=1e-4, atol=atol)
 
 
-@pytest.mark.parametrize("lacking", ["masks", "coefficients"])
-def test_refuses_a_task_without_masks(reference, lacking):
+@pytest.mark.parametrize(
+    ("lacking", "remedy"), [("masks", "data.masks=true"), ("coefficients", "task=segment")]
+)
+def test_refuses_a_task_without_masks(reference, lacking, remedy):
     output, targets = head_output(leaves(reference, "main")), targets_of(reference)
     if lacking == "masks":
         targets = targets._replace(masks=None)
     else:
         output = output._replace(coefficients=None, prototypes=None)
-    with pytest.raises(UserError, match="give task=segment"):
+    with pytest.raises(UserError, match=f"none: give {remedy}"):
         SegmentationLoss(TaskAlignedAssigner())(Prediction(output, ()), targets)

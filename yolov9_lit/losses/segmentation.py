@@ -37,8 +37,10 @@ class SegmentationLoss(DetectionLoss):
         self, output: HeadOutput, boxes: Tensor, assignment: Assignment, targets: Targets
     ) -> Items:
         if output.coefficients is None or targets.masks is None:
-            lacking = "the model finds" if output.coefficients is None else "the data have"
-            raise UserError(f"The loss compares masks, but {lacking} none: give task=segment.")
+            lacking, remedy = "the data have", "data.masks=true"
+            if output.coefficients is None:
+                lacking, remedy = "the model finds", "task=segment"
+            raise UserError(f"The loss compares masks, but {lacking} none: give {remedy}.")
         box, cls, dfl = super()._items(output, boxes, assignment, targets)
         objects = torch.where(assignment.foreground, assignment.indices + 1, 0)
         mask = mask_loss(output, assignment.boxes, objects, targets.masks)
