@@ -115,7 +115,7 @@ class Bare:
         return replace(sample, polygons=[[]] * len(sample.boxes))
 
 
-@pytest.mark.parametrize("steps", [[], [Bare()]], ids=str)
+@pytest.mark.parametrize("steps", [[], [Bare()]], ids=["all kept", "all lost"])
 def test_an_augmentation_that_loses_all_masks_is_told(root, steps, caplog):
     module = datamodule(root, masks=True, augmentation=Augmentation(steps))
     run(module, test=False)
