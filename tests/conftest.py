@@ -146,7 +146,7 @@ def config(tiny_shapes):
     def make(run_dir, *overrides, command="train"):
         base = TINY + (TINY_TRAINING if command == "train" else [])
         if command == "train" and is_usual_model(overrides):
-            base = [*base, "model.elan_depth=1"]
+            base += ["model.elan_depth=1"]
         base += [f"data.root={tiny_shapes}", f"run_dir={run_dir}"]
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return compose(command, overrides=[*base, *overrides])

@@ -3,40 +3,28 @@
 import json
 
 import pytest
-import torch
-from omegaconf import OmegaConf
+from fresh_checkpoints import LAYOUT, save_fresh
 
-from yolov9_lit.app.configs import compose
 from yolov9_lit.app.evaluate import evaluate
 from yolov9_lit.data import datamodule
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import KeypointResult
 from yolov9_lit.inference.predictor import load
-from yolov9_lit.structures import KeypointLayout
-from yolov9_lit.weights.card import PREFIX, ModelCard
-from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.deployed import write_deployed
-
-CLASS_NAMES = ("circle", "triangle", "square", "star")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A fresh model with two auxiliary branches, each more confident than the one before."""
-    torch.manual_seed(0)
-    model = compose("summary", ["model=gelan_t", "pgi=fpn_icn"]).model
-    plain = OmegaConf.to_container(model, resolve=True) | {"num_classes": len(CLASS_NAMES)}
-    ids = tuple(range(1, len(CLASS_NAMES) + 1))
-    card = ModelCard(plain, CLASS_NAMES, ids, 64)
-    detector = build_detector(card)
-    for more, head in enumerate(detector.aux_heads.values(), start=1):
-        for name, parameter in head.named_parameters():
-            if name.endswith("bias"):
-                parameter.data += 2 * more
-    state = {PREFIX + name: value for name, value in detector.state_dict().items()}
+
+    def more_confident(detector):
+        for more, head in enumerate(detector.aux_heads.values(), start=1):
+            for name, parameter in head.named_parameters():
+                if name.endswith("bias"):
+                    parameter.data += 2 * more
+
     path = tmp_path_factory.mktemp("model") / "start.ckpt"
-    torch.save({"card": card.to_dict(), "state_dict": state}, path)
-    return path
+    return save_fresh(path, "pgi=fpn_icn", change=more_confident)
 
 
 @pytest.mark.slow
@@ -66,20 +54,10 @@ def test_a_branch_that_is_not_there_is_told_with_those_that_are(
     assert not (tmp_path / "results.json").exists()
 
 
-LAYOUT = KeypointLayout(
-    ("top", "bottom", "left", "right", "centre"), ((4, 0),), (0, 1, 3, 2, 4), (0.2,) * 5
-)
-
-
 def pose_checkpoint(path, layout):
     """A fresh model that finds keypoints everywhere."""
-    torch.manual_seed(0)
-    overrides = ["model=gelan_t", "task=pose", f"model.head.keypoints={len(layout.names)}"]
-    model = OmegaConf.to_container(compose("summary", overrides).model, resolve=True)
-    card = ModelCard(model | {"num_classes": 4}, CLASS_NAMES, (1, 4, 7, 12), 64, layout)
-    state = {PREFIX + name: value for name, value in build_detector(card).state_dict().items()}
-    torch.save({"card": card.to_dict(), "state_dict": state}, path)
-    return path
+    keypoints = f"model.head.keypoints={len(layout.names)}"
+    return save_fresh(path, "task=pose", keypoints, layout=layout)
 
 
 def test_keypoints_are_measured_as_the_checkpoint_says_they_are(config, tmp_path, monkeypatch):

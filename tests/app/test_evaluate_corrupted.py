@@ -3,21 +3,14 @@
 import json
 
 import pytest
-import torch
-from omegaconf import OmegaConf
+from fresh_checkpoints import LAYOUT, save_fresh
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.evaluate import evaluate
 from yolov9_lit.app.export import export
 from yolov9_lit.app.robustness import Rows
-from yolov9_lit.structures import KeypointLayout
-from yolov9_lit.weights.card import PREFIX, ModelCard
-from yolov9_lit.weights.checkpoints import build_detector
+from yolov9_lit.errors import UserError
 
-CLASS_NAMES = ("circle", "triangle", "square", "star")
-LAYOUT = KeypointLayout(
-    ("top", "bottom", "left", "right", "centre"), ((4, 0),), (0, 1, 3, 2, 4), (0.2,) * 5
-)
 SUITE = (
     "corruption=coco_c",
     "corruption.kinds=[fog,elastic_transform]",
@@ -32,18 +25,15 @@ TASKS = {
 }
 
 
-def checkpoint(path, task="detect"):
-    """A fresh model that finds boxes of about 32 pixels everywhere."""
-    torch.manual_seed(0)
-    cfg = compose("summary", ["model=gelan_t", *TASKS[task][0]]).model
-    model = OmegaConf.to_container(cfg, resolve=True) | {"num_classes": len(CLASS_NAMES)}
-    card = ModelCard(model, CLASS_NAMES, (1, 3, 7, 12), 64, LAYOUT if task == "pose" else None)
-    detector = build_detector(card)
+def finding_boxes(detector):
+    """Make the head find boxes of about 32 pixels everywhere."""
     for branch, cells in zip(detector.head.box, (2, 1, 0), strict=True):
         branch.get_parameter("2.bias").data.view(4, -1)[:, cells] += 8
-    state = {PREFIX + name: value for name, value in detector.state_dict().items()}
-    torch.save({"card": card.to_dict(), "state_dict": state}, path)
-    return path
+
+
+def checkpoint(path, task="detect"):
+    layout = LAYOUT if task == "pose" else None
+    return save_fresh(path, *TASKS[task][0], layout=layout, change=finding_boxes)
 
 
 @pytest.fixture
@@ -95,6 +85,11 @@ def test_an_interrupted_one_goes_on_and_ends_with_the_same(evaluated, tmp_path, 
     assert measured == [(lost["kind"], lost["severity"])]
     assert rows_of(tmp_path / "run")[-1] == lost
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == json.loads(whole)
+
+
+def test_a_file_that_is_not_there_is_told(evaluated, tmp_path):
+    with pytest.raises(UserError, match=r"none\.ckpt"):
+        evaluated(tmp_path / "none.ckpt")
 
 
 @pytest.mark.slow

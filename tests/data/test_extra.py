@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from drawn_samples import Forgets
 from shapes_paths import PATHS
 
 from yolov9_lit.data.coco.truth import read_ground_truth
@@ -149,13 +150,6 @@ def test_fields_that_lose_numbers_are_told():
     sample = sample_of(Losing(names=["angle"]))
     with pytest.raises(UserError, match=r"Losing.flipped returns shape \(2, 0\) of numbers of"):
         RandomFlip(1, 0)(sample, np.random.default_rng(0), None)
-
-
-class Forgets:
-    """A user's transform that was written for boxes."""
-
-    def __call__(self, sample, rng, another):
-        return Sample(sample.image, sample.boxes, sample.labels, sample.polygons)
 
 
 def test_a_transform_that_loses_them_is_named(numbered):

@@ -7,6 +7,7 @@ import albumentations as A
 import numpy as np
 import pytest
 import torch
+from drawn_samples import Forgets
 from PIL import Image
 from pycocotools.cocoeval import Params
 from targets_by_image import by_image
@@ -403,13 +404,6 @@ def test_streamed_keypoints_are_those_of_the_files(tmp_path):
         count = int((targets[..., 2] > 0).any(-1).sum())
         assert count > 0
         assert torch.equal(targets[:count], found[1][key][:count])
-
-
-class Forgets:
-    """A user's transform that was written for boxes."""
-
-    def __call__(self, sample, rng, another):
-        return Sample(sample.image, sample.boxes, sample.labels, sample.polygons)
 
 
 @pytest.mark.parametrize("first", [False, True])

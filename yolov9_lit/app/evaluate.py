@@ -50,8 +50,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     check_job(cfg)
     ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
     corruptions = corruptions_of(cfg)
-    rows = Rows(run_dir, cfg, ckpt) if corruptions.each else None
     predictor = load(ckpt)
+    rows = Rows(run_dir, cfg, ckpt) if corruptions.each else None
     card = predictor.card
     given: dict[str, Any] = {"image_size": predictor.input_size(cfg.data.image_size)}
     if predictor.input_shape:

@@ -81,9 +81,7 @@ def _needed(size: float, spread: Spread) -> Cell:
 def _claim(label: str, comparison: Comparison, name: str) -> str:
     """Say whether the runs support that a configuration has more of a figure than its base."""
     difference = comparison.difference
-    ours, base = difference.spread.counts
-    seeds = f"{ours} shared" if difference.spread.paired else f"{ours} and {base}"
-    known = f"{seeds} seeds, {interval_cell(comparison).text}"
+    known = f"{_seeds(difference.spread).text} seeds, {interval_cell(comparison).text}"
     verdict = f"cannot tell ({known})"
     if difference.is_clear:
         verdict = f"supported ({known})"
