@@ -1,6 +1,5 @@
 """Class-activation maps against finite differences and scores whose source is known."""
 
-import copy
 import threading
 
 import numpy as np
@@ -21,6 +20,8 @@ from yolov9_lit.models.create import create_model
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import BackboneOutput
 from yolov9_lit.models.head import Head
+from yolov9_lit.reporting.explanation import draw_tile
+from yolov9_lit.structures import Detections, KeypointLayout
 from yolov9_lit.weights.card import ModelCard
 
 EVERYTHING = NMSSettings(confidence=0.0, iou=1.0, multi_label=False, max_detections=300)
@@ -126,9 +127,10 @@ def test_eigen_cam_of_a_map_of_rank_one_is_its_pattern():
     torch.testing.assert_close(heat, pattern / pattern.max())
 
 
-def test_explained_are_the_best_detections_of_predict(tiny):
-    detector = copy.deepcopy(tiny)
+@pytest.mark.parametrize("task", ["detect", "segment", "pose"])
+def test_explained_are_the_best_detections_of_predict(task):
     torch.manual_seed(1)
+    detector = create_model("gelan_t", num_classes=2, task=task).eval()
     for branch in detector.head.cls:
         nn.init.normal_(branch[2].weight, std=1.0)
         nn.init.constant_(branch[2].bias, -1.0)
@@ -141,6 +143,24 @@ def test_explained_are_the_best_detections_of_predict(tiny):
     assert len(heats) == 2
     for ours, theirs in zip(found[:3], expected[:3], strict=True):
         torch.testing.assert_close(ours, theirs[:2])
+    assert found.masks is None
+    assert (found.keypoints is not None) == (task == "pose")
+    if task == "pose":
+        torch.testing.assert_close(found.keypoints, expected.keypoints[:2])
+
+
+def test_keypoints_lie_where_they_are_in_the_enlarged_picture():
+    """A tile is enlarged to 320 pixels; the keypoint of its left half is drawn there."""
+    image = np.full((80, 160, 3), 90, np.uint8)
+    keypoints = torch.tensor([[[40.0, 40.0, 0.9], [120.0, 40.0, 0.1]]])  # The second is hidden.
+    found = Detections(
+        torch.tensor([[2.0, 2.0, 158.0, 78.0]]), torch.ones(1), torch.zeros(1).long()
+    )._replace(keypoints=keypoints)
+    layout = KeypointLayout(("a", "b"), ((0, 1),), (0, 1), (0.1, 0.1))
+    plain, shown = (draw_tile(image, found, None, ["x"], 320, one) for one in (None, layout))
+    rows, columns = np.nonzero((plain != shown).any(axis=2))
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(80, abs=1.5)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(80, abs=1.5)
 
 
 @pytest.mark.slow

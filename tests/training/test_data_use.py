@@ -109,20 +109,41 @@ def test_images_are_those_that_were_in_batches(root, settings, train, val, test,
 
 
 class Bare:
-    """A user's transform that was written for boxes."""
+    """A user's transform that was written for boxes; the first objects keep their outlines."""
+
+    def __init__(self, kept):
+        self.kept = kept
 
     def __call__(self, sample, rng, another):
-        return replace(sample, polygons=[[]] * len(sample.boxes))
+        kept = [outlines if i < self.kept else [] for i, outlines in enumerate(sample.polygons)]
+        self.kept = max(self.kept - len(kept), 0)
+        return replace(sample, polygons=kept)
 
 
-@pytest.mark.parametrize("steps", [[], [Bare()]], ids=["all kept", "all lost"])
-def test_an_augmentation_that_loses_all_masks_is_told(root, steps, caplog):
-    module = datamodule(root, masks=True, augmentation=Augmentation(steps))
-    run(module, test=False)
-    assert ("no object of the first epoch has a mask" in caplog.text) == bool(steps)
-    if steps:
-        with pytest.raises(UserError, match="no object of the first epoch has a mask"):
-            run(module, test=False, strict=True)
+@pytest.mark.parametrize("kept", [0, 1])
+def test_an_augmentation_that_loses_most_masks_is_told(root, kept, caplog):
+    boxes = len(entries(root, "train")["annotations"])
+    assert boxes > 10
+
+    def module():
+        return datamodule(root, masks=True, augmentation=Augmentation([Bare(kept)]))
+
+    given = module()
+    use = run(given, test=False)
+    sentence = f"{kept} of the {boxes} boxes of the first epoch have a mask"
+    assert caplog.text.count(sentence) == 1
+    log_used(given, use)
+    assert caplog.text.count(sentence) == 2, "again at the end"
+    with pytest.raises(UserError, match=sentence):
+        run(module(), test=False, strict=True)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_objects_with_a_mask_are_counted_where_masks_are_learnt(root, masks, caplog):
+    module = datamodule(root, masks=masks, augmentation=Augmentation([]))
+    use = run(module, test=False)["train"]
+    assert use.boxes_masked == (use.boxes_trained if masks else None)
+    assert "have a mask" not in caplog.text
 
 
 def test_boxes_are_counted_before_and_after_augmentation(root):
@@ -212,7 +233,7 @@ def test_what_the_data_lack_is_told_at_once_and_again(root, split, change, sente
 
 
 def test_ranks_and_parts_of_an_epoch_add_up(root):
-    module = datamodule(root, batch_size=1)
+    module = datamodule(root, batch_size=1, masks=True)
     module.setup("fit")
     batches = list(module.train_dataloader())
 
@@ -240,4 +261,5 @@ def test_ranks_and_parts_of_an_epoch_add_up(root):
     for _ in range(2):
         resumed.by_split["train"].join(second.by_split["train"])
     assert module.used(resumed.by_split)["train"] == expected
+    assert resumed.by_split["train"].boxes_masked == whole.by_split["train"].boxes_masked > 0
     assert expected["pictures"] == 8

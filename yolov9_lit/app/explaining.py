@@ -50,5 +50,6 @@ class Explanations:
     def write(self, frame: Frame) -> Path:
         """Explain one image and return the picture's path."""
         found, heats = self.explainer(self.predictor, frame.image, self.settings, self.image_size)
-        drawn = draw_explanation(frame.image, found, heats, self.predictor.class_names)
+        names, layout = self.predictor.class_names, self.predictor.card.keypoints
+        drawn = draw_explanation(frame.image, found, heats, names, layout)
         return self.writer.write(frame, drawn)

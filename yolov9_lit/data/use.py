@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,23 @@ from yolov9_lit.structures import SkippedImage
 log = logging.getLogger(__name__)
 
 MOSTLY = 0.1
-"""An augmentation that leaves a smaller share of the boxes than this loses most of them."""
+"""An augmentation that leaves a smaller share of boxes or masks than this loses most of them."""
 
 _TOGETHER = 100_000  # Images whose boxes are looked at together.
+
+
+class EpochBoxes(NamedTuple):
+    """How many boxes the first training epoch had.
+
+    Attributes:
+        drawn: of all images that its samples were made of.
+        trained: that reached the loss, after augmentation.
+        masked: of these with a mask; None where no masks are learnt.
+    """
+
+    drawn: int
+    trained: int
+    masked: int | None = None
 
 
 @dataclass
@@ -35,12 +49,12 @@ class Use:
     Attributes:
         images: (N,) bool, which were in a batch, by index up to the largest so far.
         skipped: images that could not be used, by index.
-        boxes: by rank, how many the first training epoch drew and how many reached the loss.
+        boxes: by rank, those of the first training epoch.
     """
 
     images: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     skipped: dict[int, SkippedImage] = field(default_factory=dict)
-    boxes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    boxes: dict[int, EpochBoxes] = field(default_factory=dict)
 
     def note(self, indices: Sequence[int], skipped: Sequence[SkippedImage]) -> None:
         """Add a batch's images, and those that were skipped for it."""
@@ -57,13 +71,19 @@ class Use:
 
     @property
     def boxes_drawn(self) -> int:
-        """Number of boxes of all images that the samples of the first epoch were made of."""
-        return sum(drawn for drawn, _ in self.boxes.values())
+        """See `EpochBoxes`; of all ranks, as the next two."""
+        return sum(boxes.drawn for boxes in self.boxes.values())
 
     @property
     def boxes_trained(self) -> int:
         """Number of boxes in the batches of the first epoch, after augmentation."""
-        return sum(trained for _, trained in self.boxes.values())
+        return sum(boxes.trained for boxes in self.boxes.values())
+
+    @property
+    def boxes_masked(self) -> int | None:
+        """Number of these with a mask; None where no masks are learnt."""
+        masked = [boxes.masked for boxes in self.boxes.values() if boxes.masked is not None]
+        return sum(masked) if masked else None
 
     def of(self, annotations: Annotations) -> dict[str, Any]:
         """Return what a run's record tells of a split.
@@ -88,11 +108,17 @@ class Use:
         return numbers | {"faults": faults}
 
     def lacks(self) -> list[str]:
-        """Say so if augmentation has lost most boxes of the first epoch."""
-        drawn, trained = self.boxes_drawn, self.boxes_trained
-        if trained >= MOSTLY * drawn:
-            return []
-        return [f"augmentation left {trained:,} of the {drawn:,} boxes of the first epoch"]
+        """Say so if augmentation has lost most boxes of the first epoch, or most masks."""
+        drawn, trained, masked = self.boxes_drawn, self.boxes_trained, self.boxes_masked
+        found = []
+        if trained < MOSTLY * drawn:
+            found.append(f"augmentation left {trained:,} of the {drawn:,} boxes of the first epoch")
+        if masked is not None and masked < MOSTLY * trained:
+            found.append(
+                f"after augmentation {masked:,} of the {trained:,} boxes of the first epoch have a "
+                "mask"
+            )
+        return found
 
 
 def lacks(

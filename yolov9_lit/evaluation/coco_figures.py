@@ -65,6 +65,30 @@ class CocoResult(NamedTuple):
         )
         return self._replace(per_class=tuple(both), masks=masks)
 
+    def with_keypoints(self, curves: Curves) -> CocoResult:
+        """Return these figures, which are of boxes, with those of keypoints, by class too."""
+        keypoints = KeypointResult(
+            AP=curves.average_precision(),
+            AP50=curves.average_precision(0),
+            AP75=curves.average_precision(5),
+            AP_m=curves.average_precision(area=1),
+            AP_l=curves.average_precision(area=2),
+            AR=curves.average_recall(),
+            AR50=curves.average_recall(0),
+            AR75=curves.average_recall(5),
+            AR_m=curves.average_recall(area=1),
+            AR_l=curves.average_recall(area=2),
+        )
+        per_class = (
+            row._replace(
+                pose_AP=curves.average_precision(kind=number),
+                pose_AP50=curves.average_precision(0, number),
+                pose_AR=curves.average_recall(kind=number),
+            )
+            for number, row in enumerate(self.per_class)
+        )
+        return self._replace(per_class=tuple(per_class), keypoints=keypoints)
+
     def figures(self) -> dict[str, float]:
         """Return the twelve by name, masks' by "mask_" and the name, keypoints' by "pose_".
 
@@ -94,7 +118,7 @@ def evaluate(truth: Truth, found: Found, backend: str) -> CocoResult:
     if found.masks is not None:
         result = result.beside(_measure(Task.of_masks(truth, found), names, backend))
     if found.keypoints is not None:
-        result = _with_keypoints(result, BACKENDS[backend](Task.of_keypoints(truth, found)))
+        result = result.with_keypoints(BACKENDS[backend](Task.of_keypoints(truth, found)))
     return result
 
 
@@ -110,7 +134,7 @@ def figures_of(task: Task, curves: Curves, names: Mapping[int, str]) -> CocoResu
         curves: what came of it.
         names: of the categories by id.
     """
-    measured = np.isin(task.objects.images, task.images) & ~task.objects.crowd
+    measured = np.isin(task.objects.images, task.images) & ~task.ignored
     counts = np.bincount(task.objects.categories[measured], minlength=task.categories + 1)
     return CocoResult(
         AP=curves.average_precision(),
@@ -138,28 +162,3 @@ def figures_of(task: Task, curves: Curves, names: Mapping[int, str]) -> CocoResu
             for number, category_id in enumerate(sorted(names), start=1)
         ),
     )
-
-
-def _with_keypoints(result: CocoResult, curves: Curves) -> CocoResult:
-    """Return the figures of boxes with those of keypoints beside them."""
-    keypoints = KeypointResult(
-        AP=curves.average_precision(),
-        AP50=curves.average_precision(0),
-        AP75=curves.average_precision(5),
-        AP_m=curves.average_precision(area=1),
-        AP_l=curves.average_precision(area=2),
-        AR=curves.average_recall(),
-        AR50=curves.average_recall(0),
-        AR75=curves.average_recall(5),
-        AR_m=curves.average_recall(area=1),
-        AR_l=curves.average_recall(area=2),
-    )
-    per_class = (
-        row._replace(
-            pose_AP=curves.average_precision(kind=number),
-            pose_AP50=curves.average_precision(0, number),
-            pose_AR=curves.average_recall(kind=number),
-        )
-        for number, row in enumerate(result.per_class)
-    )
-    return result._replace(per_class=tuple(per_class), keypoints=keypoints)

@@ -51,6 +51,13 @@ class Task(NamedTuple):
     masks: Masks | None = None
     poses: Poses | None = None
 
+    @property
+    def ignored(self) -> np.ndarray:
+        """(M,) bool: objects that need not be found: crowds, and poses of no keypoint."""
+        if self.poses is None:
+            return self.objects.crowd
+        return np.asarray(self.objects.crowd | ~(self.poses.objects[..., 2] > 0).any(axis=1))
+
     @classmethod
     def of(cls, truth: Truth, found: Found) -> Task:
         """Give numbers; leave out detections of a category that the truth lacks."""

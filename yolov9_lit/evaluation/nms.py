@@ -44,17 +44,23 @@ class NMSSettings:
 
 def suppressed(candidates: Candidates, settings: NMSSettings) -> list[Detections]:
     """Return the detections among candidates, with all that these have besides boxes."""
+    return [detections for detections, _ in with_anchors(candidates, settings)]
+
+
+def with_anchors(
+    candidates: Candidates, settings: NMSSettings
+) -> Iterator[tuple[Detections, Tensor]]:
+    """Yield what `suppressed` returns, and the anchor (N,) that each comes from."""
     boxes, scores, coefficients, prototypes, keypoints, extra = candidates
-    found = []
-    for i, (detections, anchors) in enumerate(with_anchors(boxes, scores, settings)):
+    for i in range(len(boxes)):
+        detections, anchors = _suppress(boxes[i], scores[i], settings)
         parts = None
         if coefficients is not None and prototypes is not None:
             parts = MaskParts(coefficients[i][anchors], prototypes[i])
         points, numbers = (
             None if values is None else values[i][anchors] for values in (keypoints, extra)
         )
-        found.append(detections._replace(parts=parts, keypoints=points, extra=numbers))
-    return found
+        yield detections._replace(parts=parts, keypoints=points, extra=numbers), anchors
 
 
 def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> list[Detections]:
@@ -68,15 +74,7 @@ def non_max_suppression(boxes: Tensor, scores: Tensor, settings: NMSSettings) ->
     Returns:
         One entry an image, by falling score.
     """
-    return [detections for detections, _ in with_anchors(boxes, scores, settings)]
-
-
-def with_anchors(
-    boxes: Tensor, scores: Tensor, settings: NMSSettings
-) -> Iterator[tuple[Detections, Tensor]]:
-    """Yield what `non_max_suppression` returns, and the anchor (N,) that each comes from."""
-    for image_boxes, image_scores in zip(boxes, scores, strict=True):
-        yield _suppress(image_boxes, image_scores, settings)
+    return suppressed(Candidates(boxes, scores), settings)
 
 
 def _suppress(boxes: Tensor, scores: Tensor, settings: NMSSettings) -> tuple[Detections, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from yolov9_lit.checks import check_fields
-from yolov9_lit.data.letterbox import evaluation_letterbox, prediction_shape, restore_boxes
+from yolov9_lit.data.letterbox import evaluation_letterbox, prediction_shape, restore
 from yolov9_lit.errors import UserError, first_few
 from yolov9_lit.evaluation.nms import NMSSettings, with_anchors
 from yolov9_lit.inference.cams import Cam
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     """One image as a detector sees it.
 
     Attributes:
-        detections: all of them by falling score, boxes in the image's pixels.
+        detections: all of them by falling score, boxes and keypoints in the image's pixels.
         anchors: of each detection the anchor that gave it.
         levels: the forward pass.
         info: how the image was put into the network's input.
@@ -46,7 +46,7 @@ class Explanation(NamedTuple):
     """Some detections of one image, and where each comes from.
 
     Attributes:
-        detections: by falling score, boxes in the image's pixels.
+        detections: by falling score, boxes and keypoints in the image's pixels.
         heats: (H, W) float32 of each in the image's pixels, 0..1; its largest value is 1, or all
             are 0 where nothing speaks for the detection.
     """
@@ -114,10 +114,12 @@ class Explainer:
             # The graph starts at the image: the weights of a deployed detector need no gradients.
             pixels = unit_range(inputs.contiguous()).requires_grad_(self.cam.uses_gradients)
             levels = read_levels(predictor.detector, pixels, self.maps)
-        boxes, scores = (tensor.detach() for tensor in predictor.decode(levels.output))
-        ((found, anchors),) = with_anchors(boxes, scores, settings)
+        with torch.no_grad():
+            candidates = predictor.detector.candidates(levels.output)
+        ((found, anchors),) = with_anchors(candidates, settings)
         info = ImageInfo(0, "", height, width, *placement)
-        restored = found._replace(boxes=restore_boxes(found.boxes, info))
+        # Masks would hide the heat.
+        restored = restore(found._replace(parts=None), info)
         return Seen(restored, anchors.tolist(), levels, info, shape)
 
     def choose(self, detections: Detections, class_names: Sequence[str]) -> list[int]:

@@ -8,6 +8,7 @@ from pycocotools.mask import encode
 from yolov9_lit.evaluation.analysis.compared import Compared, Pictures
 from yolov9_lit.evaluation.found import Found
 from yolov9_lit.evaluation.masks import EncodedMasks
+from yolov9_lit.structures import KeypointLayout
 
 CATEGORIES = {3: "plain", 17: "$[b]$ {x}_1", 40: "猫 и <b>"}
 GREY = np.full((300, 400, 3), 90, np.uint8)
@@ -74,6 +75,61 @@ def compare_masks(objects, detections, images, categories=CATEGORIES, shift=0.0,
     return Compared.of(truth, found, Pictures(lambda i: GREY, lambda i: f"folder/{i} [{i}].jpg"))
 
 
+LAYOUT = KeypointLayout(
+    ("left", "middle", "right", "tail"), ((0, 1), (1, 2)), (2, 1, 0, 3), (0.06, 0.08, 0.06, 0.1)
+)
+
+
+def compare_poses(objects, detections, images, categories=CATEGORIES):
+    """Compare keypoints; rows have (box, keypoints (K, 3)) where others have a box."""
+
+    def boxed(rows):
+        return [(image, kind, pose[0], *more) for image, kind, pose, *more in rows]
+
+    truth = truth_of(boxed(objects), images, categories)
+    for category in truth["categories"]:
+        category |= {"keypoints": [*LAYOUT.names], "sigmas": [*LAYOUT.sigmas]}
+    for entry, row in zip(truth["annotations"], objects, strict=True):
+        entry["keypoints"] = row[2][1].ravel().tolist()
+    keypoints = np.array([row[2][1] for row in detections]).reshape(-1, len(LAYOUT.names), 3)
+    found = found_of(boxed(detections), images)._replace(keypoints=keypoints)
+    pictures = Pictures(lambda i: GREY, lambda i: f"folder/{i} [{i}].jpg")
+    return Compared.of(truth, found, pictures, LAYOUT)
+
+
+def posed(objects, detections, seed):
+    """Give the rows of a scene keypoints: of detections some are near those of an object."""
+    rng = np.random.default_rng(seed)
+    number = len(LAYOUT.names)
+
+    def keypoints(box):
+        places = np.array(box[:2]) + rng.random((number, 2)) * box[2:]
+        return np.c_[places.round(2), rng.choice([0, 1, 2], number, p=[0.2, 0.2, 0.6])]
+
+    true = [(*row[:2], (row[2], keypoints(row[2]))) for row in objects]
+    for *_, (_, points) in true:
+        points[0, 2] = 2  # An object without any is another case.
+    found = []
+    for image, kind, box, score in detections:
+        near = [row[2] for row in true if row[0] == image and iou(box, row[2][0]) > 0.3]
+        points = near[0][1].copy() if near else keypoints(box)
+        points[:, :2] += rng.normal(0, rng.choice([1, 4, 16]), (number, 2)).round(2)
+        points[:, 2] = rng.random(number).round(2)
+        found.append((image, kind, (box, points), score))
+    return true, found
+
+
+def oks(found, true, crowd=False):
+    """COCO's similarity of the keypoints of (box, keypoints)."""
+    assert not crowd
+    area, alike = true[0][2] * true[0][3], []
+    for (x, y, _), (a, b, seen), sigma in zip(found[1], true[1], LAYOUT.sigmas, strict=True):
+        if seen:
+            square = (x - a) ** 2 + (y - b) ** 2
+            alike.append(np.exp(-square / (2 * area * (2 * sigma) ** 2)))
+    return sum(alike) / len(alike)
+
+
 def whole(rows):
     """Rows whose boxes have whole numbers, inside of the image."""
     height, width = GREY.shape[:2]
@@ -118,17 +174,18 @@ def iou(first, second, crowd=False):
     return shared / (area if crowd else area + other - shared)
 
 
-def match(objects, found, threshold=0.5):
+def match(objects, found, threshold=0.5, overlap=iou):
     """COCO's matching, by hand: for each detection its object, None, or "crowd"."""
     taken, matches = {}, [None] * len(found)
     for d in sorted(range(len(found)), key=lambda d: -found[d][3]):
         image, kind, box, _ = found[d]
         same = [o for o, row in enumerate(objects) if row[:2] == (image, kind)]
-        free = [(iou(box, objects[o][2]), o) for o in same if not objects[o][3] and o not in taken]
+        crowds = [o for o in same if any(objects[o][3:])]
+        free = [(overlap(box, objects[o][2]), o) for o in same if o not in {*crowds, *taken}]
         best = max(free, default=(0, None))
         if best[0] >= threshold:
             matches[d] = best[1]
             taken[best[1]] = d
-        elif any(objects[o][3] and iou(box, objects[o][2], True) >= threshold for o in same):
+        elif any(overlap(box, objects[o][2], True) >= threshold for o in crowds):
             matches[d] = "crowd"
     return matches, taken

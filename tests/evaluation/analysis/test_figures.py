@@ -6,7 +6,7 @@ import torch
 from scenes import CATEGORIES, compare, found_of, iou, match, random_scene, truth_of
 
 from yolov9_lit.evaluation.analysis.calibration import Calibration
-from yolov9_lit.evaluation.analysis.curves import IOUS, PrecisionRecall
+from yolov9_lit.evaluation.analysis.curves import THRESHOLDS, PrecisionRecall
 from yolov9_lit.evaluation.analysis.error_kinds import ErrorKinds
 from yolov9_lit.evaluation.analysis.groups import ByCrowding, BySize
 from yolov9_lit.evaluation.coco_figures import evaluate
@@ -21,15 +21,16 @@ def figures(objects, found, images):
     return evaluate(truth_of(objects, images), found_of(found, images), "pycocotools")
 
 
-def kinds_of_errors(objects, found):
+def kinds_of_errors(objects, found, overlap=iou, of_others=iou):
     """TIDE's definitions (section 2.2): the kind of each false detection, and missed objects."""
-    matches, taken = match(objects, found)
+    matches, taken = match(objects, found, overlap=overlap)
     kinds, nearly = [], set()
     for d, (image, kind, box, _) in enumerate(found):
         if matches[d] is not None:
             kinds.append(None)
             continue
-        near = [(iou(box, r[2]), o) for o, r in enumerate(objects) if r[0] == image and not r[3]]
+        mine = [(o, r) for o, r in enumerate(objects) if r[0] == image and not any(r[3:])]
+        near = [((overlap if r[1] == kind else of_others)(box, r[2]), o) for o, r in mine]
         same = max((n for n in near if objects[n[1]][1] == kind), default=(0, None))
         other = max((n for n in near if objects[n[1]][1] != kind), default=(0, None))
         used = any(v >= 0.5 and o in taken and objects[o][1] == kind for v, o in near)
@@ -43,7 +44,7 @@ def kinds_of_errors(objects, found):
             kinds.append("duplicate")
         else:
             kinds.append("background" if max(near, default=(0, 0))[0] <= 0.1 else "both")
-    left = [o for o, row in enumerate(objects) if not row[3] and o not in taken]
+    left = [o for o, row in enumerate(objects) if not any(row[3:]) and o not in taken]
     return kinds, [o for o in left if o not in nearly], left
 
 
@@ -147,10 +148,10 @@ def test_curves_and_sizes_are_those_of_the_metric(seed, tmp_path):
         metric.update([Detections(boxes, scores, labels)], [image])
     result, compared = metric.compute(), compare(objects, found, images)
     curves = PrecisionRecall()(compared, tmp_path).data["precision_recall"]
-    means = curves.drop(columns=["class", "iou"]).mean(axis=1)
+    means = curves.drop(columns=["class", "threshold"]).mean(axis=1)
     assert means.mean() == pytest.approx(result.AP, abs=1e-4)
-    assert means[curves["iou"] == 0.5].mean() == pytest.approx(result.AP50, abs=1e-4)
-    assert sorted({*curves["iou"]}) == IOUS.tolist()
+    assert means[curves["threshold"] == 0.5].mean() == pytest.approx(result.AP50, abs=1e-4)
+    assert sorted({*curves["threshold"]}) == THRESHOLDS.tolist()
     for own in result.per_class:
         assert means[curves["class"] == own.name].mean() == pytest.approx(own.AP, abs=1e-4)
     sizes = BySize()(compared, tmp_path).data["by_size"]

@@ -13,10 +13,13 @@ class Analysis(ABC):
     """One part of the report; `evaluation.analyses` names those that are made."""
 
     @abstractmethod
-    def __call__(self, compared: Compared, folder: Path) -> Section:
+    def __call__(self, compared: Compared, folder: Path) -> Section | None:
         """Look into the detections.
 
         Args:
             compared: the detections beside the truth.
             folder: for images of plots; it is there.
+
+        Returns:
+            A part of the page; None where these detections have nothing of what it looks at.
         """

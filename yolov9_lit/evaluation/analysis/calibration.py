@@ -44,7 +44,8 @@ class Calibration(Analysis):
         return Section(
             "Calibration",
             "Whether confidences can be read as probabilities: of the detections of about a"
-            f" confidence, the share that finds an object at {compared.iou} of {MATCH_IOU}. {told}",
+            f" confidence, the share that finds an object at {compared.an_overlap} of {MATCH_IOU}."
+            f" {told}",
             [] if filled.empty else [_plot(filled, 1 / self.bins, folder / "calibration.png")],
             [Table("Calibration error by class", pd.DataFrame(classes, columns=COLUMNS))],
             {"calibration": frame},

@@ -44,9 +44,8 @@ class Compared:
         image_ids: the data set's id by number - 1.
         class_names: by number - 1.
         pictures: the images themselves.
-        of_boxes: the same by boxes, where masks are compared; else None.
-        poses: keypoints of detections and objects, where the detector finds such; boxes alone are
-            compared.
+        of_boxes: the same by boxes, where masks or keypoints are compared; else None.
+        layout: of the keypoints, where these are compared.
     """
 
     task: Task
@@ -54,7 +53,7 @@ class Compared:
     class_names: tuple[str, ...]
     pictures: Pictures
     of_boxes: Compared | None = None
-    poses: Skeletons | None = None
+    layout: KeypointLayout | None = None
 
     @classmethod
     def of(
@@ -62,7 +61,8 @@ class Compared:
     ) -> Compared:
         """Compare detections with the truth of these and perhaps more images.
 
-        Where the detections have masks these are compared, as run lengths.
+        Where the detections have masks these are compared, as run lengths, and their keypoints
+        where they have such.
 
         Args:
             truth: with masks or keypoints where the detections have some.
@@ -73,21 +73,40 @@ class Compared:
         names = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
         ids = sorted_ids(truth["images"])
         named = tuple(names[i] for i in sorted(names))
-        poses = Skeletons.of(truth, found, layout) if layout else None
-        boxes = cls(Task.of(truth, found), ids, named, pictures, poses=poses)
-        if found.masks is None:
-            return boxes
-        return cls(Task.of_masks(truth, found), ids, named, pictures, boxes, poses)
+        boxes = cls(Task.of(truth, found), ids, named, pictures)
+        if found.keypoints is not None:
+            return cls(Task.of_keypoints(truth, found), ids, named, pictures, boxes, layout)
+        if found.masks is not None:
+            return cls(Task.of_masks(truth, found), ids, named, pictures, boxes)
+        return boxes
 
     @property
-    def iou(self) -> str:
+    def overlap(self) -> str:
         """What an overlap is called."""
-        return "a mask IoU" if self.task.masks else "an IoU"
+        return {"bbox": "IoU", "segm": "mask IoU", "keypoints": "OKS"}[self.task.compared]
+
+    @property
+    def an_overlap(self) -> str:
+        """The same with its article."""
+        return f"{'a' if self.task.masks else 'an'} {self.overlap}"
 
     @property
     def prefix(self) -> str:
         """What comes before the name of a figure."""
-        return "mask " if self.task.masks else ""
+        return {"bbox": "", "segm": "mask ", "keypoints": "pose "}[self.task.compared]
+
+    @property
+    def located(self) -> Compared:
+        """The same by where objects are, of any class: by boxes where keypoints are compared.
+
+        Keypoints that are far off say nothing of whether an object is there.
+        """
+        return self.of_boxes if self.task.poses and self.of_boxes else self
+
+    @property
+    def poses(self) -> Skeletons | None:
+        """Keypoints of detections and objects, where these are compared."""
+        return Skeletons(self.task.poses, self.layout) if self.task.poses and self.layout else None
 
     @cached_property
     def evaluation(self) -> hotcoco.COCOeval:
@@ -98,15 +117,15 @@ class Compared:
         return evaluation
 
     @cached_property
-    def without_crowds(self) -> hotcoco.COCOeval:
-        """The same without crowds and detections on them, which count nowhere.
+    def without_ignored(self) -> hotcoco.COCOeval:
+        """The same without ignored objects and detections on them, which count nowhere.
 
         Where hotcoco tells kinds of error it takes a crowd for an object that is not quite found.
         """
-        crowd = self.task.objects.crowd
-        if not crowd.any():
+        ignored = self.task.ignored
+        if not ignored.any():
             return self.evaluation
-        evaluation = self.task.take(~crowd, self.matches.counted).comparison()
+        evaluation = self.task.take(~ignored, self.matches.counted).comparison()
         evaluation.evaluate()
         return evaluation
 
@@ -119,9 +138,9 @@ class Compared:
 
     @cached_property
     def measured(self) -> np.ndarray:
-        """(M,) bool: objects to be found, which are in images that were evaluated and no crowd."""
-        objects = self.task.objects
-        return np.asarray(np.isin(objects.images, self.task.images) & ~objects.crowd)
+        """(M,) bool: objects to be found, which are in images that were evaluated."""
+        evaluated = np.isin(self.task.objects.images, self.task.images)
+        return np.asarray(evaluated & ~self.task.ignored)
 
     @property
     def scores(self) -> np.ndarray:

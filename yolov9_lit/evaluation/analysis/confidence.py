@@ -65,8 +65,8 @@ class BestConfidence(Analysis):
         return Section(
             "Confidence",
             "Which detections to trust: F1, the harmonic mean of precision and recall at"
-            f" {compared.iou} of 0.5, of the detections of at least a confidence. {told}",
-            [_plot(pooled, classes, compared.iou, folder / "f1_confidence.png")],
+            f" {compared.an_overlap} of 0.5, of the detections of at least a confidence. {told}",
+            [_plot(pooled, classes, compared.an_overlap, folder / "f1_confidence.png")],
             [_table([pooled, *classes])],
             {"f1_confidence": _frame([pooled, *classes])},
         )

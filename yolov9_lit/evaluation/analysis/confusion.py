@@ -41,15 +41,16 @@ class Confusion(Analysis):
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Count which class is found as which."""
         confidence = compared.confidence(self.confidence)
+        compared = compared.located
         counts = confusion_matrix(compared, confidence)
         names = [*compared.class_names, BACKGROUND]
         frame = pd.DataFrame(counts, columns=names, index=pd.Index(names, name="truth"))
         return Section(
             "Confusion",
             f"Detections of a confidence of at least {confidence:.3f} meet the object of their"
-            f" image that they overlap by {compared.iou} of {MATCH_IOU} or more, whatever its"
-            " class, the most confident first. Objects that meet none are missed (the last column);"
-            " detections that meet none are false (the last row).",
+            f" image that they overlap by {compared.an_overlap} of {MATCH_IOU} or more, whatever"
+            " its class, the most confident first. Objects that meet none are missed (the last"
+            " column); detections that meet none are false (the last row).",
             [_plot(counts, names, folder / "confusion.png")],
             [table for table in [self._table(counts, names)] if table.rows],
             {"confusion": frame.reset_index()},

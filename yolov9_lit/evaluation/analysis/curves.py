@@ -16,7 +16,9 @@ from yolov9_lit.kinds import Count
 from yolov9_lit.reporting.page import Section
 from yolov9_lit.reporting.plot import COLORS, Plot, make_axes, save_axes
 
-IOUS = np.linspace(0.5, 0.95, 10).round(2)
+THRESHOLDS = np.linspace(0.5, 0.95, 10).round(2)
+"""Overlaps from which a detection counts as right."""
+
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 
@@ -36,16 +38,16 @@ class PrecisionRecall(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Draw COCO's curves."""
-        curves = compared.curves.precision[:, :, :, 0, 2]  # (10, 101, K)
+        curves = compared.curves.precision[:, :, :, 0, -1]  # (10, 101, K)
         present = (curves[0] > -1).any(axis=0)
         names = np.array(compared.class_names, dtype=object)[present]
         curves = curves[:, :, present]
         plots = []
         if len(names):
             plots = [
-                _by_iou(curves, compared.prefix, folder / "precision_recall.png"),
+                _by_overlap(curves, compared.overlap, folder / "precision_recall.png"),
                 self._by_class(
-                    curves[0], names, compared.iou, folder / "precision_recall_by_class.png"
+                    curves[0], names, compared.an_overlap, folder / "precision_recall_by_class.png"
                 ),
             ]
         return Section(
@@ -79,23 +81,23 @@ class PrecisionRecall(Analysis):
         return save_axes(axes, path, f"{caption}.")
 
 
-def _by_iou(curves: np.ndarray, prefix: str, path: Path) -> Plot:
-    """Draw the mean over the classes of curves (10, 101, K), a line for each IoU."""
+def _by_overlap(curves: np.ndarray, overlap: str, path: Path) -> Plot:
+    """Draw the mean over the classes of curves (10, 101, K), a line for each threshold."""
     (axes,) = make_axes("recall (%)", "precision (%)")
-    for place, iou in enumerate(IOUS):
+    for place, threshold in enumerate(THRESHOLDS):
         mean = 100 * curves[place].mean(axis=1)
-        label, color = f"{iou:.2f}: AP {mean.mean():.1f}", colormaps["viridis"](place / 10)
+        label, color = f"{threshold:.2f}: AP {mean.mean():.1f}", colormaps["viridis"](place / 10)
         axes.plot(100 * RECALLS, mean, color=color, lw=1.5, label=label)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="IoU")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title=overlap)
     axes.set_ylim(-2, 102)
-    caption = f"Mean over the classes, by the {prefix}IoU from which a detection counts as right."
+    caption = f"Mean over the classes, by the {overlap} from which a detection counts as right."
     return save_axes(axes, path, caption)
 
 
 def _frame(curves: np.ndarray, names: np.ndarray) -> pd.DataFrame:
-    """Return a row for each class and IoU, a column for each recall."""
+    """Return a row for each class and threshold, a column for each recall."""
     rows = curves.transpose(2, 0, 1).reshape(-1, len(RECALLS)).round(4)
     frame = pd.DataFrame(rows, columns=[f"recall {r:.2f}" for r in RECALLS])
-    frame.insert(0, "class", np.repeat(names, len(IOUS)))
-    frame.insert(1, "iou", np.tile(IOUS, len(names)))
+    frame.insert(0, "class", np.repeat(names, len(THRESHOLDS)))
+    frame.insert(1, "threshold", np.tile(THRESHOLDS, len(names)))
     return frame

@@ -46,12 +46,12 @@ def _detections(compared: Compared, number: int, confidence: float) -> list[Shap
 
 def _objects(compared: Compared, number: int, confidence: float) -> list[Shape]:
     objects, missed = compared.task.objects, compared.missed(confidence)
-    masks, poses = compared.task.masks, compared.poses
+    ignored, masks, poses = compared.task.ignored, compared.task.masks, compared.poses
     return [
         Shape(
             _xyxy(objects.boxes[place]),
             compared.class_names[objects.categories[place] - 1],
-            Role.IGNORED if objects.crowd[place] else Role.MISSED if missed[place] else Role.FOUND,
+            Role.IGNORED if ignored[place] else Role.MISSED if missed[place] else Role.FOUND,
             _outlines(masks.objects[place]) if masks else (),
             poses.of_object(place) if poses else None,
         )

@@ -37,6 +37,13 @@ SUMS = {
     "FN": ("all objects not found", "as if only objects that are found were to be found"),
 }
 
+OVERLAPS = {
+    "segm": "Overlaps are those of masks",
+    "keypoints": "An overlap with an object of the same class is the similarity of their keypoints"
+    " (OKS), with one of another class the IoU of their boxes",
+}
+"""What is compared where it is not boxes."""
+
 
 @dataclass(frozen=True)
 class ErrorKinds(Analysis):
@@ -46,8 +53,10 @@ class ErrorKinds(Analysis):
         """Count the kinds of error, with the AP50 that each costs."""
         told = _Told.of(compared)
         named = KINDS | SUMS
-        if compared.of_boxes:
+        if compared.task.masks:
             named |= {"Loc": ("mask", named["Loc"][1])}
+        if compared.task.poses:
+            named |= {"Loc": ("pose", named["Loc"][1])}
         frame = pd.DataFrame({"error": [name for name, _ in named.values()]})
         frame = frame.join(told.columns([*named]))
         text = (
@@ -59,8 +68,8 @@ class ErrorKinds(Analysis):
             boxes = _Told.of(compared.of_boxes)
             frame = frame.join(boxes.columns([*named]).add_suffix(", by boxes"))
             text += (
-                " Overlaps are those of masks; what boxes tell by theirs stands beside: AP50 of"
-                f" boxes is {boxes.ap50:.1f} %."
+                f" {OVERLAPS[compared.task.compared]}; what boxes tell by theirs stands beside:"
+                f" AP50 of boxes is {boxes.ap50:.1f} %."
             )
         frame["what it is"] = [meaning for _, meaning in named.values()]
         shown = frame.astype(object)
@@ -77,7 +86,7 @@ class ErrorKinds(Analysis):
 
 
 class _Told(NamedTuple):
-    """What TIDE tells of boxes or masks.
+    """What TIDE tells of boxes, masks or keypoints.
 
     Attributes:
         ap50: in percent; 0 where there is no object.
@@ -91,7 +100,7 @@ class _Told(NamedTuple):
 
     @classmethod
     def of(cls, compared: Compared) -> _Told:
-        found = compared.without_crowds.tide_errors(pos_thr=MATCH_IOU, bg_thr=BACKGROUND_IOU)
+        found = compared.without_ignored.tide_errors(pos_thr=MATCH_IOU, bg_thr=BACKGROUND_IOU)
         costs = {kind: 100 * gain for kind, gain in found["delta_ap"].items()}
         return cls(100 * max(found["ap_base"], 0.0), found["counts"], costs)
 

@@ -23,7 +23,10 @@ SIZES = {
     "medium": (32**2, 96**2),
     "large": (96**2, np.inf),
 }
-"""COCO's areas in square pixels, by name in the order of `Curves`' areas from 1."""
+"""COCO's areas in square pixels by name, in the order of `Curves`' areas from 1.
+
+Of keypoints there are no small ones.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,20 @@ class BySize(Analysis):
         curves, objects = compared.curves, compared.task.objects
         areas = objects.areas[compared.measured]
         boxes = compared.of_boxes and compared.of_boxes.curves
-        rows = [
-            (
+        sizes = [*SIZES][1:] if compared.task.poses else [*SIZES]
+        rows = []
+        for area, name in enumerate(sizes, start=1):
+            low, high = SIZES[name]
+            row = (
                 f"{name} ({_pixels(low, high)})",
                 int(((areas >= low) & (areas < high)).sum()),
                 _percent(curves.average_precision(area=area)),
                 _percent(curves.average_precision(0, area=area)),
                 _percent(curves.average_recall(area=area)),
-                *([_percent(boxes.average_precision(area=area))] if boxes else []),
             )
-            for area, (name, (low, high)) in enumerate(SIZES.items(), start=1)
-        ]
+            of_box = len(SIZES) - len(sizes) + area
+            beside = (_percent(boxes.average_precision(area=of_box)),) if boxes else ()
+            rows.append(row + beside)
         columns = ["objects of", "objects", "AP (%)", "AP50 (%)", "AR (%)"]
         columns += ["AP of boxes (%)"] if boxes else []
         frame = pd.DataFrame(rows, columns=columns)
@@ -57,14 +63,15 @@ class BySize(Analysis):
                         _percent(curves.average_precision(kind=kind, area=area))
                         for kind in range(len(compared.class_names))
                     ]
-                    for area, name in enumerate(SIZES, start=1)
+                    for area, name in enumerate(sizes, start=1)
                 },
             }
         )
         return Section(
             "Size of objects",
             f"{compared.prefix.capitalize()}AP of the objects of each size in the original image,"
-            " by area (of the outline where the annotations have one).",
+            " by area (of the outline where the annotations have one)."
+            + (" COCO measures no keypoints of small objects." if compared.task.poses else ""),
             _plots(frame, "AP by size of the objects.", folder / "by_size.png"),
             [Table("By size", frame), Table("By class and size", by_class)],
             {"by_size": frame, "by_size_and_class": by_class},
@@ -100,12 +107,13 @@ class ByCrowding(Analysis):
             _span(self.starts, g): task.images[group == g] for g in sorted({*group.tolist()}) if g
         }
         found = compared.evaluation.slice_by({k: v.tolist() for k, v in slices.items()})
+        keys = ("AP", "AP50", "AR" if task.poses else "AR100")
         rows = [
             (
                 name,
                 len(images),
                 int(per_image[np.isin(task.images, images)].sum()),
-                *(_percent(found[name][key]) for key in ("AP", "AP50", "AR100")),
+                *(_percent(found[name][key]) for key in keys),
             )
             for name, images in slices.items()
         ]

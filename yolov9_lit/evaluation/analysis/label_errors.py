@@ -40,6 +40,7 @@ class LabelErrors(Analysis):
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """List what of the annotations is worth a look."""
         confidence = compared.confidence(self.confidence)
+        compared = compared.located
         tables = {
             "not_annotated": ("Perhaps not annotated", not_annotated(compared, confidence)),
             "other_class": ("Perhaps of another class", other_class(compared, confidence)),

@@ -29,7 +29,8 @@ def write_report(
     """
     files = folder / FOLDER
     files.mkdir(parents=True, exist_ok=True)
-    sections = [analyse(compared, files) for analyse in analyses.values()]
+    made = (analyse(compared, files) for analyse in analyses.values())
+    sections = [section for section in made if section is not None]
     for section in sections:
         for name, frame in section.data.items():
             with atomic_write(files / f"{name}.csv") as part:

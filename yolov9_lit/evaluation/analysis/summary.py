@@ -1,4 +1,4 @@
-"""COCO's figures, those of masks beside those of boxes."""
+"""COCO's figures, those of masks or keypoints beside those of boxes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pandas as pd
 from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.analysis.compared import Compared
 from yolov9_lit.evaluation.coco_figures import CocoResult, figures_of
+from yolov9_lit.evaluation.coco_task import MOST_POSES
+from yolov9_lit.evaluation.metric import MASK, POSE
 from yolov9_lit.evaluation.tables import per_class_table, results_table
 from yolov9_lit.reporting.page import Section
 
@@ -20,13 +22,23 @@ class Figures(Analysis):
 
     def __call__(self, compared: Compared, folder: Path) -> Section:
         """Show what was measured."""
-        result = _result(compared)
+        names = dict(enumerate(compared.class_names, start=1))
+        boxes = compared.of_boxes or compared
+        result = figures_of(boxes.task, boxes.curves, names)
         text = "What COCO's evaluation says of the detections, in percent."
-        if compared.of_boxes:
-            result = _result(compared.of_boxes).beside(result)
+        if compared.task.masks:
+            result = result.beside(figures_of(compared.task, compared.curves, names))
             text += (
                 " Boxes and masks are measured each by their own overlap (IoU). The parts below"
                 " compare masks; where boxes tell something else, it stands beside."
+            )
+        if compared.task.poses:
+            result = result.with_keypoints(compared.curves)
+            text += (
+                f" Keypoints are measured by their similarity (OKS), of the {MOST_POSES} best"
+                " detections of an image and class, and of objects with a keypoint. The parts below"
+                " compare keypoints; those on confusion and on annotations compare boxes, and"
+                " elsewhere what boxes tell stands beside."
             )
         return Section(
             "Figures",
@@ -36,11 +48,6 @@ class Figures(Analysis):
         )
 
 
-def _result(compared: Compared) -> CocoResult:
-    names = dict(enumerate(compared.class_names, start=1))
-    return figures_of(compared.task, compared.curves, names)
-
-
 def _frame(result: CocoResult) -> pd.DataFrame:
     """Return the figures as fractions, of all classes and of each; -1 where nothing is measured."""
     rows = [{"class": "all classes"} | result.figures()]
@@ -48,4 +55,7 @@ def _frame(result: CocoResult) -> pd.DataFrame:
         named = one._asdict()
         rows.append({"class": named.pop("name")} | named)
     frame = pd.DataFrame(rows).drop(columns="category_id", errors="ignore")
-    return frame if result.masks else frame.loc[:, ~frame.columns.str.startswith("mask_")]
+    for prefix, measured in ((MASK, result.masks), (POSE, result.keypoints)):
+        if measured is None:
+            frame = frame.loc[:, ~frame.columns.str.startswith(prefix)]
+    return frame

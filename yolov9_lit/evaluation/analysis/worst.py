@@ -61,8 +61,8 @@ class WorstImages(Analysis):
         return Section(
             "Images with the most errors",
             f"Objects that are missed and false detections, at a confidence of at least"
-            f" {confidence:.3f} and {compared.iou} of 0.5. {len(faulty):,} of {len(ranked):,}"
-            " images have such errors.",
+            f" {confidence:.3f} and {compared.an_overlap} of 0.5. {len(faulty):,} of"
+            f" {len(ranked):,} images have such errors.",
             plots,
             [Table("Most errors", frame.head(self.count))],
             {"images": frame},

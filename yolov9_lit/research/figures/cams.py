@@ -155,7 +155,8 @@ def _draw(
     """Draw a row for each object: the first view's detection, then each view's on its heat."""
 
     def tile(view: View, detection: Detections | None, heat: np.ndarray | None) -> np.ndarray:
-        return draw_tile(subject.image, detection, heat, view.predictor.class_names, side)
+        names, layout = view.predictor.class_names, view.predictor.card.keypoints
+        return draw_tile(subject.image, detection, heat, names, side, layout)
 
     first = views[0]
     if not objects:

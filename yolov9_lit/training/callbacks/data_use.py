@@ -15,7 +15,7 @@ from torch import Tensor
 
 from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.data.use import Use, tell_lacks
+from yolov9_lit.data.use import EpochBoxes, Use, tell_lacks
 from yolov9_lit.errors import counted, told
 from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.structures import Batch, SkippedImage
@@ -39,7 +39,7 @@ class DataUse(L.Callback):
     """Counts what is used of the data, and warns of skipped images at an epoch's end.
 
     Training draws other images in the place of skipped ones; evaluation measures without them. In
-    strict mode they are an error, and so is an augmentation that loses most boxes or all masks.
+    strict mode they are an error, and so is an augmentation that loses most boxes or masks.
 
     Attributes:
         by_split: what was used of "train", "val" and "test".
@@ -58,7 +58,7 @@ class DataUse(L.Callback):
         self._told: set[SkippedImage] = set()
         self._drawn = 0
         self._trained: Tensor | int = 0  # on the device: reading it would make the host wait
-        self._masked: Tensor | None = None  # whether an object of the first epoch has a mask
+        self._masked: Tensor | int | None = None  # likewise; None where no masks are learnt
 
     def on_train_batch_end(
         self,
@@ -73,8 +73,8 @@ class DataUse(L.Callback):
             self._drawn += sum(info.drawn for info in batch.infos)
             self._trained = self._trained + batch.targets.valid.sum()
             if batch.targets.masks is not None:
-                found = batch.targets.masks.any()
-                self._masked = found if self._masked is None else self._masked | found
+                before = 0 if self._masked is None else self._masked
+                self._masked = before + _masked(batch.targets.masks, batch.targets.valid.shape[1])
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if not trainer.sanity_checking:
@@ -86,10 +86,7 @@ class DataUse(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._tell_skipped(trainer)
         if trainer.current_epoch == 0:
-            lacks = self.by_split["train"].lacks()
-            if self._masked is not None and self._trained and not self._masked:
-                lacks.append("after augmentation no object of the first epoch has a mask")
-            tell_lacks(self.source, lacks, strict=self.strict)
+            tell_lacks(self.source, self.by_split["train"].lacks(), strict=self.strict)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._tell_skipped(trainer)
@@ -104,7 +101,7 @@ class DataUse(L.Callback):
             "by_split": {s: [*map(tuple, u.skipped.values())] for s, u in self.by_split.items()},
             "told": [tuple(image) for image in self._told],
             "images": {s: _packed(use.images) for s, use in self.by_split.items()},
-            "boxes": self.by_split["train"].boxes,
+            "boxes": {rank: tuple(n) for rank, n in self.by_split["train"].boxes.items()},
         }
 
     def on_load_checkpoint(
@@ -118,9 +115,10 @@ class DataUse(L.Callback):
         self._told.update(SkippedImage(*values) for values in kept["told"])
         for split, bits in kept.get("images", {}).items():  # absent from older checkpoints
             self.by_split[split].join(Use(_unpacked(bits)))
-        boxes = kept.get("boxes", {})
+        boxes = {rank: EpochBoxes(*numbers) for rank, numbers in kept.get("boxes", {}).items()}
         self.by_split["train"].join(Use(boxes=boxes))
-        self._drawn, self._trained = boxes.get(trainer.global_rank, (0, 0))
+        own = boxes.get(trainer.global_rank, EpochBoxes(0, 0))
+        self._drawn, self._trained, self._masked = own
 
     def _note(self, split: str, batch: Batch) -> None:
         self.by_split[split].note([info.position for info in batch.infos], batch.skipped)
@@ -137,14 +135,21 @@ class DataUse(L.Callback):
     def _share(self, trainer: L.Trainer) -> None:
         """Tell every rank what the others have used: a collective operation."""
         if self._drawn:
-            boxes = {trainer.global_rank: (self._drawn, int(self._trained))}
-            self.by_split["train"].join(Use(boxes=boxes))
+            masked = None if self._masked is None else int(self._masked)
+            own = EpochBoxes(self._drawn, int(self._trained), masked)
+            self.by_split["train"].join(Use(boxes={trainer.global_rank: own}))
         if dist.is_available() and dist.is_initialized():
             gathered: list[Any] = [None] * dist.get_world_size()
             dist.all_gather_object(gathered, self.by_split)
             for split, use in self.by_split.items():
                 for other in gathered:
                     use.join(other[split])
+
+
+def _masked(masks: Tensor, most: int) -> Tensor:
+    """Count the objects that have a mask, see `Targets.masks`; an image has that many at most."""
+    numbers = masks.flatten(1).long()
+    return numbers.new_zeros(len(numbers), most + 1).scatter_(1, numbers, 1)[:, 1:].sum()
 
 
 def _packed(mask: np.ndarray) -> Tensor:

@@ -45,8 +45,9 @@ class AnalysisReport(L.Callback):
         compared = compared_in_test(trainer, pl_module)
         source = trainer.datamodule.annotation_file("test")  # type: ignore[attr-defined]
         told = f"{len(compared.task.images):,} images of {source}"
-        told += ", by masks" if compared.of_boxes else ""
-        told += ", by boxes; the keypoints are drawn" if compared.poses else ""
+        told += {"bbox": "", "segm": ", by masks", "keypoints": ", by keypoints"}[
+            compared.task.compared
+        ]
         page = write_report(compared, self.analyses, self.directory, told)
         log.info("Where the detector fails: %s", page)
         _log_plots(trainer, self.directory / FOLDER)
