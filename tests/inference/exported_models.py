@@ -33,9 +33,17 @@ def tiny_predictor(*options):
     return Predictor(detector, card)
 
 
+SHORT = (
+    "block=conv",
+    "model.backbone._target_=yolov9_lit.models.plain.PlainNet",
+    "+model.backbone.depth=9",
+)
+"""A backbone and blocks of few layers: exporting takes its time by the number of operations."""
+
+
 def tiny_segmenter(prototypes="seg", num_classes=3):
-    """The same with masks of all shapes, that differ from anchor to anchor."""
-    sizes = [f"model.num_classes={num_classes}", "model.head.coefficients=5"]
+    """The same with fewer layers and with masks of all shapes, that differ by anchor."""
+    sizes = [*SHORT, f"model.num_classes={num_classes}", "model.head.coefficients=5"]
     predictor = tiny_predictor("task=segment", f"prototypes={prototypes}", *sizes)
     head = predictor.detector.head
     spread(predictor.detector, head.coefficients, shapes_images(), mean=0, std=1)
@@ -47,7 +55,7 @@ LAYOUT = KeypointLayout(("nose", "left", "right"), ((0, 1), (0, 2)), (0, 2, 1), 
 
 def tiny_poser():
     """The same with three keypoints that lie around each anchor."""
-    predictor = tiny_predictor("task=pose", "model.head.keypoints=3")
+    predictor = tiny_predictor("task=pose", "model.head.keypoints=3", *SHORT)
     spread(predictor.detector, predictor.detector.head.keypoints, shapes_images(), mean=0, std=1)
     predictor.card = dataclasses.replace(predictor.card, keypoints=LAYOUT)
     return predictor

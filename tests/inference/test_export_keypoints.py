@@ -1,5 +1,6 @@
 """Exported files of poses: the keypoints that the checkpoint gives, in every format."""
 
+import functools
 import json
 
 import numpy as np
@@ -39,15 +40,28 @@ def photos():
 
 def exported(folder, name, **values):
     """Path of a file, and how well it agrees."""
-    out = folder / f"x{FORMATS[name]}"
+    out = folder / f"{len(list(folder.iterdir()))}{FORMATS[name]}"
     given = {"ckpt": folder / "x.ckpt", "out": out, "format": name} | LIMITS | values
     return out, export(compose("export", [f"{k}={v}" for k, v in given.items()]))
 
 
-@pytest.mark.parametrize("nms", [False, True])
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_file_gives_the_checkpoints_keypoints_in_the_photo_s_pixels(folder, photos, name, nms):
-    out, agreement = exported(folder, name, nms=nms)
+@pytest.fixture(scope="module")
+def written(folder):
+    """What `exported` gives, once for the same file."""
+    return functools.cache(functools.partial(exported, folder))
+
+
+FILES = (
+    *(("onnx", False), ("onnx", True)),
+    *(("openvino", True), ("torchscript", False), ("torch_export", True)),
+)
+
+
+@pytest.mark.parametrize(("name", "nms"), FILES)
+def test_a_file_gives_the_checkpoints_keypoints_in_the_photo_s_pixels(
+    folder, written, photos, name, nms
+):
+    out, agreement = written(name, nms=nms)
     assert agreement.matched == 1
     assert agreement.keypoints < 0.01
     assert agreement.visible < 1e-4
@@ -72,9 +86,9 @@ def test_half_files_give_float32_and_nearly_the_same_keypoints(folder):
 
 
 @pytest.mark.parametrize("nms", [False, True])
-def test_the_file_names_its_outputs(folder, nms):
+def test_the_file_names_its_outputs(written, nms):
     onnxruntime = pytest.importorskip("onnxruntime")
-    out, _ = exported(folder, "onnx", nms=nms)
+    out, _ = written("onnx", nms=nms)
     session = onnxruntime.InferenceSession(out)
     record = json.loads(session.get_modelmeta().custom_metadata_map["yolov9_lit"])
     names = ["boxes", "scores", *(["labels", "counts"] if nms else []), "keypoints"]
