@@ -11,6 +11,7 @@ import pandas as pd
 from yolov9_lit.checks import check_fields
 from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.analysis.compared import Compared
+from yolov9_lit.evaluation.analysis.overlaps import by_image
 from yolov9_lit.evaluation.coco_columns import Poses
 from yolov9_lit.evaluation.matches import MATCH_IOU, Matches
 from yolov9_lit.kinds import Share
@@ -99,9 +100,10 @@ def kinds_of_keypoints(compared: Compared, found_by: np.ndarray) -> np.ndarray:
     assert poses is not None
     found = np.flatnonzero(found_by >= 0)
     kinds = np.full((len(found), len(poses.sigmas)), -1)
+    beside = by_image(objects.images)
     for row, place in enumerate(found):
-        others = np.flatnonzero(compared.measured & (objects.images == objects.images[place]))
-        others = others[others != place]
+        others = beside[objects.images[place]]
+        others = others[compared.measured[others] & (others != place)]
         points = poses.found[found_by[place], :, :2]
         near = _similarities(compared, poses, points, np.array([place]))[:, 0]  # (K, K)
         own = near.diagonal().copy()
@@ -134,8 +136,9 @@ def _similarities(
     """
     true = poses.objects[objects]
     square = ((points[:, None, None] - true[None, ..., :2]) ** 2).sum(axis=-1)
-    reach = 2 * compared.task.objects.areas[objects][:, None] * (2 * np.array(poses.sigmas)) ** 2
-    alike = np.exp(-square / np.maximum(reach, np.finfo(float).tiny))
+    areas = compared.task.objects.areas[objects] + np.spacing(1)  # as pycocotools has it
+    reach = 2 * areas[:, None] * (2 * np.array(poses.sigmas)) ** 2
+    alike = np.exp(-square / reach)
     return np.where(true[..., 2] > 0, alike, 0.0)
 
 

@@ -35,7 +35,7 @@ def overlaps_of(task: Task) -> Overlaps:
     nearest = np.full(len(images), -1)
     overlap, in_crowd = np.zeros(len(images)), np.zeros(len(images))
     best = np.zeros(len(objects.images))
-    rows, items = _by_image(images), _by_image(objects.images)
+    rows, items = by_image(images), by_image(objects.images)
     for image in rows.keys() & items.keys():
         mine, theirs = rows[image], items[image]
         crowd = objects.crowd[theirs]
@@ -56,7 +56,7 @@ def _shapes(task: Task, rows: np.ndarray, items: np.ndarray) -> tuple[Any, Any]:
     return np.ascontiguousarray(task.rows[rows, 1:5]), task.objects.boxes[items]
 
 
-def _by_image(images: np.ndarray) -> dict[int, np.ndarray]:
+def by_image(images: np.ndarray) -> dict[int, np.ndarray]:
     """Return the positions of each image's rows."""
     order = np.argsort(images, kind="stable")
     numbers, starts = np.unique(images[order], return_index=True)
