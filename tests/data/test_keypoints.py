@@ -270,6 +270,40 @@ def test_a_part_that_does_not_fit_is_told_and_left_out(part, tmp_path, caplog):
     assert "does not fit" in caplog.text
 
 
+def test_the_other_parts_count_where_one_does_not_fit(tmp_path, caplog):
+    sound = {"mirrored": [1, 0, 2, 3], "sigmas": [0.1, 0.2, 0.3, 0.4]}
+    layout = layout_of(tmp_path, {"keypoints": NAMES, "skeleton": [[0, 1]]} | sound)
+    assert layout == layout_of_names(NAMES)._replace(**{k: (*v,) for k, v in sound.items()})
+    assert "category 1, skeleton: edges name keypoint -1" in caplog.text
+
+
+def edited(root, change, name="train"):
+    file = root / f"{name}.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_what_another_category_states_of_the_same_names_is_told(tmp_path, caplog):
+    first = {"keypoints": NAMES, "sigmas": [0.1, 0.2, 0.3, 0.4]}
+    write_set(tmp_path, [{}], first)
+    edited(tmp_path, lambda content: content["categories"][1].update(keypoints=NAMES))
+    assert opened(tmp_path).keypoints.sigmas == (0.1, 0.2, 0.3, 0.4)
+    assert "sigmas than" not in caplog.text, "it states none"
+    edited(tmp_path, lambda content: content["categories"][1].update(sigmas=[0.4] * 4))
+    assert opened(tmp_path).keypoints.sigmas == (0.1, 0.2, 0.3, 0.4)
+    assert "has another skeleton, mirrored or sigmas than category 1" in caplog.text
+
+
+def test_keypoints_of_a_category_without_are_left_out_and_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    points = {"keypoints": [12, 12, 2] * 4, "num_keypoints": 4}
+    write_set(tmp_path, [points, points | {"category_id": 2}])
+    keypoints = opened(tmp_path).annotations("train").objects(0).keypoints.values
+    assert (keypoints[..., 2] > 0).any(axis=1).tolist() == [True, False]
+    assert "1 annotation has keypoints that its category does not name" in caplog.text
+
+
 @pytest.mark.parametrize("names", [["a", "a"], ["a", 3], "ab", [""], {"a": 1}])
 def test_names_that_are_none_are_told(names, tmp_path, caplog):
     assert layout_of(tmp_path, {"keypoints": names}) is None
@@ -336,7 +370,7 @@ def test_data_without_keypoints_is_told(tmp_path, caplog):
         opened(tmp_path)
     caplog.set_level("INFO")
     assert opened(tmp_path, keypoints=None).keypoints is None
-    assert "1 annotation has keypoints that no category names" in caplog.text
+    assert "1 annotation has keypoints that its category does not name" in caplog.text
 
 
 def test_categories_with_different_keypoints_are_told(tmp_path, caplog):
@@ -371,6 +405,7 @@ def test_a_split_without_any_keypoint_is_told(tmp_path):
     write_set(tmp_path, [{}, {"iscrowd": 1, "keypoints": [12, 12, 2] * 4, "num_keypoints": 4}])
     data = opened(tmp_path)
     assert "no box of train has a keypoint, so none is learnt" in data.lacks
+    assert "no box of val has a keypoint, so there is no pose AP" in data.lacks
     write_set(tmp_path, [{}, {"keypoints": [12, 12, 2] * 4, "num_keypoints": 4}])
     assert not any("keypoint" in lack for lack in opened(tmp_path).lacks)
 

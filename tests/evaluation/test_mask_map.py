@@ -247,6 +247,8 @@ def test_objects_without_an_outline_are_neither_found_nor_missed(tmp_path, backe
         {"size": [HEIGHT, WIDTH], "counts": [4, -4, HEIGHT * WIDTH]},
         {"size": [HEIGHT, WIDTH], "counts": "oooooooooooooooo"},
         {"size": [HEIGHT, WIDTH], "counts": None},
+        {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]},
+        {"size": [HEIGHT, WIDTH], "counts": ""},
         [[0, 0, 1e9, 0, 1e9, 1e9]],
     ]
     annotations = [
@@ -271,7 +273,7 @@ def test_objects_without_an_outline_are_neither_found_nor_missed(tmp_path, backe
     figures = metric.compute().figures()
     assert (figures["mask_AP"], figures["mask_AR_100"]) == pytest.approx((1, 1))
     assert figures["AP"] < 1
-    assert "11 of the 12 annotations" in caplog.text
+    assert "13 of the 14 annotations" in caplog.text
 
 
 def test_short_run_lengths_end_outside(tmp_path):

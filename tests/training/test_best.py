@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.training.callbacks.best import BestCheckpoint
 
 
@@ -45,6 +46,15 @@ def run(callback, scores, first=0):
         callback._save_topk_checkpoint(trainer, callback._monitor_candidates(trainer))
     with open(callback.best_model_path) as file:
         return int(file.read())
+
+
+def test_a_figure_that_is_not_measured_is_a_sentence(tmp_path):
+    callback = BestCheckpoint(tmp_path, "best", monitor="val/nonsense", mode="max")
+    validated = SimpleNamespace(epoch_loop=SimpleNamespace(val_loop=SimpleNamespace(_has_run=True)))
+    trainer = Trainer(fit_loop=validated, current_epoch=0, global_step=1)
+    known = dict.fromkeys(("val/AP50", "val/AP", "lr"), torch.tensor(0.1))
+    with pytest.raises(UserError, match=r"is val/nonsense.* give one of val/AP, val/AP50\."):
+        callback._save_topk_checkpoint(trainer, known)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ Edges = Annotated[
 ]
 
 
+_LISTED = "data whose categories list `keypoints` (in YOLO's format, a data.yaml with `kpt_shape`)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeypointSettings:
     """What a task that finds keypoints takes in place of what the data says of them.
@@ -34,9 +37,7 @@ class KeypointSettings:
     @property
     def wanted(self) -> str:
         """Say what needs keypoints, and what to do where there are none."""
-        return (
-            "task=pose learns: give annotations whose categories list `keypoints`, or task=detect"
-        )
+        return f"task=pose learns: give {_LISTED}, or task=detect"
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -76,7 +77,7 @@ class KeypointsOfModel(KeypointSettings):
     @property
     def wanted(self) -> str:
         """Say what needs keypoints, and what to do where there are none."""
-        return f"{self.source} finds: evaluate on data whose categories list `keypoints`"
+        return f"{self.source} finds: evaluate on {_LISTED}"
 
     def applied(self, layout: KeypointLayout) -> KeypointLayout:
         """Return the model's layout for data with the same keypoints.

@@ -148,9 +148,12 @@ def lacks(
             why = "what was annotated is left out"
         lost = "nothing is learnt" if split == "train" else "there is no AP"
         return [f"{split} has no box ({why}), so {lost}"]
-    if split != "train":
-        return []
     found = []
+    if keypoints and not (annotations.keypoints[~annotations.crowd, :, 2] > 0).any():
+        lost = "none is learnt" if split == "train" else "there is no pose AP"
+        found.append(f"no box of {split} has a keypoint, so {lost}")
+    if split != "train":
+        return found
     if unseen := [annotations.class_names[i] for i in np.flatnonzero(by_class == 0)]:
         found.append(
             f"{split} has no box of {len(unseen):,} of {len(by_class):,} classes "
@@ -163,8 +166,6 @@ def lacks(
             f"{len(bare):,} of the {count:,} boxes of {split} have no outline "
             f"({first_few([PurePath(name).name for name in images])}), so no mask is learnt of them"
         )
-    if keypoints and not (annotations.keypoints[~annotations.crowd, :, 2] > 0).any():
-        found.append(f"no box of {split} has a keypoint, so none is learnt")
     if tiny > count / 2:
         found.append(
             f"{tiny:,} of the {count:,} boxes of {split} are under {LEAST_SIDE:g} pixels wide or "

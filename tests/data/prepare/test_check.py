@@ -132,6 +132,11 @@ def test_splits_of_other_categories_are_told(root):
     ]
 
 
+def test_splits_of_other_keypoints_are_told(root):
+    edit(root, "val2017", lambda content: content["categories"][0].update(sigmas=[0.3] * 5))
+    assert only(found(root)["val2017"], "other keypoints") == ["val2017"]
+
+
 @pytest.mark.parametrize("place", ["val", "images/val", "val/images", "images"])
 def test_folders_are_found_by_convention_or_as_told(tmp_path, place, capsys):
     made = make_shapes(tmp_path / "made", train=2, val=2, image_size=64)

@@ -82,6 +82,18 @@ def test_an_object_without_an_outline_counts_by_its_box_alone():
     assert compared.of_boxes.missed(0.5).tolist() == [False, False, True]
 
 
+def test_a_page_of_objects_without_outlines_says_that_nothing_is_measured(tmp_path):
+    box = [10, 10, 40, 40]
+    compared = compare_masks([(1, 3, box)], [(1, 3, box, 0.9)], [1], bare=[1])
+    assert (
+        "No object of the images that were evaluated has a mask"
+        in Figures()(compared, tmp_path).text
+    )
+    assert "There is no mask AP50" in ErrorKinds()(compared, tmp_path).text
+    found = compare_masks([(1, 3, box)], [(1, 3, box, 0.9)], [1])
+    assert "measure nothing" not in Figures()(found, tmp_path).text
+
+
 def test_a_picture_shows_the_masks_and_not_the_boxes():
     """Truth and detection lie where their masks do, each in its own colour."""
     objects, found = [(1, 3, [50, 60, 100, 80])], [(1, 17, [200, 150, 60, 60], 0.9)]

@@ -29,6 +29,7 @@ class Fault(Enum):
     CATEGORY_REPEATED = "categories repeat an id and are left out"
     SPLIT_BOXLESS = "splits have no box to train on or to evaluate, only {}"
     CATEGORIES_DIFFER = "splits have other categories than the first split"
+    LAYOUTS_DIFFER = "splits have other keypoints, or other sigmas of them, than the first split"
 
     IMAGE_ID = "images without a whole-number id are left out"
     IMAGE_NAME = "images without a file_name are left out"
@@ -72,6 +73,9 @@ class Fault(Enum):
 
     KEYPOINT_NAMES = "categories have no list of different names as keypoints: it is passed over"
     KEYPOINTS_DIFFER = "categories have other keypoints than {}: no keypoint is used"
+    KEYPOINT_LAYOUTS_DIFFER = (
+        "categories have another skeleton, mirrored or sigmas than {}: those of that one count"
+    )
     KEYPOINT_LAYOUT = "categories have a part that does not fit their keypoints: it is left out"
     KEYPOINT_NUMBERS = "annotations lack three numbers a keypoint: none is used"
     KEYPOINT_INFINITE = "annotations have a keypoint that is not finite: none is used"
@@ -115,7 +119,7 @@ class Note(Enum):
     OUTLINE_NONE = "objects have no outline, unlike others: task=segment learns no mask of them"
     KEYPOINTS_BEYOND = "objects have keypoints outside their image: training passes these over"
     KEYPOINTS_OUTSIDE = "objects have keypoints outside their box"
-    KEYPOINTS_UNNAMED = "annotations have keypoints that no category names: none is used"
+    KEYPOINTS_UNNAMED = "annotations have keypoints that their category does not name: none is used"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"
     CATEGORIES_EMPTY = "categories have no box"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"

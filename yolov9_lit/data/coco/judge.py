@@ -23,7 +23,7 @@ from yolov9_lit.data.coco.category_entries import sound_categories
 from yolov9_lit.data.coco.faults import Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
 from yolov9_lit.data.coco.image_entries import Listing, is_id, list_files, sizes_of, sound_images
-from yolov9_lit.data.coco.keypoint_entries import sound_layouts, tell_unnamed
+from yolov9_lit.data.coco.keypoint_entries import leave_unnamed, sound_layouts, tell_unnamed
 from yolov9_lit.data.coco.keypoint_layout import layout_entry
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import KeypointLayout
@@ -157,4 +157,6 @@ def _judged(content: CocoContent, folder: Path, images: dict[int, Entry]) -> Jud
     count = len(next(iter(layouts.values())).names) if layouts else 0
     sizes = sizes_of(images.values())
     sound = sound_annotations(entries, images, sizes, listed, names, count, faults)
+    if layouts:
+        leave_unnamed(sound.keypoints, np.isin([*names], [*layouts])[sound.label], faults)
     return Judged(content.path, folder, names, layouts, images, sizes, entries, sound, faults)

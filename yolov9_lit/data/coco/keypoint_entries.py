@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -41,7 +41,8 @@ def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, Keyp
     """Return what the keypoints of the categories are that have some, by id; the same of all.
 
     Categories give "keypoints" (names) and "skeleton" (pairs, from 1) as COCO's do; "sigmas" and
-    "mirrored" (from 0) too where names do not tell them. Those of the first count.
+    "mirrored" (from 0) too where names do not tell them. Those of the first count; what another one
+    states besides is told.
     """
     layouts: dict[int, KeypointLayout] = {}
     for entry in categories:
@@ -51,9 +52,13 @@ def sound_layouts(categories: Iterable[Entry], faults: Faults) -> dict[int, Keyp
         if not _are_names(given):
             faults.add(Fault.KEYPOINT_NAMES, f"category {value}")
         elif not layouts:
-            layouts[value] = _layout(entry, faults, f"category {value}")
+            names = layout_of_names(given)
+            layouts[value] = _stated(names, entry, faults, f"category {value}")
         elif tuple(given) == (layout := next(iter(layouts.values()))).names:
             layouts[value] = layout
+            if _stated(layout, entry, faults, f"category {value}") != layout:
+                first = f"category {next(iter(layouts))}"
+                faults.add(Fault.KEYPOINT_LAYOUTS_DIFFER, f"category {value}", detail=first)
         else:
             first = f"category {next(iter(layouts))}"
             faults.add(Fault.KEYPOINTS_DIFFER, f"category {value}", detail=first)
@@ -66,22 +71,28 @@ def _are_names(given: Any) -> bool:
     return named and len({*given}) == len(given) and not _HALF.search("".join(given))
 
 
-def _layout(entry: Entry, faults: Faults, what: str) -> KeypointLayout:
-    """Return the layout of a category; what does not fit its names is left out of it."""
-    layout = layout_of_names(entry["keypoints"])
-    try:
-        edges = tuple((int(a) - 1, int(b) - 1) for a, b in entry.get("skeleton") or ())
-        stated = layout._replace(
-            edges=edges,
-            mirrored=tuple(int(i) for i in entry.get("mirrored", layout.mirrored)),
-            sigmas=tuple(float(sigma) for sigma in entry.get("sigmas", layout.sigmas)),
-        )
-        fault = fault_of(stated)
-    except (TypeError, ValueError, OverflowError):
-        fault = "its skeleton, mirrored or sigmas is no list of numbers"
-    if not fault:
-        return stated
-    faults.add(Fault.KEYPOINT_LAYOUT, f"{what}: {fault}")
+_PARTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "skeleton": ("edges", lambda pairs: tuple((int(a) - 1, int(b) - 1) for a, b in pairs)),
+    "mirrored": ("mirrored", lambda places: tuple(int(i) for i in places)),
+    "sigmas": ("sigmas", lambda sigmas: tuple(float(sigma) for sigma in sigmas)),
+}
+"""Field of a layout that each key of a category states, and how it is read."""
+
+
+def _stated(layout: KeypointLayout, entry: Entry, faults: Faults, what: str) -> KeypointLayout:
+    """Return a layout with what a category states of its names; a part that does not fit is not."""
+    for key, (field, read) in _PARTS.items():
+        if entry.get(key) is None:
+            continue
+        try:
+            stated = layout._replace(**{field: read(entry[key])})
+            fault = fault_of(stated)
+        except (TypeError, ValueError, OverflowError):
+            fault = "it is no list of numbers"
+        if fault:
+            faults.add(Fault.KEYPOINT_LAYOUT, f"{what}, {key}: {fault}")
+        else:
+            layout = stated
     return layout
 
 
@@ -123,13 +134,27 @@ def sound_keypoints(
 
 
 def tell_unnamed(entries: Sequence[Entry], faults: Faults) -> None:
-    """Note how many annotations have keypoints that no category names."""
+    """Note how many annotations have keypoints, where no category names any."""
     if isinstance(entries, Records):
         unnamed = sum(len(record.keypoints) > len("null") for record in entries.records)
     else:
         unnamed = sum(bool(entry.get("keypoints")) for entry in entries)
     if unnamed:
         faults.notes[Note.KEYPOINTS_UNNAMED] += unnamed
+
+
+def leave_unnamed(keypoints: np.ndarray, named: np.ndarray, faults: Faults) -> None:
+    """Note how many annotations have keypoints that their category does not name; zero these.
+
+    Args:
+        keypoints: (K, J, 3), changed in place.
+        named: (K,) bool, whether the category names keypoints.
+        faults: gets the note.
+    """
+    unnamed = ~named & (keypoints[..., 2] > 0).any(axis=1)
+    keypoints[unnamed] = 0
+    if unnamed.any():
+        faults.notes[Note.KEYPOINTS_UNNAMED] += int(unnamed.sum())
 
 
 def _numbers(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import hotcoco.mask
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
@@ -99,7 +100,8 @@ def add_masks(truth: Truth, given: Iterable[object], sizes: Sizes, source: Path)
     """Give annotations their masks, as run lengths under "segmentation"; tell how many lack one.
 
     Args:
-        truth: its annotations get masks where their image has a size and they are sound.
+        truth: its annotations get masks where their image has a size, and they are sound and not
+            empty.
         given: an outline or mask of each annotation, as in a file.
         sizes: of the images.
         source: the file, for the message.
@@ -107,7 +109,7 @@ def add_masks(truth: Truth, given: Iterable[object], sizes: Sizes, source: Path)
     bare = 0
     for entry, segmentation in zip(truth["annotations"], given, strict=True):
         size = sizes.get(entry["image_id"])
-        if mask := size and sound_mask(segmentation, size):
+        if (mask := size and sound_mask(segmentation, size)) and hotcoco.mask.area(mask):
             entry["segmentation"] = mask
         else:
             bare += 1

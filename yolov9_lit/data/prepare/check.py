@@ -85,6 +85,8 @@ def check_splits(
         first = reports[0].annotations if reports else annotations
         if differing := difference(dict(first.categories), dict(annotations.categories)):
             faults.add(Fault.CATEGORIES_DIFFER, f"{split.name}: {differing}")
+        if first.layout != annotations.layout:
+            faults.add(Fault.LAYOUTS_DIFFER, split.name)
         single = annotations.labels[~annotations.crowd]
         if not len(single):
             detail = counted(len(annotations.crowd), "region") + " of crowds"

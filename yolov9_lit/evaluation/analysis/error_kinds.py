@@ -25,7 +25,10 @@ KINDS = {
     "Both": ("both", "overlaps an object of another class alone, by 0.1 to 0.5"),
     "Dupe": ("duplicate", "finds an object that a detection of higher confidence has found"),
     "Bkg": ("background", "overlaps no object by more than 0.1"),
-    "Miss": ("missed", "an object that is not found, nor almost found by a class or box error"),
+    "Miss": (
+        "missed",
+        "an object that is not found, nor almost found by an error of the first two kinds",
+    ),
 }
 """Name and meaning of each kind, by hotcoco's name of it."""
 
@@ -63,6 +66,8 @@ class ErrorKinds(Analysis):
             f"What would be gained: {compared.prefix}AP50 is {told.ap50:.1f} %, and would be higher"
             " by these points if one kind of error alone were mended (TIDE). The gains do not add"
             " up: one error may hide another."
+            if compared.measured.any()
+            else f"There is no {compared.prefix}AP50 that an error could cost."
         )
         if compared.of_boxes:
             boxes = _Told.of(compared.of_boxes)

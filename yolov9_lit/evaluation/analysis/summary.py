@@ -15,6 +15,13 @@ from yolov9_lit.evaluation.metric import MASK, POSE
 from yolov9_lit.evaluation.tables import per_class_table, results_table
 from yolov9_lit.reporting.page import Section
 
+NOTHING = {
+    "bbox": "No image that was evaluated has an object",
+    "segm": "No object of the images that were evaluated has a mask",
+    "keypoints": "No object of the images that were evaluated has a keypoint",
+}
+"""What is said where there is nothing to be found."""
+
 
 @dataclass(frozen=True)
 class Figures(Analysis):
@@ -40,6 +47,8 @@ class Figures(Analysis):
                 " compare keypoints; those on confusion and on annotations compare boxes, and"
                 " elsewhere what boxes tell stands beside."
             )
+        if not compared.measured.any():
+            text += f" {NOTHING[compared.task.compared]}: the parts below measure nothing."
         return Section(
             "Figures",
             text,

@@ -12,8 +12,10 @@ import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from yolov9_lit.errors import UserError
 from yolov9_lit.files import atomic_write
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,18 @@ class BestCheckpoint(ModelCheckpoint):
             return True
         return super().check_monitor_top_k(trainer, current)
 
+    def _save_topk_checkpoint(
+        self, trainer: L.Trainer, monitor_candidates: dict[str, Tensor]
+    ) -> None:
+        try:
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
+        except MisconfigurationException as error:
+            known = [name for name in sorted(monitor_candidates) if name.startswith("val/")]
+            raise UserError(
+                f"callbacks.best.monitor is {self.monitor}, which this training does not measure: "
+                f"give one of {', '.join(known)}."
+            ) from error
+
     @rank_zero_only
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.best_model_score is None or self.has_chosen:
@@ -54,7 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
             self.monitor,
             "was 0 in all epochs"
             if measured
-            else "could not be measured in any epoch, as where the validation has no object",
+            else "could not be measured in any epoch, as the validation has nothing of it",
             self.best_model_path,
         )
 
