@@ -165,7 +165,7 @@ def report(root: Path) -> None:
     comparisons = {"AP": compare(pairs, tests)}
     frame = result_frame(rows, comparisons)
     frame.to_csv(index=False)
-    tables = [result_table(frame, rows, comparisons), left_table(left, rows, root)]
+    tables = [result_table(frame, rows, comparisons, {}), left_table(left, rows, root)]
     tables += [difference_table(comparisons["AP"]), cost_table(rows, comparisons["AP"])]
     tables += [class_table(rows, tests), figure_table(rows), run_table(rows, root)]
     for table in tables:

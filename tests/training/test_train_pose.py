@@ -88,3 +88,18 @@ def test_a_checkpoint_of_other_keypoints_is_not_continued():
         theirs = {"state_dict": {}, "card": {"keypoints": {"names": names}}}
         with pytest.raises(UserError, match=r"is of other keypoints .*\(nose, tail\).*ckpt="):
             require_same_training(theirs, "x.ckpt", weights={}, card=card, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("part", ["sigmas", "mirrored"])
+def test_a_training_is_not_continued_with_another_measure_of_its_keypoints(part):
+    """The best so far was chosen by other sigmas, or learnt from images mirrored otherwise."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.1)
+    layout = {"names": ["l", "r"], "sigmas": [0.1, 0.1], "mirrored": [0, 1]}
+    theirs = layout | {part: {"sigmas": [0.2, 0.1], "mirrored": [1, 0]}[part]}
+    stated = str(theirs[part]).replace(" ", "")
+    checkpoint = {"state_dict": {}, "card": {"keypoints": theirs}}
+    with pytest.raises(UserError) as error:
+        require_same_training(
+            checkpoint, "x.ckpt", weights={}, card={"keypoints": layout}, optimizer=optimizer
+        )
+    assert f"data.keypoints.{part}={stated}, or ckpt=x.ckpt" in str(error.value)

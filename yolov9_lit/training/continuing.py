@@ -49,13 +49,7 @@ def require_same_training(
                 f"({first_few(card[what])}): give its data, or ckpt={path}, which takes weights of "
                 "classes by name."
             )
-    ours, stated = (_keypoint_names(one) for one in (card, given))
-    if ours != stated:
-        raise UserError(
-            f"ckpt_path={path} is of other keypoints ({first_few(stated)}) than the data "
-            f"({first_few(ours)}): give its data, or ckpt={path}, which takes weights of keypoints "
-            "by name."
-        )
+    _require_same_keypoints(path, card.get("keypoints") or {}, given.get("keypoints") or {})
     if broken := [name for name, tensor in theirs.items() if not tensor.isfinite().all()]:
         raise UserError(
             f"ckpt_path={path} has weights that are not finite ({first_few(broken)}), its training "
@@ -70,8 +64,23 @@ def require_same_training(
         )
 
 
-def _keypoint_names(card: Mapping[str, Any]) -> list[str]:
-    return list((card.get("keypoints") or {}).get("names", ()))
+def _require_same_keypoints(path: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Refuse a layout whose figures, losses or mirrored images would not be those so far."""
+    names, stated = (list(layout.get("names", ())) for layout in (ours, theirs))
+    if names != stated:
+        raise UserError(
+            f"ckpt_path={path} is of other keypoints ({first_few(stated)}) than the data "
+            f"({first_few(names)}): give its data, or ckpt={path}, which takes weights of "
+            "keypoints by name."
+        )
+    for part in ("sigmas", "mirrored"):
+        own, other = (list(layout.get(part, ())) for layout in (ours, theirs))
+        if own != other:
+            raise UserError(
+                f"ckpt_path={path} is of keypoints with {part} {other}, not {own}: give "
+                f"data.keypoints.{part}={str(other).replace(' ', '')}, or ckpt={path}, which takes "
+                "the weights alone."
+            )
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -72,7 +72,7 @@ def test_no_value_of_one_run_hides_the_others(small_sweep, file, key, value):
     tests = read_tests(counted, {run.folder for run in counted}, replicates=2, seed=0)
     comparisons = {"AP": compare(pairs, tests)}
     path.write_text(before)
-    table = result_table(result_frame(rows, comparisons), rows, comparisons)
+    table = result_table(result_frame(rows, comparisons), rows, comparisons, {})
     assert {"none-0", "none-1", "fpn"} <= {run.folder.name for row in rows for run in row.runs}
     assert any("none" in row[0].text for row in table.rows)
     assert all(run.problem for run in left)

@@ -351,14 +351,32 @@ def edit(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_another_test_set_is_not_paired(folders):
-    folders.make("none", choices={"pgi": "none"}, noise=12)
+def of_other_truth(folders, name, **values):
+    """A run below the folders that was tested on annotations of another class."""
     other = type(folders)(folders.root.parent / "other" / "sweep", images=20)
     other.truth["annotations"][0]["category_id"] = 2
     other.annotations.write_text(json.dumps(other.truth))
-    shutil.move(other.make("fpn", choices={"pgi": "fpn"}), folders.root / "fpn")
-    notes = report(folders).differences[0].notes
-    assert any("not tested on the same images" in note for note in notes)
+    shutil.move(other.make(name, **values), folders.root / name)
+
+
+def test_another_test_set_is_not_paired(folders):
+    folders.make("none", choices={"pgi": "none"}, noise=12)
+    of_other_truth(folders, "fpn", choices={"pgi": "fpn"})
+    found = report(folders)
+    assert any("not tested on the same images" in note for note in found.differences[0].notes)
+    assert not any("mean is of unlike figures" in note for note in found.results.notes)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_mean_of_seeds_with_other_test_sets_is_told(folders, same):
+    folders.make("none-0", seed=0, choices={"pgi": "none"})
+    if same:
+        folders.make("none-1", seed=1, choices={"pgi": "none"})
+    else:
+        of_other_truth(folders, "none-1", seed=1, choices={"pgi": "none"})
+    notes = [note for note in report(folders).results.notes if "unlike figures" in note]
+    assert len(notes) == (not same)
+    assert all(note.startswith("AP of ") for note in notes)
 
 
 def test_sweeps_of_two_machines_join(folders):

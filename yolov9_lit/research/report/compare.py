@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ from yolov9_lit.research.report.statistics import (
     unpaired_difference,
 )
 from yolov9_lit.research.report.tested import Tested, Tests
+
+THE_SAME = "the same images, objects or sigmas"
+"""What figures have to be of, to be compared or averaged."""
 
 
 class Comparison(NamedTuple):
@@ -64,6 +67,21 @@ def compare(
     }
 
 
+def mixed(rows: Iterable[Row], tests: Tests) -> list[str]:
+    """Return the labels of rows whose seeds were not all tested on the same.
+
+    Args:
+        rows: with results.
+        tests: of all their runs that have a figure.
+    """
+    by_row = {row.label: [tests.get(run.folder) for run in row.runs] for row in rows}
+    truths = {
+        label: {test.truth for test in given if isinstance(test, Tested)}
+        for label, given in by_row.items()
+    }
+    return [label for label, known in truths.items() if len(known) > 1]
+
+
 def _compare(row: Row, base: Row, tests: Tests, figure: str) -> Comparison:
     """Compare seed by seed where that loses no run of the smaller side, else the means.
 
@@ -105,5 +123,5 @@ def _resampled(runs: Sequence[Run], tests: Tests) -> list[Floats] | str:
         else:
             found[run.folder] = test
     if len({test.truth for test in found.values()}) > 1:
-        problems.append("not tested on the same images, objects or sigmas")
+        problems.append(f"not tested on {THE_SAME}")
     return "; ".join(dict.fromkeys(problems)) or [found[run.folder].ap for run in runs]

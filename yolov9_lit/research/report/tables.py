@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from yolov9_lit.reporting.table import Cell, Table, number
-from yolov9_lit.research.report.compare import ByFigure, Comparison, Comparisons
+from yolov9_lit.research.report.compare import THE_SAME, ByFigure, Comparison, Comparisons
 from yolov9_lit.research.report.differences import difference_cell, interval_cell
 from yolov9_lit.research.report.metrics import named
 from yolov9_lit.research.report.power import MOST, SIZES, seeds_needed
@@ -76,8 +76,20 @@ def _difference_record(comparison: Comparison | None) -> dict[str, Any]:
     return record
 
 
-def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: ByFigure) -> Table:
-    """Make the report's main table of `result_frame`; columns that show nothing are left out."""
+def result_table(
+    frame: pd.DataFrame,
+    rows: Sequence[Row],
+    comparisons: ByFigure,
+    unlike: Mapping[str, Sequence[str]],
+) -> Table:
+    """Make the report's main table; columns that show nothing are left out.
+
+    Args:
+        frame: of `result_frame`.
+        rows: that it is of.
+        comparisons: with their bases.
+        unlike: by figure, the labels of rows whose seeds were not tested on the same.
+    """
     shown = [row for row in rows if row.runs]
 
     def numbers(name: str) -> pd.Series[float]:
@@ -102,7 +114,7 @@ def result_table(frame: pd.DataFrame, rows: Sequence[Row], comparisons: ByFigure
         "paper's AP": map(_papers_ap, numbers("paper_ap"), shown),
         "paper's mask AP": map(_papers_ap, numbers("paper_mask_ap"), shown),
     }
-    notes = tuple(_notes(shown, comparisons))
+    notes = (*_unlike(unlike), *_notes(shown, comparisons))
     return Table("AP by configuration", pd.DataFrame(columns), notes).without_empty_columns()
 
 
@@ -128,6 +140,15 @@ def _papers_ap(value: float, row: Row) -> Cell:
 def _prefix(figure: str) -> str:
     """Return what the columns of a figure begin with: "", "mask_" or "pose_"."""
     return figure.removesuffix("AP")
+
+
+def _unlike(unlike: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    for figure, labels in unlike.items():
+        if labels:
+            yield (
+                f"{named(figure)} of {'; '.join(labels)}: the seeds were not tested on {THE_SAME}, "
+                "so their mean is of unlike figures."
+            )
 
 
 def _notes(rows: Sequence[Row], comparisons: ByFigure) -> Iterable[str]:

@@ -13,7 +13,7 @@ from yolov9_lit.reporting.page import make_page
 from yolov9_lit.reporting.plot import Plot
 from yolov9_lit.reporting.render import latex, markdown
 from yolov9_lit.reporting.table import Table
-from yolov9_lit.research.report.compare import compare, row_pairs
+from yolov9_lit.research.report.compare import compare, mixed, row_pairs
 from yolov9_lit.research.report.cost_plots import draw_costs
 from yolov9_lit.research.report.costs import cost_table
 from yolov9_lit.research.report.curves import draw_curves, draw_losses
@@ -92,7 +92,9 @@ def write_report(
     }
     comparisons = {name: compare(pairs, tests[name], name) for name in figures}
     frame = result_frame(rows, comparisons)
-    results, left_out = result_table(frame, rows, comparisons), left_table(left, rows, directory)
+    unlike = {name: mixed([row for row in rows if row.runs], tests[name]) for name in figures}
+    results = result_table(frame, rows, comparisons, unlike)
+    left_out = left_table(left, rows, directory)
     differences = _once([difference_table(comparisons[name], name) for name in figures])
     told = (results, *differences, cost_table(rows, comparisons["AP"]), left_out)
     further = (
