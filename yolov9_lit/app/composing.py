@@ -16,6 +16,9 @@ from yolov9_lit.app.configs import CONFIG_DIR, compose
 from yolov9_lit.building import config_mistakes
 from yolov9_lit.errors import UserError, first_few
 
+_OF_A_MODEL = ("model", "task", "block", "pgi", "prototypes")
+"""Groups whose choices a checkpoint keeps."""
+
 _NO_KEY = re.compile(r"Could not (?:override|append to config|delete(?: from config\.)?) '([^'=]+)")
 _NO_OPTION = re.compile(r"Could not (?:find|load) '(.+)/([^/']+)'")
 _NOT_CHOSEN = re.compile(r"Could not delete '([^'=]+)=(.*)'")
@@ -124,8 +127,11 @@ def _sentence(name: str, told: str) -> str:
 
 def _unknown(name: str, key: str) -> str:
     """Say that a command has no such setting or group, and what it has."""
-    cfg = compose(name)
-    known = list(_keys(cfg))
+    known, group = list(_keys(compose(name))), key.partition(".")[0]
+    if group in _OF_A_MODEL and "ckpt" in known and "model" not in known:
+        return f"{name} has no setting {key}, which is part of the checkpoint: leave it out."
+    if owner := _owner(name, group):
+        return f"{name} has no setting {key} without {owner}: give {owner}, or leave it out."
     last = {k.rpartition(".")[2]: k for k in reversed(known)}
     near = get_close_matches(key, known, n=3, cutoff=0.7)
     near += [last[k] for k in get_close_matches(key.rpartition(".")[2], last, n=3, cutoff=0.7)]
@@ -135,6 +141,15 @@ def _unknown(name: str, key: str) -> str:
         f"{name} has no setting {key}: give one that it has, such as {first_few(shown, 8)}; "
         "--help lists all."
     )
+
+
+def _owner(name: str, group: str) -> str:
+    """Return the choice of a command's own group that brings another group; "" where none does."""
+    groups = re.findall(r"^  - (\w+):", (CONFIG_DIR / f"{name}.yaml").read_text(), re.MULTILINE)
+    brings = f"  - /{group}:"
+    files = [file for own in groups for file in sorted((CONFIG_DIR / own).glob("*.yaml"))]
+    found = (file for file in files if brings in file.read_text())
+    return next((f"{file.parent.name}={file.stem}" for file in found), "")
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
