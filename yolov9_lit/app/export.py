@@ -14,7 +14,7 @@ from yolov9_lit.checks import path_argument, whole_number, yes_or_no
 from yolov9_lit.data.images import has_image_ending, read_image
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.prepare.shapes import make_shapes
-from yolov9_lit.errors import UserError
+from yolov9_lit.errors import UserError, counted
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.agreement import Agreement
 from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
@@ -59,6 +59,11 @@ def export(cfg: DictConfig) -> Agreement:
         nms=settings if nms else None,
     )
     images = _images(cfg.pictures, predictor.card.image_size)
+    log.info(
+        "Writing %s and comparing it on %s; this can take minutes",
+        out,
+        counted(len(images), "image"),
+    )
     agreement = write(predictor.detector, record, form, out, images, settings)
     _tell(out, agreement)
     return agreement

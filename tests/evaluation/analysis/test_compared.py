@@ -135,6 +135,7 @@ def test_annotations_worth_a_look():
         (4, 40, A, 0.5),
         (4, 3, NEAR, 0.95),  # Another class, but the object is found.
         (5, 3, FAR, 0.85),  # Not annotated, in an image without objects.
+        (5, 3, [0, 0, 160, 0.0], 0.84),  # A line at the image's edge.
         (5, 3, A, 0.1),  # Not confident.
     ]
     compared = compare(objects, found, [1, 2, 3, 4, 5])

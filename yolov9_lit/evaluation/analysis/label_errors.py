@@ -18,6 +18,9 @@ from yolov9_lit.kinds import Count, Share
 from yolov9_lit.reporting.page import Section
 from yolov9_lit.reporting.table import Table, number
 
+LEAST_SIDE = 1.0
+"""Pixels of a box that may be an object."""
+
 BOX = ["x", "y", "width", "height"]
 
 
@@ -66,9 +69,13 @@ class LabelErrors(Analysis):
 
 
 def not_annotated(compared: Compared, confidence: float) -> pd.DataFrame:
-    """List detections on the background, the most confident first; not those in a crowd."""
+    """List detections on the background, the most confident first; not those in a crowd.
+
+    What lies in an image's padding is clipped to a line at its edge: that is no object.
+    """
     overlaps = compared.overlaps
     free = (overlaps.iou <= BACKGROUND_IOU) & (overlaps.in_crowd <= BACKGROUND_IOU)
+    free &= (compared.task.rows[:, 3:5] >= LEAST_SIDE).all(axis=1)
     places = compared.most_confident(compared.wrong(confidence) & free)
     return _detections(compared, places, {})
 
