@@ -424,7 +424,8 @@ def test_streamed_keypoints_are_those_of_the_files(tmp_path):
     for split, file in parts:
         out = tmp_path / "shards" / split
         write_shards(shapes / file, shapes / split, out, shard_bytes=9000, seed=0)
-    settings = {"keypoints": KeypointSettings(), "num_workers": 0, "image_size": 96}
+    settings = {"keypoints": KeypointSettings(), "masks": True, "num_workers": 0}
+    settings |= {"image_size": 96}
     given = DetectionDataModule(shapes, *parts[0], *parts[1], cache_dir=tmp_path, **settings)
     streamed = StreamDataModule(
         tmp_path / "shards", *parts[0], *parts[1], shard_cache_dir=tmp_path / "c", **settings

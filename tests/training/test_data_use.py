@@ -195,6 +195,13 @@ def test_boxes_without_an_outline_are_told_where_masks_are_learnt(root, caplog):
     assert sentence in caplog.text
 
 
+def test_data_without_any_outline_teach_no_mask(root):
+    edit(root, "train", lambda entries: [entry.update(segmentation=[]) for entry in entries])
+    datamodule(root).setup("fit")
+    with pytest.raises(UserError, match=r"has no outline that can be used, .* or task=detect\."):
+        datamodule(root, masks=True).setup("fit")
+
+
 def tiny(annotations):
     for entry in annotations:
         entry |= {"bbox": [*entry["bbox"][:2], 1.5, 20], "segmentation": []}

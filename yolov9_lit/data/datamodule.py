@@ -277,6 +277,8 @@ class DetectionDataModule(L.LightningDataModule):
             )
         if self.batches.keypoints is not None:
             annotations = _with_keypoints(annotations, self.batches.keypoints)
+        if self.batches.masks and split == "train":
+            _require_outlines(annotations)
         log.info(
             "%s: %s with %s of %s in %s",
             split,
@@ -357,6 +359,15 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _require_outlines(annotations: Annotations) -> None:
+    """Refuse objects to learn masks of, none of which has an outline."""
+    if len(annotations.labels) and not annotations.polygons.object_offsets[-1]:
+        raise UserError(
+            f"{annotations.path} has no outline that can be used, which task=segment learns: give "
+            "annotations with `segmentation` (in YOLO's format, lines of outlines), or task=detect."
+        )
 
 
 def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Annotations:
