@@ -121,7 +121,7 @@ def test_detections_have_the_numbers_of_their_anchors():
     settings = NMSSettings(confidence=0.0, max_detections=9)
     candidates = detector.candidates(output)
     (found,) = suppressed(candidates, settings)
-    ((_, anchors),) = with_anchors(candidates.boxes, candidates.scores, settings)
+    ((_, anchors),) = with_anchors(candidates, settings)
     assert torch.equal(found.extra, output.extra[0][anchors])
     assert torch.equal(found.select(slice(2, 5)).extra, found.extra[2:5])
     assert len(detector.head.captions(found.extra)) == len(found.scores) == 9
