@@ -25,7 +25,7 @@ from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
-from yolov9_lit.data.use import Use, lacks, tell_lacks
+from yolov9_lit.data.use import Use, lacks, require_outlines, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.kinds import AnyPath, Count, PathText
 from yolov9_lit.memory import no_garbage_collection
@@ -278,7 +278,7 @@ class DetectionDataModule(L.LightningDataModule):
         if self.batches.keypoints is not None:
             annotations = _with_keypoints(annotations, self.batches.keypoints)
         if self.batches.masks and split == "train":
-            _require_outlines(annotations)
+            require_outlines(annotations)
         log.info(
             "%s: %s with %s of %s in %s",
             split,
@@ -359,15 +359,6 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
-
-
-def _require_outlines(annotations: Annotations) -> None:
-    """Refuse objects to learn masks of, none of which has an outline."""
-    if len(annotations.labels) and not annotations.polygons.object_offsets[-1]:
-        raise UserError(
-            f"{annotations.path} has no outline that can be used, which task=segment learns: give "
-            "annotations with `segmentation` (in YOLO's format, lines of outlines), or task=detect."
-        )
 
 
 def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Annotations:

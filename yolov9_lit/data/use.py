@@ -174,6 +174,19 @@ def lacks(
     return found
 
 
+def require_outlines(annotations: Annotations) -> None:
+    """Refuse objects to learn masks of, none of which has an outline.
+
+    Raises:
+        UserError: it is so.
+    """
+    if 0 < int((~annotations.crowd).sum()) == len(_without_outline(annotations)):
+        raise UserError(
+            f"{annotations.path} has no outline that can be used, which task=segment learns: give "
+            "annotations with `segmentation` (in YOLO's format, lines of outlines), or task=detect."
+        )
+
+
 def tell_lacks(source: str, found: Sequence[str], *, strict: bool = False) -> None:
     """Warn of what `lacks` has found, in one line; only the first rank does.
 

@@ -134,8 +134,8 @@ def figures_of(task: Task, curves: Curves, names: Mapping[int, str]) -> CocoResu
         curves: what came of it.
         names: of the categories by id.
     """
-    measured = np.isin(task.objects.images, task.images) & ~task.ignored
-    counts = np.bincount(task.objects.categories[measured], minlength=task.categories + 1)
+    found = task.objects.categories[task.measured]
+    counts = np.bincount(found, minlength=task.categories + 1)
     return CocoResult(
         AP=curves.average_precision(),
         AP50=curves.average_precision(0),

@@ -58,6 +58,11 @@ class Task(NamedTuple):
             return self.objects.crowd
         return np.asarray(self.objects.crowd | ~(self.poses.objects[..., 2] > 0).any(axis=1))
 
+    @property
+    def measured(self) -> np.ndarray:
+        """(M,) bool: objects to be found, which are in images that were evaluated."""
+        return np.asarray(np.isin(self.objects.images, self.images) & ~self.ignored)
+
     @classmethod
     def of(cls, truth: Truth, found: Found) -> Task:
         """Give numbers; leave out detections of a category that the truth lacks."""

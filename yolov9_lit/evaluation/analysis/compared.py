@@ -61,8 +61,7 @@ class Compared:
     ) -> Compared:
         """Compare detections with the truth of these and perhaps more images.
 
-        Where the detections have masks these are compared, as run lengths, and their keypoints
-        where they have such.
+        Their keypoints are compared where they have some, else their masks where they have these.
 
         Args:
             truth: with masks or keypoints where the detections have some.
@@ -138,9 +137,8 @@ class Compared:
 
     @cached_property
     def measured(self) -> np.ndarray:
-        """(M,) bool: objects to be found, which are in images that were evaluated."""
-        evaluated = np.isin(self.task.objects.images, self.task.images)
-        return np.asarray(evaluated & ~self.task.ignored)
+        """(M,) bool: objects to be found, see `Task.measured`."""
+        return self.task.measured
 
     @property
     def scores(self) -> np.ndarray:

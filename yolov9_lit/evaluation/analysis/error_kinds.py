@@ -56,10 +56,7 @@ class ErrorKinds(Analysis):
         """Count the kinds of error, with the AP50 that each costs."""
         told = _Told.of(compared)
         named = KINDS | SUMS
-        if compared.task.masks:
-            named |= {"Loc": ("mask", named["Loc"][1])}
-        if compared.task.poses:
-            named |= {"Loc": ("pose", named["Loc"][1])}
+        named["Loc"] = (compared.prefix.strip() or "box", named["Loc"][1])
         frame = pd.DataFrame({"error": [name for name, _ in named.values()]})
         frame = frame.join(told.columns([*named]))
         text = (

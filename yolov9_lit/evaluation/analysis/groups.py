@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,16 +43,16 @@ class BySize(Analysis):
         rows = []
         for area, name in enumerate(sizes, start=1):
             low, high = SIZES[name]
-            row = (
+            row: tuple[Any, ...] = (
                 f"{name} ({_pixels(low, high)})",
                 int(((areas >= low) & (areas < high)).sum()),
                 _percent(curves.average_precision(area=area)),
                 _percent(curves.average_precision(0, area=area)),
                 _percent(curves.average_recall(area=area)),
             )
-            of_box = len(SIZES) - len(sizes) + area
-            beside = (_percent(boxes.average_precision(area=of_box)),) if boxes else ()
-            rows.append(row + beside)
+            if boxes:
+                row += (_percent(boxes.average_precision(area=[*SIZES].index(name) + 1)),)
+            rows.append(row)
         columns = ["objects of", "objects", "AP (%)", "AP50 (%)", "AR (%)"]
         columns += ["AP of boxes (%)"] if boxes else []
         frame = pd.DataFrame(rows, columns=columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.analysis.compared import Compared
 from yolov9_lit.evaluation.analysis.overlaps import by_image
 from yolov9_lit.evaluation.coco_columns import Poses
-from yolov9_lit.evaluation.matches import MATCH_IOU, Matches
+from yolov9_lit.evaluation.matches import MATCH_IOU
 from yolov9_lit.kinds import Share
 from yolov9_lit.reporting.page import Section
 from yolov9_lit.reporting.plot import COLORS, Plot, make_axes, save_axes
@@ -25,8 +25,8 @@ NEAR, CLOSE = 0.5, 0.85
 KINDS = {
     "good": f"a similarity of {CLOSE} or more",
     "jitter": f"one of {NEAR} to {CLOSE}",
-    "inverted": f"nearer than {NEAR} to another keypoint of the object",
-    "swapped": "to one of another object",
+    "inverted": f"{NEAR} or more to another keypoint of the object",
+    "swapped": "to a keypoint of another object",
     "missed": "to none",
 }
 """What a keypoint is, and where it lies then."""
@@ -52,7 +52,9 @@ class KeypointErrors(Analysis):
         if poses is None or layout is None:
             return None
         confidence = compared.confidence(self.confidence)
-        found_by = _found_by_box(compared, confidence)
+        by_box = replace(compared, task=compared.task._replace(poses=None))
+        is_found = compared.measured & ~by_box.missed(confidence)
+        found_by = np.where(is_found, by_box.matches.found_by, -1)
         found = np.flatnonzero(found_by >= 0)
         kinds = kinds_of_keypoints(compared, found_by)
         counts = np.stack([(kinds == kind).sum(axis=0) for kind in range(len(KINDS))])
@@ -75,15 +77,6 @@ class KeypointErrors(Analysis):
             [Table("By keypoint", frame.astype(object).where(frame.notna(), None))],
             {"keypoints": frame},
         )
-
-
-def _found_by_box(compared: Compared, confidence: float) -> np.ndarray:
-    """Return the detection (M,) that finds each object by its box, of enough confidence, or -1."""
-    evaluation = compared.task._replace(poses=None).comparison()
-    evaluation.evaluate()
-    found_by = Matches.of(evaluation, len(compared.scores), len(compared.measured)).found_by
-    confident = np.append(compared.scores >= confidence, False)[found_by]
-    return np.where(compared.measured & confident, found_by, -1)
 
 
 def kinds_of_keypoints(compared: Compared, found_by: np.ndarray) -> np.ndarray:

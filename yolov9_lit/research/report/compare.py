@@ -71,15 +71,15 @@ def mixed(rows: Iterable[Row], tests: Tests) -> list[str]:
     """Return the labels of rows whose seeds were not all tested on the same.
 
     Args:
-        rows: with results.
+        rows: with or without results.
         tests: of all their runs that have a figure.
     """
-    by_row = {row.label: [tests.get(run.folder) for run in row.runs] for row in rows}
-    truths = {
-        label: {test.truth for test in given if isinstance(test, Tested)}
-        for label, given in by_row.items()
-    }
-    return [label for label, known in truths.items() if len(known) > 1]
+
+    def truths(row: Row) -> set[str]:
+        given = (tests.get(run.folder) for run in row.runs)
+        return {test.truth for test in given if isinstance(test, Tested)}
+
+    return [row.label for row in rows if len(truths(row)) > 1]
 
 
 def _compare(row: Row, base: Row, tests: Tests, figure: str) -> Comparison:

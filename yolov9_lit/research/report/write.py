@@ -92,7 +92,7 @@ def write_report(
     }
     comparisons = {name: compare(pairs, tests[name], name) for name in figures}
     frame = result_frame(rows, comparisons)
-    unlike = {name: mixed([row for row in rows if row.runs], tests[name]) for name in figures}
+    unlike = {name: mixed(rows, tests[name]) for name in figures}
     results = result_table(frame, rows, comparisons, unlike)
     left_out = left_table(left, rows, directory)
     differences = _once([difference_table(comparisons[name], name) for name in figures])
