@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
@@ -34,27 +33,10 @@ from yolov9_lit.data.prepare.formats.yolo_labels import read_lines
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import visible_files
 
-_FOLDERS = MappingProxyType(
-    {
-        "train": "VisDrone2019-DET-train",
-        "val": "VisDrone2019-DET-val",
-        "test": "VisDrone2019-DET-test-dev",
-    }
-)
-_CLASSES = MappingProxyType(
-    {
-        1: "pedestrian",
-        2: "people",
-        3: "bicycle",
-        4: "car",
-        5: "van",
-        6: "truck",
-        7: "tricycle",
-        8: "awning-tricycle",
-        9: "bus",
-        10: "motor",
-    }
-)
+_PARTS = {"train": "train", "val": "val", "test": "test-dev"}
+_FOLDERS = {split: f"VisDrone2019-DET-{part}" for split, part in _PARTS.items()}
+_NAMES = "pedestrian people bicycle car van truck tricycle awning-tricycle bus motor"
+_CLASSES = dict(enumerate(_NAMES.split(), start=1))
 _NO_CLASS = (0, 11)  # Regions to be ignored, and others.
 _COLUMNS = 8
 
@@ -65,24 +47,24 @@ class VisDroneFolder:
     An image without an annotation file has no objects. Category ids are VisDrone's, 1 to 10.
     """
 
-    def __init__(self, src: Path, faults: Faults, folders: Mapping[str, str] = _FOLDERS) -> None:
+    settings: str = ""
+
+    def __init__(self, src: Path, faults: Faults) -> None:
         """List the images.
 
         Args:
             src: folder of the data set.
             faults: what is wrong with single items is added.
-            folders: of the splits train, val and test, in `src`; they need not all be there.
 
         Raises:
-            UserError: none of the folders is there, or one lacks its images or annotations.
+            UserError: none of its folders is there, or one lacks its images or annotations.
         """
         self.src, self.faults = src, faults
-        self.settings = str(dict(folders))
-        roots = {split: src / folders[split] for split in SPLITS if split in folders}
+        roots = {split: src / _FOLDERS[split] for split in SPLITS}
         self._roots = {split: root for split, root in roots.items() if root.is_dir()}
         if not self._roots:
             raise UserError(
-                f"{src} has no folder {', '.join(folders.values())}: give the folder that "
+                f"{src} has no folder {', '.join(_FOLDERS.values())}: give the folder that "
                 "VisDrone's archives were unpacked in."
             )
         self._images = {split: self._list(split) for split in self._roots}
