@@ -4,6 +4,7 @@ import importlib
 import json
 
 import pytest
+import yaml
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.folders import require_data
@@ -139,8 +140,10 @@ def test_shards_in_a_store_are_no_folder_that_is_missing(root):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_lists_the_groups_of_the_command_alone(monkeypatch, capsys, name):
     _, told, _ = answer(monkeypatch, capsys, name, "--help")
-    first = told.partition("Settings, key=value:")[0]
-    listed = {line.partition(": ")[0]: line for line in first.splitlines() if ": " in line}
+    head, _, rest = told.partition("Groups, group=option")
+    first, _, settings = rest.partition("Settings, key=value")
+    assert f"python -m yolov9_lit.{name} " in head or not rest
+    listed = {line.partition(" (")[0]: line for line in first.splitlines() if "): " in line}
     wanted = (CONFIG_DIR / f"{name}.yaml").read_text().partition("\ndefaults:\n")[2]
     wanted = wanted.partition("\n\n")[0]
     composed = {line.strip("- ").partition(":")[0] for line in wanted.splitlines() if ": " in line}
@@ -148,6 +151,27 @@ def test_help_lists_the_groups_of_the_command_alone(monkeypatch, capsys, name):
     assert composed <= set(listed)
     assert set(listed) - composed <= ({"experiment"} if name == "train" else set())
     assert " _" not in "".join(listed.values())
+    own = yaml.safe_load((CONFIG_DIR / f"{name}.yaml").read_text())
+    assert all(f"\n{key}: " in told or f"\n{key}:\n" in told for key in own if key != "defaults")
+
+
+def test_help_names_the_chosen_options(monkeypatch, capsys):
+    _, told, _ = answer(monkeypatch, capsys, "train", "--help", "model=gelan_s", "pgi=icn")
+    assert "\nmodel (gelan_s): " in told
+    assert "\npgi (icn): " in told
+    assert "\nrow (null): " in told
+    assert "run_dir: ${hydra:runtime.output_dir}\n" in told
+
+
+def test_the_package_lists_its_commands(monkeypatch, capsys):
+    package = importlib.import_module("yolov9_lit.__main__")
+    monkeypatch.setattr("sys.argv", ["yolov9_lit"])
+    assert package.main() == 0
+    told = capsys.readouterr().out
+    assert all(f"python -m yolov9_lit.{name} " in told for name in (*COMMANDS, "data"))
+    monkeypatch.setattr("sys.argv", ["yolov9_lit", "train"])
+    assert package.main() == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("before", [None, "empty", "notes", "run"])

@@ -1,4 +1,4 @@
-"""Functions that the configs call to name the folders of sweeps and their jobs."""
+"""Functions that the configs call: names of the folders of sweeps and jobs, and what help says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
+from yolov9_lit.app import help as command_help
 from yolov9_lit.runs.description import run_name
 from yolov9_lit.runs.identity import is_experiment
 
@@ -46,28 +45,14 @@ def size(model: str, field: str) -> Any:
     return value["_target_"] if isinstance(value, dict) else value
 
 
-def group_overview(choices: Mapping[str, Any]) -> str:
-    """Return the groups that a command's config is composed of with their options, for its help.
-
-    Private ones, which others are made of, and Hydra's own groups are left out.
-    """
-    loader = GlobalHydra.instance().config_loader()
-    groups = {str(c).partition("@")[0] for c in choices if not str(c).startswith("hydra")}
-    options = {g: loader.get_group_options(g, ObjectType.CONFIG) for g in sorted(groups)}
-    lines = (
-        f"{group}: {', '.join(o for o in names if not o.startswith('_'))}"
-        for group, names in options.items()
-    )
-    return "\n".join(["Groups, group=option:", *lines, "\n"]) if groups else ""
-
-
 def register() -> None:
     """Make `${job_slug:...}` and the other functions known to the configs.
 
     A sweep's name is cached in the config, which Hydra's launchers hand on to their workers: the
     time is the same for all of them.
     """
-    OmegaConf.register_new_resolver("group_overview", group_overview, replace=True)
+    for told in (command_help.about, command_help.group_overview, command_help.own_settings):
+        OmegaConf.register_new_resolver(told.__name__, told, replace=True)
     OmegaConf.register_new_resolver("size", size, replace=True)
     OmegaConf.register_new_resolver("job_slug", job_slug, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
