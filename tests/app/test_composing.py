@@ -141,7 +141,7 @@ def test_shards_in_a_store_are_no_folder_that_is_missing(root):
 def test_help_lists_the_groups_of_the_command_alone(monkeypatch, capsys, name):
     _, told, _ = answer(monkeypatch, capsys, name, "--help")
     head, _, rest = told.partition("Groups, group=option")
-    first, _, settings = rest.partition("Settings, key=value")
+    first = rest.partition("Settings, key=value")[0]
     assert f"python -m yolov9_lit.{name} " in head or not rest
     listed = {line.partition(" (")[0]: line for line in first.splitlines() if "): " in line}
     wanted = (CONFIG_DIR / f"{name}.yaml").read_text().partition("\ndefaults:\n")[2]

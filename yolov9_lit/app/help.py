@@ -12,7 +12,10 @@ from hydra.core.object_type import ObjectType
 from yolov9_lit.building import CONFIG_DIR
 from yolov9_lit.errors import first_few
 
-COMMANDS = ("train", "eval", "predict", "export", "convert", "summary", "report", "figures", "bench")
+COMMANDS = (
+    *("train", "eval", "predict", "export", "convert"),
+    *("summary", "report", "figures", "bench"),
+)
 """Those with a YAML file of their name; `data` is of another kind."""
 
 _MOST = 20  # Options of a group that are listed.
