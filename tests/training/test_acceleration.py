@@ -159,7 +159,7 @@ def test_every_model_has_stages_none_within_another(model):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
-@pytest.mark.parametrize("pgi", ["lhg_icn", "cf"])
+@pytest.mark.parametrize("pgi", ["lhg_icn", "cf", "agm", "icn_distill"])
 def test_model_and_loss_are_one_graph(monkeypatch, pgi):
     """Nothing in a step makes the device wait for the host."""
     module = make_module("model.elan_depth=1", "block=conv", f"pgi={pgi}")
