@@ -159,7 +159,7 @@ def test_every_model_has_stages_none_within_another(model):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
-@pytest.mark.parametrize("pgi", ["lhg_icn", "cf", "agm", "icn_distill"])
+@pytest.mark.parametrize("pgi", ["lhg_icn", "cf"])
 def test_model_and_loss_are_one_graph(monkeypatch, pgi):
     """Nothing in a step makes the device wait for the host."""
     module = make_module("model.elan_depth=1", "block=conv", f"pgi={pgi}")
@@ -168,6 +168,19 @@ def test_model_and_loss_are_one_graph(monkeypatch, pgi):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     Acceleration(compile="whole").apply(module, CPU)
     torch.testing.assert_close(module.compared(*batch())[1].total, expected)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_sees_that_branches_are_detached():
+    module = make_module("model.elan_depth=1", "block=conv", "pgi=agm")
+    torch._dynamo.reset()
+    graph = torch.compile(module.compared, backend="eager", fullgraph=True)
+    backbone = next(module.detector.backbone.parameters())
+    for detached in (False, True):
+        module.detector.aux_detached = detached
+        (aux,) = graph(*batch())[1].aux
+        (gradient,) = torch.autograd.grad(aux.total, [backbone], allow_unused=True)
+        assert (gradient is None) == detached
 
 
 @pytest.mark.slow

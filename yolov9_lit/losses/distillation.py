@@ -1,9 +1,10 @@
 """What an auxiliary branch's predictions teach the main head, beside the targets.
 
-Localization distillation (LD, arXiv 2102.12252), section 3.1: a side's distribution over the DFL
-bins says more than its mean, where an edge is unclear it says so. Classes by soft targets
-(arXiv 1503.02531). Both at the anchors that have an object, as its authors distil in their "main
-region"; what they add around it, of the sides alone, is left out.
+Localization distillation (LD, arXiv 2102.12252): a side's distribution over the DFL bins tells
+more than the distance that is made of it, also how sure it is. Beside it LD distils the classes.
+Both are done where there is an object, as in LD's code; what that adds around objects, of the sides
+alone, is left out. Its classes are one softened softmax; here, as for the heads, each is there or
+not by itself.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Distillation:
         teacher: name of the auxiliary branch.
         box_gain: weight of the term of the sides; 0.1 is to a `dfl_gain` of 1.5 what it is in LD,
             whose code takes the mean over the bins where this sums.
-        cls_gain: weight of the term of the classes; half the `cls_gain` of the targets, as in LD.
+        cls_gain: weight of the term of the classes; half that of the targets' own, as in LD.
         temperature: T by which the sides' logits are divided; their term is multiplied by its
             square, so that the gradient keeps its size.
     """
