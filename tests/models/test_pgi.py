@@ -102,6 +102,32 @@ def test_the_auxiliary_branches_alone_reach_the_whole_backbone(variant, images):
     assert all(p.grad is None for p in detector.head.parameters())
 
 
+@pytest.mark.parametrize("pgi", ["agm", "cf"])
+def test_detached_branches_train_themselves_alone(pgi, make, images):
+    detector = make("model=gelan_t", f"pgi={pgi}").train()
+    attached = detector(images)
+    detector.aux_detached = True
+    prediction = detector(images)
+    for output, expected in zip(prediction.aux, attached.aux, strict=True):
+        assert torch.equal(output.class_logits, expected.class_logits)
+    some_gradient(*prediction.aux).backward(retain_graph=True)
+    assert not without_gradient(detector.aux_branches)
+    assert not without_gradient(detector.aux_heads)
+    for part in (detector.backbone, detector.neck, detector.head):
+        assert all(p.grad is None for p in part.parameters())
+    some_gradient(prediction.main).backward()
+    assert not without_gradient(detector), "the main head's gradient goes on as it did"
+
+
+def test_the_guides_neck_and_head_are_as_large_as_the_main_ones(make):
+    detector = make("model=gelan_t", "pgi=agm")
+    (branch,), (head,) = detector.aux_branches.values(), detector.aux_heads.values()
+    assert count_parameters(branch.neck) == count_parameters(detector.neck)
+    assert count_parameters(head) == count_parameters(detector.head)
+    joined = sum(2 * c * c + 2 * c for c in detector.neck.channels)
+    assert count_parameters(branch.join) == joined
+
+
 def test_fpn_of_e_leaves_the_second_column_alone(make, images):
     detector = make("model=yolov9_e", *NARROW)
     some_gradient(*detector(images).aux).backward()

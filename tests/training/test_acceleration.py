@@ -171,6 +171,19 @@ def test_model_and_loss_are_one_graph(monkeypatch, pgi):
 
 
 @pytest.mark.slow
+def test_a_compiled_step_sees_that_branches_are_detached():
+    module = make_module("model.elan_depth=1", "block=conv", "pgi=agm")
+    torch._dynamo.reset()
+    graph = torch.compile(module.compared, backend="eager", fullgraph=True)
+    backbone = next(module.detector.backbone.parameters())
+    for detached in (False, True):
+        module.detector.aux_detached = detached
+        (aux,) = graph(*batch())[1].aux
+        (gradient,) = torch.autograd.grad(aux.total, [backbone], allow_unused=True)
+        assert (gradient is None) == detached
+
+
+@pytest.mark.slow
 def test_a_graph_is_timed_as_one_part():
     module, times = make_module("model.elan_depth=1", "block=conv"), StepTimes()
     times.on_train_start(None, module)

@@ -12,6 +12,7 @@ import torch
 
 from yolov9_lit.app.train import train
 from yolov9_lit.errors import UserError
+from yolov9_lit.runs.identity import experiment_config
 from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.module import DetectionModule
 
@@ -48,6 +49,16 @@ def test_decays_fall_from_one_within_the_window():
     assert cosine == pytest.approx([1, 0.853553, 0.5, 0.146447, 0, 0, 0, 0], abs=1e-6)
 
 
+def test_detached_from_a_share_of_the_epochs_on():
+    published = AuxiliarySchedule(detach=0.0333)
+    assert [published.detached(epoch, 300) for epoch in (0, 9, 10, 299)] == [False] * 2 + [True] * 2
+    assert [published.detached(epoch, 12) for epoch in (0, 1)] == [False, True]
+    assert published.always
+    assert str(published) == "detached from 3.33 % of the epochs"
+    assert not any(AuxiliarySchedule().detached(epoch, 5) for epoch in range(5))
+    assert AuxiliarySchedule(detach=0).detached(0, 5)
+
+
 def test_an_empty_window_is_refused():
     with pytest.raises(ValueError, match=r"start is 0\.5, it must be less than end, 0\.5"):
         AuxiliarySchedule(start=0.5, end=0.5)
@@ -58,6 +69,19 @@ def test_an_empty_window_is_one_sentence_of_a_training(config, tmp_path):
     cfg = config(tmp_path, *SHORT, "aux_schedule.start=0.6", "aux_schedule.end=0.5")
     with pytest.raises(UserError, match=r"aux_schedule.start=0.6 .*must be less than end"):
         train(cfg)
+
+
+def test_what_earlier_versions_could_not_do_is_no_part_of_an_experiment_without_it(
+    config, tmp_path
+):
+    plain = experiment_config(config(tmp_path))
+    assert "aux_schedule" not in plain
+    assert not {"guide", "distillation"} & plain["loss"].keys()
+    early = experiment_config(config(tmp_path, "aux_schedule=early"))["aux_schedule"]
+    assert early["end"] == 0.5
+    assert "detach" not in early
+    guided = experiment_config(config(tmp_path, "pgi=agm"))
+    assert (guided["loss"]["guide"], guided["aux_schedule"]["detach"]) == ("agm", 0.0333)
 
 
 @pytest.fixture
@@ -96,6 +120,28 @@ def test_a_branch_that_is_off_is_left_as_it_is(config, tmp_path, watched, pgi, o
     assert [value == "" for value in curve(tmp_path, "train/fpn/box")] == [
         w == "0.0" for w in weights
     ]
+
+
+@pytest.mark.slow
+def test_a_detached_branch_goes_on_learning_by_itself(config, tmp_path, watched):
+    train(config(tmp_path / "detached", *SHORT, "pgi=agm", "aux_schedule.detach=0.5"))
+    detached = watched[:]
+    watched.clear()
+    train(config(tmp_path / "attached", *SHORT, "pgi=agm", "aux_schedule.detach=1"))
+    half = len(watched) // 2
+    assert not moved(detached[half - 1], watched[half - 1]), "the first epoch is the same"
+    assert moved(detached[-1], watched[-1])
+    parts = {"backbone", "neck", "head", "aux_branches", "aux_heads"}
+    assert moved(detached[half], detached[-1]) == parts
+
+
+@pytest.mark.slow
+def test_a_branch_that_is_dropped_teaches_the_main_head_no_longer(config, tmp_path):
+    train(config(tmp_path, *SHORT, "pgi=icn_distill", "aux_schedule=early"))
+    for term in ("distill_box", "distill_cls"):
+        first, second = curve(tmp_path, f"train/main/{term}")
+        assert float(first) > 0
+        assert second == ""
 
 
 @pytest.mark.slow

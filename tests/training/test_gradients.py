@@ -44,7 +44,7 @@ def flat(parameters):
     return torch.cat([p.grad.flatten() for p in parameters])
 
 
-@pytest.mark.parametrize("pgi", ["icn", "lhg_icn"])
+@pytest.mark.parametrize("pgi", ["icn", "lhg_icn", "agm", "icn_distill"])
 def test_the_branches_sum_to_the_gradient_of_the_whole_loss(pgi):
     detector, loss = parts(pgi)
     one = batch()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         TaskAlignedAssigner as TaskAlignedAssigner,
     )
     from yolov9_lit.losses.detection import DetectionLoss as DetectionLoss
+    from yolov9_lit.losses.distillation import Distillation as Distillation
     from yolov9_lit.losses.extra import ExtraLoss as ExtraLoss
     from yolov9_lit.losses.pose import PoseLoss as PoseLoss
     from yolov9_lit.losses.segmentation import SegmentationLoss as SegmentationLoss

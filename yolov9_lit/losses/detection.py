@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from yolov9_lit.errors import UserError
 from yolov9_lit.losses.assigners import Assigner, Assignment
 from yolov9_lit.losses.boxes import complete_iou
+from yolov9_lit.losses.distillation import Distillation, DistillationItems
 from yolov9_lit.losses.items import DetectionItems, Items
 from yolov9_lit.models.head import decode_boxes
 from yolov9_lit.structures import HeadOutput, Prediction, Targets
@@ -25,16 +26,29 @@ class DetectionLossOutput(NamedTuple):
     """What a training step needs.
 
     Attributes:
-        total: scalar to minimise: the weighted branches' sum, times the batch size.
+        total: scalar to minimise: `mean` times the batch size.
+        mean: the weighted branches' sum.
         main: terms of the main branch.
         aux: terms of each auxiliary branch, unweighted.
         items: terms summed over the branches by their weights.
+        distillation: terms of what the main branch learns from an auxiliary one; None where it
+            learns from none.
     """
 
     total: Tensor
+    mean: Tensor
     main: Items
     aux: tuple[Items, ...]
     items: Items
+    distillation: DistillationItems | None
+
+    @property
+    def branch_totals(self) -> tuple[Tensor, ...]:
+        """All terms of each branch in one, unweighted, the main branch's first."""
+        main = self.main.total
+        if self.distillation is not None:
+            main = main + self.distillation.total
+        return (main, *(items.total for items in self.aux))
 
 
 _BEYOND_BOXES = {
@@ -65,6 +79,8 @@ class DetectionLoss(nn.Module):
         lead_head_guided: bool = False,
         aux_assigner: Mapping[str, Assigner] | None = None,
         aux_names: Sequence[str] | None = None,
+        guide: str | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         """Set the weights.
 
@@ -81,10 +97,16 @@ class DetectionLoss(nn.Module):
             aux_assigner: by name, an assigner of its own for a branch; that branch is assigned by
                 its own predictions in any case.
             aux_names: the auxiliary branches in their order; needed where one is named.
+            guide: name of the auxiliary branch whose predictions assign the main branch's targets
+                as well as its own (NanoDet-Plus's assign guidance); the main branch's own
+                predictions do where it is not computed.
+            distillation: what the main branch learns from an auxiliary one; where that is not
+                computed, nothing.
 
         Raises:
-            ValueError: a branch that is named is not there, one of those there has no weight, or
-                there are more or fewer weights than branches.
+            ValueError: a branch that is named is not there, one of those there has no weight,
+                there are more or fewer weights than branches, or main branch and auxiliary ones
+                are to guide each other.
         """
         super().__init__()
         names = aux_names or ()
@@ -99,9 +121,18 @@ class DetectionLoss(nn.Module):
         self.aux_active = True  # whether the auxiliary branches count, and are to be computed
         self._aux_factor = torch.tensor(1.0)  # a tensor: compiled graphs need not know its value
         self.lead_head_guided = lead_head_guided
+        self.guide = guide
+        if guide is not None:
+            _check_names("guide", [guide], names)
+            if lead_head_guided:
+                raise ValueError(f"lead_head_guided and guide={guide} contradict: give one of them")
+        self.distillation = distillation
+        if distillation is not None:
+            _check_names("distillation.teacher", [distillation.teacher], names)
+        self.aux_names = tuple(names)
         own = aux_assigner or {}
         _check_names("aux_assigner", own, names)
-        self.aux_assigners = {list(names).index(name): one for name, one in own.items()}
+        self.aux_assigners = {self.aux_names.index(name): one for name, one in own.items()}
 
     def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:
         """Compute the loss.
@@ -115,16 +146,13 @@ class DetectionLoss(nn.Module):
             UserError: the model finds something that is not compared, and would not be learnt.
         """
         self._require_compared(prediction.main)
-        boxes = decode_boxes(prediction.main)
-        lead = _assign(self.assigner, prediction.main, boxes, targets)
-        main = self._items(prediction.main, boxes, lead, targets)
-        aux: list[Items] = []
-        for i, output in enumerate(prediction.aux):
-            boxes = decode_boxes(output)
-            assigner = self.aux_assigners.get(i, self.assigner)
-            assignment = lead if self.is_guided(i) else _assign(assigner, output, boxes, targets)
-            aux.append(self._items(output, boxes, assignment, targets))
-
+        outputs = (prediction.main, *prediction.aux)
+        boxes = [decode_boxes(output) for output in outputs]
+        assignments = self._assignments(outputs, boxes, targets)
+        main, *aux = (
+            self._items(*branch, targets)
+            for branch in zip(outputs, boxes, assignments, strict=True)
+        )
         weights = self.weights(len(aux))
         items = type(main)(
             *(
@@ -132,7 +160,12 @@ class DetectionLoss(nn.Module):
                 for terms in zip(main, *aux, strict=True)
             )
         )
-        return DetectionLossOutput(items.total * boxes.shape[0], main, tuple(aux), items)
+        distilled = self._distilled(prediction, assignments[0])
+        mean = items.total
+        if distilled is not None:
+            mean = mean + self.main_weight * distilled.total
+        total = mean * boxes[0].shape[0]
+        return DetectionLossOutput(total, mean, main, tuple(aux), items, distilled)
 
     def weigh_auxiliary(self, factor: float) -> None:
         """Multiply the auxiliary branches' weights by a factor >= 0 from now on; 0: all off."""
@@ -165,6 +198,39 @@ class DetectionLoss(nn.Module):
                 f"aux_weight has {len(self.aux_weight)} values for {count} auxiliary branches"
             )
         return tuple(self.aux_weight)
+
+    def _assignments(
+        self, outputs: Sequence[HeadOutput], boxes: Sequence[Tensor], targets: Targets
+    ) -> list[Assignment]:
+        """Assign the targets of each branch, the main one first."""
+
+        def by(branch: int) -> Assignment:
+            assigner = self.aux_assigners.get(branch - 1, self.assigner)
+            return _assign(assigner, outputs[branch], boxes[branch], targets)
+
+        teaching = self._index(self.guide, len(outputs) - 1)
+        aux = range(1, len(outputs))
+        if teaching is None:
+            lead = by(0)
+            return [lead, *(lead if self.is_guided(i - 1) else by(i) for i in aux)]
+        own = [by(i) for i in aux]
+        return [own[teaching], *own]
+
+    def _distilled(
+        self, prediction: Prediction, assignment: Assignment
+    ) -> DistillationItems | None:
+        if self.distillation is None:
+            return None
+        teacher = self._index(self.distillation.teacher, len(prediction.aux))
+        if teacher is None:
+            return None
+        return self.distillation(prediction.main, prediction.aux[teacher], assignment)
+
+    def _index(self, name: str | None, computed: int) -> int | None:
+        """Place of an auxiliary branch among those `computed`; None where it does not count."""
+        if name is None or not (computed and self.aux_active):
+            return None
+        return self.aux_names.index(name)
 
     def _require_compared(self, output: HeadOutput) -> None:
         for field, (what, remedy) in _BEYOND_BOXES.items():

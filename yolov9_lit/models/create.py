@@ -52,6 +52,8 @@ PGI: Mapping[str, Mapping[str, AuxiliaryFactory]] = {
     "fpn_icn": {"fpn": branches.FeaturePyramid, "icn_neck": branches.NeckIntegrativeNetwork},
     "lhg_icn": {"icn": branches.IntegrativeNetwork},
     "cf": {"icn": branches.IntegrativeNetwork, "fine": branches.SecondHead},
+    "agm": {"agm": branches.AssignGuidance},
+    "icn_distill": {"icn": branches.IntegrativeNetwork},
 }
 """Auxiliary branches by the names of `conf/pgi`, where some set loss or schedule besides."""
 
@@ -82,10 +84,12 @@ def create_model(
         name: one of `list_models`.
         num_classes: C >= 1.
         pgi: name of an auxiliary branch (none, pfh, fpn, fpn_early, fpn_late, pan, icn, icn_lite,
-            icn_neck, fpn_icn, lhg_icn, cf), or factories by name; by default that of the model:
-            none of gelan_*, the published one of yolov9_*. The network of lhg_icn is that of icn,
-            the loss is told to guide it (`DetectionLoss(lead_head_guided=True)`); fpn_early and
-            fpn_late are fpn, in a part of the training.
+            icn_neck, fpn_icn, lhg_icn, cf, agm, icn_distill), or factories by name; by default that
+            of the model: none of gelan_*, the published one of yolov9_*. The network of lhg_icn and
+            icn_distill is that of icn, the loss is told to guide it or to learn from it
+            (`DetectionLoss(lead_head_guided=True)`, `distillation=Distillation("icn")`), as that of
+            agm to be guided by it (`guide="agm"`); fpn_early and fpn_late are fpn, in a part of the
+            training.
         task: what the heads find: detect (boxes and classes), segment (masks, too) or pose
             (keypoints, too).
         block: name of a computational block (csp, conv, res, dark, dwconv, attention, transformer),

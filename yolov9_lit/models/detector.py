@@ -8,7 +8,7 @@ from typing import Annotated, Any, Protocol
 
 from torch import Tensor, nn
 
-from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation
+from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation, Pyramid
 from yolov9_lit.models.head import Head, decode_boxes, require_extra_of_anchors
 from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.models.pose import decode_keypoints
@@ -25,7 +25,12 @@ class HeadFactory(Protocol):
 
 
 class Detector(nn.Module):
-    """A one-stage detector with any number of auxiliary branches."""
+    """A one-stage detector with any number of auxiliary branches.
+
+    Attributes:
+        aux_detached: whether the auxiliary branches' gradient stops at what they read of backbone
+            and neck, so that it trains them alone.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Detector(nn.Module):
         self.head = head
         self.aux_branches = nn.ModuleDict(aux_branches or {})
         self.aux_heads = nn.ModuleDict(aux_heads or {})
+        self.aux_detached = False
 
     @property
     def num_classes(self) -> int:
@@ -65,8 +71,11 @@ class Detector(nn.Module):
         """
         features = self.backbone(images)
         neck = self.neck(features.main)
+        read: tuple[Pyramid, Pyramid] = (features.auxiliary, neck)
+        if self.aux_detached:
+            read = (_detached(features.auxiliary), _detached(neck))
         aux = tuple(
-            _found(self.aux_heads[name], branch(images, features.auxiliary, neck))
+            _found(self.aux_heads[name], branch(images, *read))
             for name, branch in self.aux_branches.items()
             if auxiliary
         )
@@ -152,6 +161,10 @@ class _AuxiliaryAlone(Detector):
         features = self.backbone(images)
         maps = self.branch(images, features.auxiliary, self.neck(features.main))
         return Prediction(_found(self.head, maps), ())
+
+
+def _detached(maps: Pyramid) -> Pyramid:
+    return tuple(x.detach() for x in maps)
 
 
 def _found(head: nn.Module, maps: Sequence[Tensor]) -> HeadOutput:

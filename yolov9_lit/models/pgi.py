@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.models.gelan import DHLC, Column, GelanSpec, PathAggregation, Pyramid, TopDown
+from yolov9_lit.models.layers import Conv
 
 
 class AuxiliaryFactory(Protocol):
@@ -125,3 +127,28 @@ class SecondHead(nn.Module):
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Pass the neck's levels 3 to 5 on."""
         return neck
+
+
+class AssignGuidance(nn.Module):
+    """A second neck, joined with the neck: NanoDet-Plus's assign guidance module (AGM).
+
+    Its head sees more than the main one and so learns faster; told so (`DetectionLoss(guide=...)`)
+    its predictions assign the main head's targets. Of NanoDet-Plus's (RangiLyu/nanodet) are the
+    neck of its own on the backbone and the concatenation with the neck's levels. A 1x1 convolution
+    then takes them to the neck's channels, so that its head is as large as the main one; there it
+    is twice as wide, with four convolutions that all levels share.
+    """
+
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.neck = PathAggregation(spec)
+        self.channels = tuple(neck_channels)
+        self.join = nn.ModuleList(
+            Conv(own + other, other)
+            for own, other in zip(self.neck.channels, neck_channels, strict=True)
+        )
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the backbone and the neck, give levels 3 to 5."""
+        both = zip(self.join, self.neck(auxiliary), neck, strict=True)
+        return tuple(join(torch.cat(maps, dim=1)) for join, *maps in both)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,12 +20,15 @@ EARLIER = "paper"
 
 PACKAGE = "yolov9_lit."
 ADDED: Mapping[str, Any] = {
+    "loss.guide": None,
+    "loss.distillation": None,
+    "aux_schedule.detach": 1.0,
     "aux_schedule": {
         "_target_": f"{PACKAGE}training.aux_schedule.AuxiliarySchedule",
         **{"decay": "constant", "final_factor": 0.0, "start": 0.0, "end": 1.0},
-    }
+    },
 }
-"""Nodes that earlier configs lacked, with the values by which all trained: these go unsaid."""
+"""Keys that earlier configs lacked, with the values by which all trained: these go unsaid."""
 REPLACED = {"lightning.pytorch.callbacks.ModelCheckpoint": "BestCheckpoint"}
 """Classes in whose place a later version has one of this package."""
 
@@ -52,7 +56,7 @@ def is_experiment(key: str, execution: Mapping[str, Any] | None) -> bool:
 def experiment_config(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved config in plain containers, without where and how it is carried out.
 
-    Widths of the model are spelled out, nodes of `ADDED` left out where nothing is changed; paths
+    Widths of the model are spelled out, keys of `ADDED` left out where nothing is changed; paths
     within the run's folder begin with `${run_dir}`.
     """
     from yolov9_lit.weights.card import spelled_out  # torch: who reads records does without it
@@ -62,7 +66,12 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
     plain["model"] = spelled_out(plain["model"])
     pruned = _pruned(plain, plain.get(NODE), str(cfg.run_dir))
     assert isinstance(pruned, dict)
-    return {k: v for k, v in pruned.items() if k not in ADDED or v != ADDED[k]}
+    for added, usual in ADDED.items():
+        *above, name = added.split(".")
+        node = reduce(lambda inner, part: inner.get(part) or {}, above, pruned)
+        if name in node and node[name] == usual:
+            del node[name]
+    return pruned
 
 
 def differences(

@@ -20,12 +20,15 @@ class AuxiliarySchedule:
         final_factor: the factor that a decay leads to.
         start: share of the epochs after which the branches begin to teach.
         end: share of the epochs after which they are dropped.
+        detach: share of the epochs after which they still learn, assign and distil, but their
+            gradient stops at the maps of backbone and neck that they read.
     """
 
     decay: Decay = "constant"
     final_factor: Share = 0.0
     start: Share = 0.0
     end: Share = 1.0
+    detach: Share = 1.0
 
     def __post_init__(self) -> None:
         """Raise ValueError where the window is empty."""
@@ -46,6 +49,10 @@ class AuxiliarySchedule:
             self.decay, (progress - self.start) / (self.end - self.start), self.final_factor
         )
 
+    def detached(self, epoch: int, epochs: int) -> bool:
+        """Return whether the gradient stops in an epoch, counted from 0, of `epochs`."""
+        return epoch / epochs >= self.detach
+
     def __str__(self) -> str:
         """Say it in a few words; nothing of one that changes nothing."""
         parts = [] if self.decay == "constant" else [f"falling to {self.final_factor:g}"]
@@ -53,4 +60,6 @@ class AuxiliarySchedule:
             parts.append(f"from {100 * self.start:g} % of the epochs")
         if self.end < 1:
             parts.append(f"until {100 * self.end:g} % of the epochs")
+        if self.detach < 1:
+            parts.append(f"detached from {100 * self.detach:g} % of the epochs")
         return ", ".join(parts)

@@ -85,7 +85,7 @@ def branch_gradients(
         output = loss(prediction, batch.targets)
     names = (MAIN, *detector.aux_branches)[: 1 + len(output.aux)]
     weights = loss.weights(len(output.aux))
-    terms = [w * items.total for w, items in zip(weights, (output.main, *output.aux), strict=True)]
+    terms = [w * total for w, total in zip(weights, output.branch_totals, strict=True)]
     found: dict[str, dict[str, Tensor]] = {stage: {} for stage in shared}
     for i, (name, term) in enumerate(zip(names, terms, strict=True)):
         keep = i + 1 < len(terms)

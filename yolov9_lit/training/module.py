@@ -190,9 +190,9 @@ class DetectionModule(EvaluationModule):
             epochs=self.trainer.max_epochs or 1,
             batch_size=self.batch_size * self.trainer.world_size,
         )
-        self.loss.weigh_auxiliary(
-            self.aux_schedule.at(self.trainer.current_epoch, self.trainer.max_epochs or 1)
-        )
+        epoch = (self.trainer.current_epoch, self.trainer.max_epochs or 1)
+        self.loss.weigh_auxiliary(self.aux_schedule.at(*epoch))
+        self.detector.aux_detached = self.aux_schedule.detached(*epoch)
         rate = self._setting.apply(self.trainer.optimizers[0])
         self.log("lr", rate, prog_bar=True, logger=False)
 
@@ -233,9 +233,12 @@ class DetectionModule(EvaluationModule):
 
         In the training also how much each auxiliary branch counts; one that is off has no terms.
         """
-        losses = {f"{stage}/loss": output.items.total}
+        losses = {f"{stage}/loss": output.mean}
         names = ("main", *self.detector.aux_branches)
-        for branch, items in zip(names, (output.main, *output.aux), strict=False):
+        branches = list(zip(names, (output.main, *output.aux), strict=False))
+        if output.distillation is not None:
+            branches.append(("main", output.distillation))
+        for branch, items in branches:
             losses |= {f"{stage}/{branch}/{term}": v for term, v in items._asdict().items()}
         if stage == "train":
             weights = self.loss.weights(len(self.detector.aux_branches))

@@ -81,7 +81,7 @@ def test_the_trace_holds_every_parameter_and_tells_what_deploy_drops():
     assert not any(module._forward_hooks for module in detector.modules())
 
 
-@pytest.mark.parametrize("pgi", ["cf", "fpn_icn"])
+@pytest.mark.parametrize("pgi", ["cf", "fpn_icn", "agm"])
 def test_a_loss_trains_what_its_gradient_reaches(pgi):
     """Independent of the tracing: autograd's own gradients of each head's outputs."""
     detector = make("model=gelan_t", f"pgi={pgi}")

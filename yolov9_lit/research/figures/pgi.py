@@ -151,7 +151,7 @@ def _gradients(
 def _loss_notes(
     detector: Detector, loss: DetectionLoss, schedule: AuxiliarySchedule
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Return each head's weight in the loss, and the arrows of lead-head guided assignment."""
+    """Return each head's weight in the loss, and the arrows of assignment and distillation."""
     heads = [f"aux_heads.{name}" for name in detector.aux_heads]
     weights = (loss.main_weight, *loss.aux_weights(len(heads)))
     notes = {
@@ -161,7 +161,12 @@ def _loss_notes(
     if told := str(schedule):
         notes |= {head: f"{notes[head]}<br/>{told}" for head in heads}
     guided = [head for i, head in enumerate(heads) if loss.is_guided(i)]
-    return notes, [("head", head, "assigns its targets") for head in guided]
+    arrows = [("head", head, "assigns its targets") for head in guided]
+    if loss.guide is not None:
+        arrows.append((f"aux_heads.{loss.guide}", "head", "assigns its targets"))
+    if loss.distillation is not None:
+        arrows.append((f"aux_heads.{loss.distillation.teacher}", "head", "is learnt from"))
+    return notes, arrows
 
 
 def _words(pgi: str) -> list[str]:
