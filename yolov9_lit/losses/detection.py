@@ -7,7 +7,7 @@ Generalized Focal Loss (arXiv 2006.04388).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ _BEYOND_BOXES = {
     "coefficients": ("masks", "loss=segmentation, or task=detect"),
     "keypoints": ("keypoints", "loss=pose, or task=detect"),
     "extra": ("extra numbers", "a subclass of ExtraLoss in loss._target_, or another head"),
+    "objectness": ("objectness", "loss=yolov7"),
 }
 """Fields of a head's output that a loss can compare, what they are and how to get such a loss."""
 
@@ -83,11 +84,13 @@ class DetectionLoss(nn.Module):
             aux_names: the auxiliary branches in their order; needed where one is named.
 
         Raises:
-            ValueError: a branch that is named is not there, one of those there has no weight, or
-                there are more or fewer weights than branches.
+            ValueError: a branch that is named is not there, one of those there has no weight,
+                there are more or fewer weights than branches, or an assigner is for another loss.
         """
         super().__init__()
         names = aux_names or ()
+        for one in (assigner, *(aux_assigner or {}).values()):
+            self._require_assigner(one)
         self.assigner = assigner
         self.gains = DetectionItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
@@ -115,14 +118,16 @@ class DetectionLoss(nn.Module):
             UserError: the model finds something that is not compared, and would not be learnt.
         """
         self._require_compared(prediction.main)
-        boxes = decode_boxes(prediction.main)
-        lead = _assign(self.assigner, prediction.main, boxes, targets)
+        boxes = self._boxes(prediction.main)
+        lead = self._assign(self.assigner, prediction.main, boxes, targets)
         main = self._items(prediction.main, boxes, lead, targets)
         aux: list[Items] = []
         for i, output in enumerate(prediction.aux):
-            boxes = decode_boxes(output)
-            assigner = self.aux_assigners.get(i, self.assigner)
-            assignment = lead if self.is_guided(i) else _assign(assigner, output, boxes, targets)
+            boxes = self._boxes(output)
+            assignment = lead
+            if not self.is_guided(i):
+                assigner = self.aux_assigners.get(i, self.assigner)
+                assignment = self._assign(assigner, output, boxes, targets)
             aux.append(self._items(output, boxes, assignment, targets))
 
         weights = self.weights(len(aux))
@@ -166,12 +171,30 @@ class DetectionLoss(nn.Module):
             )
         return tuple(self.aux_weight)
 
+    def _require_assigner(self, assigner: Any) -> None:
+        if not callable(assigner):
+            raise ValueError(
+                f"assigner {type(assigner).__name__} is for anchors that have sizes: give one of "
+                "cells, such as task_aligned"
+            )
+
     def _require_compared(self, output: HeadOutput) -> None:
         for field, (what, remedy) in _BEYOND_BOXES.items():
             if getattr(output, field) is not None and field not in self.compares:
                 raise UserError(
                     f"The model finds {what}, but the loss compares none: give {remedy}."
                 )
+
+    def _boxes(self, output: HeadOutput) -> Tensor:
+        """Return the predicted boxes (B, A, 4), xyxy in input pixels."""
+        return decode_boxes(output)
+
+    def _assign(
+        self, assigner: Any, output: HeadOutput, boxes: Tensor, targets: Targets
+    ) -> Assignment:
+        """Assign objects to the anchors of a branch by its predictions."""
+        probabilities = output.class_logits.detach().float().sigmoid()
+        return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
     def _items(
         self, output: HeadOutput, boxes: Tensor, assignment: Assignment, targets: Targets
@@ -195,11 +218,6 @@ class DetectionLoss(nn.Module):
         dfl = (_distribution_focal_loss(output, target_boxes) * weight).sum()
         terms = DetectionItems(box, cls, dfl)
         return DetectionItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
-
-
-def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
-    probabilities = output.class_logits.detach().float().sigmoid()
-    return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
 
 def _in_order(weights: Mapping[str, float], names: Sequence[str]) -> list[float]:
