@@ -89,8 +89,6 @@ class DetectionLoss(nn.Module):
         """
         super().__init__()
         names = aux_names or ()
-        for one in (assigner, *(aux_assigner or {}).values()):
-            self._require_assigner(one)
         self.assigner = assigner
         self.gains = DetectionItems(*(torch.tensor(g) for g in (box_gain, cls_gain, dfl_gain)))
         self.main_weight = main_weight
@@ -104,6 +102,8 @@ class DetectionLoss(nn.Module):
         self.lead_head_guided = lead_head_guided
         own = aux_assigner or {}
         _check_names("aux_assigner", own, names)
+        for one in (assigner, *own.values()):
+            self._require_assigner(one)
         self.aux_assigners = {list(names).index(name): one for name, one in own.items()}
 
     def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:

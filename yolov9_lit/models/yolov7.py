@@ -23,6 +23,9 @@ from yolov9_lit.models.layers import Conv
 OutputFactory: TypeAlias = Callable[[int, int], nn.Module]
 """Makes a layer that keeps height and width, of given channels in and out."""
 
+STEM = 32
+"""Channels of the first convolution."""
+
 
 class ELAN(nn.Module):
     """YOLOv7's ELAN: two 1x1 projections, one of them through four 3x3 convolutions, concatenated.
@@ -95,7 +98,7 @@ class YOLOv7Backbone(nn.Module):
     def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
         super().__init__()
         self.channels = scaled((64, 256, 512, 1024, 1024), width)
-        stem, down, w2, w3, w4 = scaled((32, 128, 64, 128, 256), width)
+        stem, down, w2, w3, w4 = scaled((STEM, 128, 64, 128, 256), width)
         p1, p2, p3, p4, p5 = self.channels
         self.levels = nn.ModuleList(
             [
