@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from rich.table import Table
 
+from benchmarks.memory import peak_memory
 from yolov9_lit.kinds import Count, InputSide, PositiveInt
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
 from yolov9_lit.models.head import anchor_points
@@ -70,13 +70,9 @@ class AssignmentBenchmark:
         corners = (side - sizes) * torch.rand(self.images, objects, 2, generator=random)
         labels = torch.randint(self.classes, (self.images, objects), generator=random)
         targets = Targets(torch.cat((corners, corners + sizes), dim=-1), labels, labels >= 0)
-        before, seconds = _peak_mb(), []
+        before, seconds = peak_memory(), []
         for _ in range(self.rounds):
             start = time.perf_counter()
             TaskAlignedAssigner()(boxes, probabilities, points, targets)
             seconds.append(time.perf_counter() - start)
-        return Cost(statistics.median(seconds), _peak_mb() - before)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Cost(statistics.median(seconds), peak_memory() - before)

@@ -30,7 +30,8 @@ def ultralytics(path: str) -> Any:
 def write_weights(model: str, folder: Path) -> Path:
     """Write random weights as Ultralytics saves them, which this package reads too.
 
-    Batch normalisation has seen images, so that what the network says differs from place to place.
+    Batch normalisation has seen images, so that what the network says differs from place to place;
+    the last weights of the classes are small, so that scores do not all end at 0 or 1.
 
     Args:
         model: name of a GELAN model of this package.
@@ -44,6 +45,8 @@ def write_weights(model: str, folder: Path) -> Path:
         norm.momentum = None  # The plain average.
     with torch.no_grad():
         theirs.model.train()(F.interpolate(torch.rand(8, 3, 20, 20), scale_factor=16))
+        for branch in theirs.model.model[-1].cv3:
+            branch[-1].weight *= 0.01
     for norm in norms:
         norm.momentum = momentum
     path = folder / f"{model}.pt"

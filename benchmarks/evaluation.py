@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from benchmarks.memory import peak_memory
 from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.structures import Detections
@@ -30,7 +30,7 @@ class Measured(NamedTuple):
     Attributes:
         seconds: of adding the detections and computing the figures.
         to_json: seconds of writing them in COCO's results format.
-        peak_mb: most memory that the process had until then.
+        peak_mb: most memory of the process until then, beyond what libraries and inputs take.
         figures: COCO's twelve.
     """
 
@@ -77,7 +77,7 @@ class EvaluationBenchmark:
         truth = self._truth(rng)
         batches = list(self._batches(rng, truth))
         metric = CocoMetric(lambda: truth, range(1, self.classes + 1), backend=backend)  # type: ignore[arg-type]
-        start = time.perf_counter()
+        before, start = peak_memory(), time.perf_counter()
         for ids, detections in batches:
             metric.update(detections, ids)
         figures = metric.compute().figures()
@@ -85,8 +85,7 @@ class EvaluationBenchmark:
         with tempfile.TemporaryDirectory() as folder:
             metric.detections().write(Path(folder) / "detections.json")
         written = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return Measured(computed - start, written - computed, peak, figures)
+        return Measured(computed - start, written - computed, peak_memory() - before, figures)
 
     def _truth(self, rng: np.random.Generator) -> dict[str, list[dict[str, Any]]]:
         count = self.images * self.objects
