@@ -101,6 +101,8 @@ class Fault(Enum):
     LINE_CLASS = "lines have a class that names lacks and are left out"
     LINE_INFINITE = "lines have a number that is not finite and are left out"
     LINE_PIXELS = "lines are not in fractions of the image and are left out"
+    LINE_COLUMNS = "lines are not VisDrone's eight numbers with commas between and are left out"
+    LINE_CATEGORY = "lines have a category other than 0 to 11 and are left out"
 
 
 class Note(Enum):
@@ -114,6 +116,7 @@ class Note(Enum):
     POSES_OR_OUTLINES = (
         "lines are read as an outline but may be a pose: poses need kpt_shape in the YAML file"
     )
+    NO_CLASS = "lines are of no class or have score 0: what is found there is ignored"
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
     RLE = "objects have an RLE mask: its outline is traced"
     OUTLINE_NONE = "objects have no outline, unlike others: task=segment learns no mask of them"
@@ -122,6 +125,7 @@ class Note(Enum):
     KEYPOINTS_UNNAMED = "annotations have keypoints that their category does not name: none is used"
     IMAGES_TURNED = "images are turned as their EXIF data say: labels count as upright"
     CATEGORIES_EMPTY = "categories have no box"
+    CATEGORY_GROUP = "categories are the group of others and have no box: they are left out"
     IMAGES_UNNAMED = "images in its folder are named by no annotation file"
 
 

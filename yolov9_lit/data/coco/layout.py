@@ -50,8 +50,8 @@ def find_splits(root: Path) -> list[Split]:
     if not splits:
         raise UserError(
             f"{root} has no annotations/{_PREFIX}NAME.json with a folder of images, NAME or "
-            "images/NAME: give the root of a data set in COCO format; one in YOLO's or VOC's is "
-            "converted first with `python -m yolov9_lit.data convert`."
+            "images/NAME: give the root of a data set in COCO format; one in YOLO's, VOC's or "
+            "VisDrone's is converted first with `python -m yolov9_lit.data convert`."
         )
     return splits
 

@@ -22,7 +22,7 @@ class Archive:
 
     Attributes:
         path: its path below the data set's URL.
-        bytes: its size.
+        bytes: its size; 0 where it is not known: the server is asked, and a checksum needed.
         folder: the name of the folder that it holds.
         unpacked: the size of its files in bytes, roughly: to know how much space to ask for.
         files: the number of files in that folder; None where another archive holds files of the
@@ -44,6 +44,8 @@ class Archive:
             raise ValueError(f"unknown checksum {self.checksum}")
         if self.is_tar and not algorithm:
             raise ValueError(f"{self.name} needs a checksum, as tar files have none of their own")
+        if not self.bytes and not algorithm:
+            raise ValueError(f"{self.name} needs its bytes or a checksum")
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from yolov9_lit.checks import yes_or_no_text
 from yolov9_lit.data.prepare.download.catalog import read_catalog
-from yolov9_lit.data.prepare.download.download import download, need
+from yolov9_lit.data.prepare.download.download import download, need, with_sizes
 from yolov9_lit.data.prepare.download.fetching import Show
 from yolov9_lit.errors import UserError
 from yolov9_lit.reporting.console import console
@@ -36,6 +36,7 @@ def run(values: Mapping[str, str]) -> None:
         yes_or_no_text("keep", values.get("keep", "false")),
     )
     out = console()
+    data = with_sizes(data, root, splits)
     wanted = need(data, root, splits, keep=keep)
     if wanted.archives:
         names = ", ".join(archive.name for archive in wanted.archives)

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from yolov9_lit.data.prepare.download.fetching import (
     fetch,
     part_of,
     size_of,
+    stated_size,
 )
 from yolov9_lit.data.prepare.download.unpacking import (
     BLOCK,
@@ -50,8 +52,30 @@ class Need(NamedTuple):
     room: int
 
 
+def with_sizes(data: DataSet, root: Path, splits: Sequence[str]) -> DataSet:
+    """Return a data set with the sizes of the archives that are missing in `root`.
+
+    Where a size is not known, it is that of the archive which lies there, or the server's word.
+
+    Raises:
+        UserError: the server does not tell it.
+    """
+    archives = {
+        split: archive
+        if archive.bytes or split not in splits or archive.is_unpacked(root)
+        else replace(archive, bytes=_size(f"{data.url}/{archive.path}", archive, root))
+        for split, archive in data.archives.items()
+    }
+    return replace(data, archives=archives)
+
+
+def _size(url: str, archive: Archive, root: Path) -> int:
+    fetched = root / ".download" / archive.name
+    return size_of(root / archive.name) or size_of(fetched) or stated_size(url, fetched)
+
+
 def need(data: DataSet, root: Path, splits: Sequence[str], *, keep: bool = False) -> Need:
-    """Tell what is missing in `root` and what getting it takes.
+    """Tell what is missing in `root` and what getting it takes; all sizes have to be known.
 
     Raises:
         UserError: there is no such split.
@@ -97,6 +121,7 @@ def download(
     try:
         work.mkdir(parents=True, exist_ok=True)
         with FileLock(work / "lock", timeout=0):  # A killed process loses it.
+            data = with_sizes(data, root, splits)
             check_room(root, need(data, root, splits, keep=keep).room)
             for archive in data.choose(splits):
                 if archive.is_unpacked(root):  # Perhaps by a process killed just after.

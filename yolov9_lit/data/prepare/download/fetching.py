@@ -50,6 +50,22 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
+def stated_size(url: str, target: Path) -> int:
+    """Ask a server how many bytes the file has that is to become `target`.
+
+    Raises:
+        UserError: it has no such file, is out of reach or does not tell.
+    """
+    try:
+        with _request(url, part_of(target), 0) as response:
+            size = response.length
+    except _Interrupted as reason:
+        raise UserError(f"{url} {reason}: the same command goes on later.") from reason
+    if not size:
+        raise UserError(f"{url} comes without its size: give a mirror's url.")
+    return size
+
+
 def fetch(url: str, target: Path, size: int, show: Show) -> None:
     """Download a file of `size` bytes; what an earlier call left in `target.part` is kept.
 

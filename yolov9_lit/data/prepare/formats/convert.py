@@ -12,7 +12,9 @@ from yolov9_lit.checks import existing_folder, yes_or_no_text
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
+from yolov9_lit.data.prepare.formats.roboflow import RoboflowFolder
 from yolov9_lit.data.prepare.formats.source import SourceFolder, note_leaks, read_splits
+from yolov9_lit.data.prepare.formats.visdrone import VisDroneFolder
 from yolov9_lit.data.prepare.formats.voc import VocFolder
 from yolov9_lit.data.prepare.formats.voc_writer import write_voc
 from yolov9_lit.data.prepare.formats.yolo import YoloFolder
@@ -23,14 +25,19 @@ from yolov9_lit.reporting.console import console
 
 
 class Format(NamedTuple):
-    """How a format is read, and how it is written; the writer tells what it cannot hold."""
+    """How a format is read, and how it is written; the writer tells what it cannot hold.
+
+    Of some there is no writer: they belong to one data set, or are COCO's but for the places.
+    """
 
     read: Callable[[Path, Faults], SourceFolder]
-    write: Callable[[Path, Mapping[str, Judged]], tuple[str, ...]]
+    write: Callable[[Path, Mapping[str, Judged]], tuple[str, ...]] | None = None
 
 
 FORMATS: Mapping[str, Format] = {
     "coco": Format(CocoFolder, write_coco),
+    "roboflow": Format(RoboflowFolder),
+    "visdrone": Format(VisDroneFolder),
     "voc": Format(VocFolder, write_voc),
     "yolo": Format(YoloFolder, write_yolo),
 }
@@ -72,7 +79,10 @@ def convert(
     Raises:
         UserError: `src` is no data set of its format or, if `strict`, has faults; `out` is not
             empty or cannot be written.
+        ValueError: the format to write has no writer.
     """
+    if target.write is None:
+        raise ValueError("the target format has no writer")
     existing_folder("src", src)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
@@ -101,9 +111,10 @@ def run(values: Mapping[str, str]) -> None:
         UserError: a format is unknown, or the data set cannot be converted.
     """
     source, target = values["format"], values.get("to", "coco")
-    for key, name in (("format", source), ("to", target)):
-        if name not in FORMATS:
-            raise UserError(f"{key}={name} is unknown: choose {', '.join(FORMATS)}.")
+    written = [name for name, form in FORMATS.items() if form.write]
+    for key, name, known in (("format", source, [*FORMATS]), ("to", target, written)):
+        if name not in known:
+            raise UserError(f"{key}={name} is unknown: choose {', '.join(known)}.")
     if source == target:
         raise UserError(f"format and to are both {source}: there is nothing to convert.")
     strict = yes_or_no_text("strict", values.get("strict", "false"))

@@ -1,4 +1,4 @@
-"""Training on VOC and YOLO data where they lie.
+"""Training on data in other formats than COCO's where they lie.
 
 The loaders read COCO's format, so annotation files in it are written to a cache; images are read
 from where they are.
@@ -89,7 +89,8 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
         if split not in splits:
             raise UserError(
                 f"{faults.source} has no {split} split, and training needs one: name its images in "
-                f"data.yaml under {split} (YOLO) or in ImageSets/Main/{split}.txt (VOC)."
+                f"data.yaml under {split} (YOLO) or in ImageSets/Main/{split}.txt (VOC), or add "
+                "its folder (VisDrone, Roboflow)."
             )
     try:
         with atomic_folder(folder) as draft:
