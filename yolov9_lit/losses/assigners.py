@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -153,8 +152,8 @@ class TaskAlignedAssigner:
 
 def in_parts(
     targets: Targets, anchors: Tensor, most_pairs: int | None
-) -> Iterator[tuple[int, Targets]]:
-    """Yield a batch's objects some at a time, each part with its first object's index.
+) -> list[tuple[int, Targets]]:
+    """Return a batch's objects some at a time, each part with its first object's index.
 
     Args:
         targets: the objects.
@@ -163,8 +162,10 @@ def in_parts(
     """
     usual = MOST_PAIRS_ON_CPU if anchors.device.type == "cpu" else MOST_PAIRS
     together = max((most_pairs or usual) // anchors.numel(), 1)
-    for start in range(0, targets.boxes.shape[1], together):
-        yield start, Targets(*(t[:, start : start + together] for t in targets[:3]))
+    return [
+        (start, Targets(*(t[:, start : start + together] for t in targets[:3])))
+        for start in range(0, targets.boxes.shape[1], together)
+    ]
 
 
 def background(boxes: Tensor, probabilities: Tensor) -> Assignment:
