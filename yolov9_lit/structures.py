@@ -1,9 +1,9 @@
 """The named shapes of the data that flows between the parts; plain tensors, no framework.
 
 Letters in shapes: B images of a batch, H and W input pixels, G ground-truth boxes (padded to the
-fullest image), A anchor points over all levels, C classes, N detections of one image, M mask
-coefficients, K keypoints of an object, E further numbers of an object, whatever a task of one's own
-makes of them. What only some tasks have is None in the others.
+fullest image), A anchors over all levels (one a cell, several where they have sizes), C classes, N
+detections of one image, M mask coefficients, K keypoints of an object, E further numbers of an
+object, whatever a task of one's own makes of them. What only some tasks have is None in the others.
 """
 
 from __future__ import annotations
@@ -116,8 +116,11 @@ class Batch(NamedTuple):
 class HeadOutput(NamedTuple):
     """Raw output of one detection head; anchors are ordered by level, then row, then column.
 
+    The anchors of a cell that has several are beside each other.
+
     Attributes:
-        box_logits: (B, A, 4 * bins), distributions of the distances left, top, right, bottom.
+        box_logits: (B, A, 4 * bins), distributions of the distances left, top, right, bottom; of
+            anchors with sizes (B, A, 4), the logits of the box's centre and size.
         class_logits: (B, A, C).
         anchor_points: (A, 2), xy of the cell centres in input pixels.
         strides: (A, 1), input pixels per cell.
@@ -128,6 +131,8 @@ class HeadOutput(NamedTuple):
             the head finds none.
         extra: (B, A, E), raw: what `Head.decode_extra` takes; None where the head gives none. It
             need not be as many numbers as the targets have.
+        objectness: (B, A), the logit of there being an object; None where the head has none.
+        anchor_sizes: (A, 2), width and height in input pixels; with the objectness or None.
     """
 
     box_logits: Tensor
@@ -138,6 +143,8 @@ class HeadOutput(NamedTuple):
     prototypes: Tensor | None = None
     keypoints: Tensor | None = None
     extra: Tensor | None = None
+    objectness: Tensor | None = None
+    anchor_sizes: Tensor | None = None
 
 
 class Prediction(NamedTuple):

@@ -147,7 +147,9 @@ def test_checkpointing_keeps_less_for_the_backward_pass():
     assert kept(small) < 0.6 * kept(plain)
 
 
-@pytest.mark.parametrize("model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "yolov7_af"])
+@pytest.mark.parametrize(
+    "model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "yolov7", "yolov7_af"]
+)
 def test_every_model_has_stages_none_within_another(model):
     with torch.device("meta"):
         detector = build(compose("train", ["run_dir=.", f"model={model}"]).model, num_classes=3)

@@ -98,7 +98,7 @@ class TaskAlignedAssigner:
         """Assign; see `Assigner`."""
         count = targets.boxes.shape[1]
         if count == 0:
-            return _background(boxes, probabilities)
+            return background(boxes, probabilities)
         foreground, indices = self._owners(boxes, probabilities, anchor_points, targets)
         labels = targets.labels.gather(1, indices).unsqueeze(-1)
         target_boxes = targets.boxes.gather(1, indices.unsqueeze(-1).expand(-1, -1, 4))
@@ -123,10 +123,7 @@ class TaskAlignedAssigner:
         wanting = boxes.new_zeros(shape, dtype=torch.int64)  # how many objects want an anchor
         wanted_by, overlapped = torch.zeros_like(wanting), torch.zeros_like(wanting)
         most = boxes.new_full(shape, -1)
-        usual = MOST_PAIRS_ON_CPU if boxes.device.type == "cpu" else MOST_PAIRS
-        together = max((self.most_pairs or usual) // wanting.numel(), 1)
-        for start in range(0, targets.boxes.shape[1], together):
-            part = Targets(*(t[:, start : start + together] for t in targets[:3]))
+        for start, part in in_parts(targets, wanting, self.most_pairs):
             inside = _points_inside(anchor_points, part.boxes)
             overlaps = complete_iou(part.boxes.unsqueeze(2), boxes.unsqueeze(1)).clamp(min=0)
             class_scores = probabilities.transpose(1, 2).gather(
@@ -153,7 +150,26 @@ class TaskAlignedAssigner:
         return torch.zeros_like(alignment, dtype=torch.bool).scatter_(-1, best, True)
 
 
-def _background(boxes: Tensor, probabilities: Tensor) -> Assignment:
+def in_parts(
+    targets: Targets, anchors: Tensor, most_pairs: int | None
+) -> list[tuple[int, Targets]]:
+    """Return a batch's objects some at a time, each part with its first object's index.
+
+    Args:
+        targets: the objects.
+        anchors: (B, A), anything.
+        most_pairs: see `TaskAlignedAssigner`.
+    """
+    usual = MOST_PAIRS_ON_CPU if anchors.device.type == "cpu" else MOST_PAIRS
+    together = max((most_pairs or usual) // anchors.numel(), 1)
+    return [
+        (start, Targets(*(t[:, start : start + together] for t in targets[:3])))
+        for start in range(0, targets.boxes.shape[1], together)
+    ]
+
+
+def background(boxes: Tensor, probabilities: Tensor) -> Assignment:
+    """Return the assignment of anchors of which none has an object."""
     shape = boxes.shape[:2]
     return Assignment(
         boxes=torch.zeros_like(boxes),

@@ -43,3 +43,22 @@ def complete_iou(boxes: Tensor, others: Tensor) -> Tensor:
     with torch.no_grad():
         weight = aspect / (aspect - iou + (1 + EPS))
     return iou - (centre_distance / diagonal + weight * aspect)
+
+
+def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union, 0..1.
+
+    Args:
+        boxes: (..., 4) xyxy.
+        others: (..., 4) xyxy, broadcastable to `boxes`.
+
+    Returns:
+        (...); 0 of boxes without an area.
+    """
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    u1, v1, u2, v2 = others.unbind(-1)
+    width = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp(min=0)
+    height = (torch.minimum(y2, v2) - torch.maximum(y1, v1)).clamp(min=0)
+    intersection = width * height
+    union = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - intersection
+    return intersection / (union + EPS)

@@ -7,7 +7,7 @@ Generalized Focal Loss (arXiv 2006.04388).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,7 @@ _BEYOND_BOXES = {
     "coefficients": ("masks", "loss=segmentation, or task=detect"),
     "keypoints": ("keypoints", "loss=pose, or task=detect"),
     "extra": ("extra numbers", "a subclass of ExtraLoss in loss._target_, or another head"),
+    "objectness": ("objectness", "loss=yolov7"),
 }
 """Fields of a head's output that a loss can compare, what they are and how to get such a loss."""
 
@@ -105,8 +106,8 @@ class DetectionLoss(nn.Module):
 
         Raises:
             ValueError: a branch that is named is not there, one of those there has no weight,
-                there are more or fewer weights than branches, or main branch and auxiliary ones
-                are to guide each other.
+                there are more or fewer weights than branches, main branch and auxiliary ones
+                are to guide each other, or an assigner is for another loss.
         """
         super().__init__()
         names = aux_names or ()
@@ -132,6 +133,8 @@ class DetectionLoss(nn.Module):
         self.aux_names = tuple(names)
         own = aux_assigner or {}
         _check_names("aux_assigner", own, names)
+        for one in (assigner, *own.values()):
+            self._require_assigner(one)
         self.aux_assigners = {self.aux_names.index(name): one for name, one in own.items()}
 
     def forward(self, prediction: Prediction, targets: Targets) -> DetectionLossOutput:
@@ -147,7 +150,7 @@ class DetectionLoss(nn.Module):
         """
         self._require_compared(prediction.main)
         outputs = (prediction.main, *prediction.aux)
-        boxes = [decode_boxes(output) for output in outputs]
+        boxes = [self._boxes(output) for output in outputs]
         assignments = self._assignments(outputs, boxes, targets)
         main, *aux = (
             self._items(*branch, targets)
@@ -206,7 +209,7 @@ class DetectionLoss(nn.Module):
 
         def by(branch: int) -> Assignment:
             assigner = self.aux_assigners.get(branch - 1, self.assigner)
-            return _assign(assigner, outputs[branch], boxes[branch], targets)
+            return self._assign(assigner, outputs[branch], boxes[branch], targets)
 
         teaching = self._index(self.guide, len(outputs) - 1)
         aux = range(1, len(outputs))
@@ -232,12 +235,30 @@ class DetectionLoss(nn.Module):
             return None
         return self.aux_names.index(name)
 
+    def _require_assigner(self, assigner: Any) -> None:
+        if not callable(assigner):
+            raise ValueError(
+                f"assigner {type(assigner).__name__} is for anchors that have sizes: give one of "
+                "cells, such as task_aligned"
+            )
+
     def _require_compared(self, output: HeadOutput) -> None:
         for field, (what, remedy) in _BEYOND_BOXES.items():
             if getattr(output, field) is not None and field not in self.compares:
                 raise UserError(
                     f"The model finds {what}, but the loss compares none: give {remedy}."
                 )
+
+    def _boxes(self, output: HeadOutput) -> Tensor:
+        """Return the predicted boxes (B, A, 4), xyxy in input pixels."""
+        return decode_boxes(output)
+
+    def _assign(
+        self, assigner: Any, output: HeadOutput, boxes: Tensor, targets: Targets
+    ) -> Assignment:
+        """Assign objects to the anchors of a branch by its predictions."""
+        probabilities = output.class_logits.detach().float().sigmoid()
+        return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
     def _items(
         self, output: HeadOutput, boxes: Tensor, assignment: Assignment, targets: Targets
@@ -261,11 +282,6 @@ class DetectionLoss(nn.Module):
         dfl = (_distribution_focal_loss(output, target_boxes) * weight).sum()
         terms = DetectionItems(box, cls, dfl)
         return DetectionItems(*(g * term / norm for g, term in zip(self.gains, terms, strict=True)))
-
-
-def _assign(assigner: Assigner, output: HeadOutput, boxes: Tensor, targets: Targets) -> Assignment:
-    probabilities = output.class_logits.detach().float().sigmoid()
-    return assigner(boxes.detach(), probabilities, output.anchor_points, targets)
 
 
 def _in_order(weights: Mapping[str, float], names: Sequence[str]) -> list[float]:

@@ -77,3 +77,16 @@ class ExtraItems(NamedTuple):
     def total(self) -> Tensor:
         """Sum of the four."""
         return self.box + self.extra + self.cls + self.dfl
+
+
+class AnchorItems(NamedTuple):
+    """Terms of a detector with anchors and objectness: sums over the levels of means."""
+
+    box: Tensor
+    obj: Tensor
+    cls: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of the three."""
+        return self.box + self.obj + self.cls

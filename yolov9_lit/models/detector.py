@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 from torch import Tensor, nn
 
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation, Pyramid
-from yolov9_lit.models.head import Head, decode_boxes, require_extra_of_anchors
+from yolov9_lit.models.head import BaseHead, require_extra_of_anchors
 from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.models.pose import decode_keypoints
 from yolov9_lit.models.segment import SegmentHead
@@ -19,7 +19,7 @@ from yolov9_lit.structures import Candidates, HeadOutput, Prediction
 class HeadFactory(Protocol):
     """Makes a head for feature maps of the given channels."""
 
-    def __call__(self, channels: Sequence[int], num_classes: int) -> Head:
+    def __call__(self, channels: Sequence[int], num_classes: int) -> BaseHead:
         """Build the head of one branch."""
         ...
 
@@ -36,9 +36,9 @@ class Detector(nn.Module):
         self,
         backbone: nn.Module,
         neck: nn.Module,
-        head: Head,
+        head: BaseHead,
         aux_branches: Mapping[str, nn.Module] | None = None,
-        aux_heads: Mapping[str, Head] | None = None,
+        aux_heads: Mapping[str, BaseHead] | None = None,
     ) -> None:
         """Join the parts.
 
@@ -81,14 +81,13 @@ class Detector(nn.Module):
         )
         return Prediction(_found(self.head, neck), aux)
 
-    @staticmethod
-    def decode(output: HeadOutput) -> tuple[Tensor, Tensor]:
+    def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
         """Turn one branch's raw output into candidates.
 
         Returns:
             Boxes (B, A, 4) xyxy in input pixels and class probabilities (B, A, C).
         """
-        return decode_boxes(output), output.class_logits.float().sigmoid()
+        return self.head.decode(output)
 
     @property
     def finds_masks(self) -> bool:
@@ -153,7 +152,7 @@ class _AuxiliaryAlone(Detector):
 
     def __init__(self, detector: Detector, name: str) -> None:
         head = detector.aux_heads[name]
-        assert isinstance(head, Head)
+        assert isinstance(head, BaseHead)
         super().__init__(detector.backbone, detector.neck, head)
         self.branch = detector.aux_branches[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -18,16 +19,62 @@ STRIDES = (8, 16, 32)
 BINS = 16
 
 
-class Head(nn.Module):
-    """A box and a class branch for each of the levels 3, 4, 5.
+class BaseHead(nn.Module):
+    """What every head has: it reads the feature maps of levels 3, 4, 5 and decodes its output.
 
     Attributes:
         task: what it finds, by the name of the task's config.
         num_keypoints: K, of an object; 0 where the head finds none.
+        num_classes: C.
     """
 
     task: ClassVar[str] = "detect"
     num_keypoints = 0
+
+    def __init__(self, num_classes: int) -> None:
+        """Set the number of classes."""
+        super().__init__()
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
+        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
+
+    @abstractmethod
+    def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
+        """Turn what this head, or one of its kind, gives into candidates.
+
+        Returns:
+            Boxes (B, A, 4) xyxy in input pixels, not clipped, and class probabilities (B, A, C);
+            both float32.
+        """
+
+    def decode_extra(self, output: HeadOutput) -> Tensor:
+        """Turn the extra numbers of a head of one's own into what its detections tell.
+
+        Args:
+            output: of a head that gives `extra`, of any float type.
+
+        Returns:
+            (B, A, E) float32: by default the raw numbers as they are.
+        """
+        assert output.extra is not None
+        return output.extra.float()
+
+    def captions(self, extra: Tensor) -> list[str]:
+        """Say what is drawn beside the score of each of N detections.
+
+        Args:
+            extra: (N, E), as decoded.
+
+        Returns:
+            N texts: by default the numbers, with three digits.
+        """
+        return numbers_as_text(extra)
+
+
+class Head(BaseHead):
+    """A box and a class branch for each of the levels 3, 4, 5."""
 
     def __init__(
         self,
@@ -51,8 +98,7 @@ class Head(nn.Module):
             class_width_limit: 128 as published.
             depthwise_classes: depth-wise separable class branches, as Ultralytics 8.3 trains.
         """
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         layer = _separable if depthwise_classes else partial(Conv, kernel=3)
         box_width = math.ceil(max(channels[0] // 4, 4 * BINS) / 4) * 4
         class_width = max(channels[0], min(class_width_factor * num_classes, class_width_limit))
@@ -91,28 +137,9 @@ class Head(nn.Module):
             strides=strides,
         )
 
-    def decode_extra(self, output: HeadOutput) -> Tensor:
-        """Turn the extra numbers of a head of one's own into what its detections tell.
-
-        Args:
-            output: of a head that gives `extra`, of any float type.
-
-        Returns:
-            (B, A, E) float32: by default the raw numbers as they are.
-        """
-        assert output.extra is not None
-        return output.extra.float()
-
-    def captions(self, extra: Tensor) -> list[str]:
-        """Say what is drawn beside the score of each of N detections.
-
-        Args:
-            extra: (N, E), as decoded.
-
-        Returns:
-            N texts: by default the numbers, with three digits.
-        """
-        return numbers_as_text(extra)
+    def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
+        """Turn distributions into boxes and logits into probabilities; see `BaseHead`."""
+        return decode_boxes(output), output.class_logits.float().sigmoid()
 
 
 class DepthwiseClassHead(Head):

@@ -1,21 +1,30 @@
-"""YOLOv7 with the anchor-free head: the baseline from which the paper sets out (table 6, "+ AF").
+"""YOLOv7 and YOLOv7 with an anchor-free head: from where the paper sets out (table 6, "+ AF").
 
-Structure: YOLOv7 (arXiv 2207.02696, section 4.1) as trained, with a decoupled head in place of its
-anchors; max-pooling halves of the down-samplings and ELAN with all branches in the neck.
+Structure: YOLOv7 (arXiv 2207.02696, section 4.1) as trained; max-pooling halves of the
+down-samplings and ELAN with all branches in the neck. With anchors, RepConv before the heads; in
+place of them a decoupled head after plain convolutions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.models.detector import Detector, HeadFactory
 from yolov9_lit.models.gelan import BackboneOutput, Pyramid
 from yolov9_lit.models.layers import Conv
+
+OutputFactory: TypeAlias = Callable[[int, int], nn.Module]
+"""Makes a layer that keeps height and width, of given channels in and out."""
+
+STEM = 32
+"""Channels of the first convolution."""
 
 
 class ELAN(nn.Module):
@@ -80,21 +89,24 @@ class SPPCSP(nn.Module):
 
 
 class YOLOv7Backbone(nn.Module):
-    """Three convolutions, then an ELAN at each of P2 to P5."""
+    """Three convolutions, then an ELAN at each of P2 to P5.
 
-    channels = (64, 256, 512, 1024, 1024)
-    """Of P1 to P5."""
+    Attributes:
+        channels: of P1 to P5.
+    """
 
-    def __init__(self, in_channels: int = 3) -> None:
+    def __init__(self, in_channels: int = 3, width: float = 1.0) -> None:
         super().__init__()
+        self.channels = scaled((64, 256, 512, 1024, 1024), width)
+        stem, down, w2, w3, w4 = scaled((STEM, 128, 64, 128, 256), width)
         p1, p2, p3, p4, p5 = self.channels
         self.levels = nn.ModuleList(
             [
-                nn.Sequential(Conv(in_channels, 32, 3), Conv(32, p1, 3, 2), Conv(p1, p1, 3)),
-                nn.Sequential(Conv(p1, 128, 3, 2), ELAN(128, p2, 64, 64, step=2)),
-                nn.Sequential(PooledDown(p2, p2), ELAN(p2, p3, 128, 128, step=2)),
-                nn.Sequential(PooledDown(p3, p3), ELAN(p3, p4, 256, 256, step=2)),
-                nn.Sequential(PooledDown(p4, p4), ELAN(p4, p5, 256, 256, step=2)),
+                nn.Sequential(Conv(in_channels, stem, 3), Conv(stem, p1, 3, 2), Conv(p1, p1, 3)),
+                nn.Sequential(Conv(p1, down, 3, 2), ELAN(down, p2, w2, w2, step=2)),
+                nn.Sequential(PooledDown(p2, p2), ELAN(p2, p3, w3, w3, step=2)),
+                nn.Sequential(PooledDown(p3, p3), ELAN(p3, p4, w4, w4, step=2)),
+                nn.Sequential(PooledDown(p4, p4), ELAN(p4, p5, w4, w4, step=2)),
             ]
         )
 
@@ -108,22 +120,34 @@ class YOLOv7Backbone(nn.Module):
 
 
 class YOLOv7Neck(nn.Module):
-    """SPP, top-down and bottom-up paths of ELANs, and a 3x3 convolution before each head."""
+    """SPP, top-down and bottom-up paths of ELANs, and a 3x3 convolution before each head.
 
-    channels = (256, 512, 1024)
-    """Of the outputs at levels 3, 4, 5."""
+    Attributes:
+        channels: of the outputs at levels 3, 4, 5.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, pyramid: Sequence[int], width: float, output: OutputFactory) -> None:
+        """Build it.
+
+        Args:
+            pyramid: channels of P1 to P5.
+            width: as a share of YOLOv7's.
+            output: makes the convolution before a head.
+        """
         super().__init__()
-        *_, p3, p4, p5 = YOLOv7Backbone.channels
-        self.spp = SPPCSP(p5, 512)
-        self.up4, self.lateral4 = Conv(512, 256), Conv(p4, 256)
-        self.n4 = _neck_elan(512, 256)
-        self.up3, self.lateral3 = Conv(256, 128), Conv(p3, 128)
-        self.n3 = _neck_elan(256, 128)
-        self.down4, self.p4 = PooledDown(128, 256), _neck_elan(512, 256)
-        self.down5, self.p5 = PooledDown(256, 512), _neck_elan(1024, 512)
-        self.outputs = nn.ModuleList(Conv(c // 2, c, 3) for c in self.channels)
+        *_, p3, p4, p5 = pyramid
+        c3, c4, c5 = scaled((128, 256, 512), width)
+        self.channels = scaled((256, 512, 1024), width)
+        self.spp = SPPCSP(p5, c5)
+        self.up4, self.lateral4 = Conv(c5, c4), Conv(p4, c4)
+        self.n4 = _neck_elan(2 * c4, c4)
+        self.up3, self.lateral3 = Conv(c4, c3), Conv(p3, c3)
+        self.n3 = _neck_elan(2 * c3, c3)
+        self.down4, self.p4 = PooledDown(c3, c4), _neck_elan(2 * c4, c4)
+        self.down5, self.p5 = PooledDown(c4, c5), _neck_elan(2 * c5, c5)
+        self.outputs = nn.ModuleList(
+            output(a, b) for a, b in zip((c3, c4, c5), self.channels, strict=True)
+        )
 
     def forward(self, pyramid: Pyramid) -> Pyramid:
         """P1..P5 -> levels 3, 4, 5."""
@@ -134,6 +158,11 @@ class YOLOv7Neck(nn.Module):
         n4 = self.p4(torch.cat((self.down4(n3), n4), dim=1))
         n5 = self.p5(torch.cat((self.down5(n4), s5), dim=1))
         return tuple(out(x) for out, x in zip(self.outputs, (n3, n4, n5), strict=True))
+
+
+def scaled(channels: Sequence[int], width: float) -> tuple[int, ...]:
+    """Return channels times a width, rounded to multiples of 8, at least 8."""
+    return tuple(max(round(c * width / 8), 1) * 8 for c in channels)
 
 
 def _neck_elan(in_channels: int, out_channels: int) -> ELAN:
@@ -149,15 +178,20 @@ def yolov7_detector(
     num_classes: int,
     head: HeadFactory,
     in_channels: int = 3,
+    width: PositiveFloat = 1.0,
+    output: OutputFactory | None = None,
     block: Any = None,
     pgi: Mapping[str, Any] | None = None,
 ) -> Detector:
-    """Build YOLOv7 with an anchor-free head.
+    """Build YOLOv7.
 
     Args:
         num_classes: C >= 1.
         head: factory of the head.
         in_channels: channels of the image.
+        width: of all layers, as a share of the published one; channels are multiples of 8.
+        output: makes the convolution before a head: a plain one of 3x3 by default; YOLOv7's own is
+            `RepConv`.
         block: must be None; here to be refused in words.
         pgi: must be empty, likewise.
 
@@ -169,6 +203,6 @@ def yolov7_detector(
             "YOLOv7 is a fixed baseline without computational blocks and auxiliary branches: "
             "leave out block, and use pgi=none"
         )
-    return Detector(
-        YOLOv7Backbone(in_channels), YOLOv7Neck(), head(YOLOv7Neck.channels, num_classes)
-    )
+    backbone = YOLOv7Backbone(in_channels, width)
+    neck = YOLOv7Neck(backbone.channels, width, output or partial(Conv, kernel=3))
+    return Detector(backbone, neck, head(neck.channels, num_classes))

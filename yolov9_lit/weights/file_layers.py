@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from yolov9_lit.weights.layouts import PUBLISHED, YOLO_MIT, Layout
+from yolov9_lit.weights.layouts import LAYOUTS, Layout
 
 _LAYER = re.compile(r"(?P<prefix>(?:[A-Za-z_]\w*\.)*)(?P<layer>\d+)\.(?P<name>.+)")
 
@@ -24,11 +24,13 @@ class FileLayers(NamedTuple):
         layers: those that hold tensors, by rank.
         outside: names of tensors in no layer.
         layout: whose names they are.
+        fixed: what the last layer holds beside weights.
     """
 
     layers: list[FileLayer]
     outside: list[str]
     layout: Layout
+    fixed: FileLayer
 
 
 def find_layers(tensors: Mapping[str, Tensor]) -> FileLayers | None:
@@ -48,8 +50,10 @@ def find_layers(tensors: Mapping[str, Tensor]) -> FileLayers | None:
         if other.keys() != chosen.keys():
             outside += [full for layer in other.values() for full, _ in layer.values()]
     ordered = [chosen[number] for number in sorted(chosen)]
-    layout = YOLO_MIT if any("heads.0." in name for name in ordered[-1]) else PUBLISHED
+    last = ordered[-1]
+    layout = next(one for one in LAYOUTS if any(name.startswith(one.mark) for name in last))
+    fixed = {name: last[name] for name in layout.fixed if name in last}
     for layer in ordered:
         for name in layout.fixed:
             layer.pop(name, None)
-    return FileLayers([layer for layer in ordered if layer], outside, layout)
+    return FileLayers([layer for layer in ordered if layer], outside, layout, fixed)

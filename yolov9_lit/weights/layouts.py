@@ -7,12 +7,13 @@ up-sampling) and differ between projects. So layers are told by rank among those
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
 
+from yolov9_lit.models.anchor_head import AnchorHead
 from yolov9_lit.models.blocks import CSPBlock, Residual
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import (
@@ -27,6 +28,7 @@ from yolov9_lit.models.head import Head
 from yolov9_lit.models.layers import SPPELAN, AConv, ADown, Conv, RepConv
 from yolov9_lit.models.prototypes import StagePrototypes, UpsampledPrototypes
 from yolov9_lit.models.segment import SegmentHead
+from yolov9_lit.models.yolov7 import SPPCSP, YOLOv7Backbone, YOLOv7Neck
 
 ChildNames = Mapping[type[nn.Module], Mapping[str, str]]
 """By class, its children that hold tensors: our name (a path) to theirs."""
@@ -56,6 +58,39 @@ YOLO_MIT_NAMES: ChildNames = {
     Head: {f"box.{level}": f"heads.{level}.anchor_conv" for level in range(3)}
     | {f"cls.{level}": f"heads.{level}.class_conv" for level in range(3)},
 }
+YOLOV7_NAMES: ChildNames = {
+    Conv: CONVOLUTIONS[Conv],
+    RepConv: {"conv3": "rbr_dense", "conv1": "rbr_1x1"},
+    SPPCSP: {"shortcut": "cv2", "merge": "cv7"}
+    | {"before.0": "cv1", "before.1": "cv3", "before.2": "cv4", "after.0": "cv5", "after.1": "cv6"},
+    AnchorHead: {f"levels.{level}.conv": f"m.{level}" for level in range(3)}
+    | {f"levels.{level}.add": f"ia.{level}" for level in range(3)}
+    | {f"levels.{level}.multiply": f"im.{level}" for level in range(3)},
+}
+
+
+def _inside(part: str, layers: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{part}.{layer}" for layer in layers)
+
+
+_ELAN = ("projections.0", "projections.1", *(f"chain.{i}" for i in range(4)), "merge")
+_POOLED_DOWN = ("pooled.1", "strided.0", "strided.1")
+_YOLOV7_BACKBONE = (
+    *_inside("levels.0", ("0", "1", "2")),
+    *("levels.1.0", *_inside("levels.1.1", _ELAN)),
+    *(
+        layer
+        for level in ("levels.2", "levels.3", "levels.4")
+        for layer in (*_inside(f"{level}.0", _POOLED_DOWN), *_inside(f"{level}.1", _ELAN))
+    ),
+)
+_YOLOV7_NECK = (
+    *("spp", "up4", "lateral4", *_inside("n4", _ELAN)),
+    *("up3", "lateral3", *_inside("n3", _ELAN)),
+    *(*_inside("down4", _POOLED_DOWN), *_inside("p4", _ELAN)),
+    *(*_inside("down5", _POOLED_DOWN), *_inside("p5", _ELAN)),
+    *_inside("outputs", ("0", "1", "2")),
+)
 
 PARTS: Mapping[type[nn.Module], tuple[str, ...]] = {
     Column: (
@@ -65,6 +100,8 @@ PARTS: Mapping[type[nn.Module], tuple[str, ...]] = {
     DHLC: tuple(f"linears.{level}" for level in range(1, 6)),
     TopDown: ("spp", "n4", "n3"),
     PathAggregation: ("top_down.spp", "top_down.n4", "top_down.n3", "down4", "p4", "down5", "p5"),
+    YOLOv7Backbone: _YOLOV7_BACKBONE,
+    YOLOv7Neck: _YOLOV7_NECK,
 }
 """By class, the layers it is made of, in every project's order."""
 
@@ -90,7 +127,8 @@ class Layout:
         composite: of one with two (E).
         heads_joined: the last layer holds all heads, auxiliary ones first, as cv2, cv3, ...
         head_names: the first level's box and class branch in the last layer.
-        fixed: names in a layer that hold DFL's fixed projection, no weight.
+        fixed: names in a layer of what is no weight: DFL's projection, the sizes of anchors.
+        mark: beginning of a name in the last layer that no other project has; "" of none.
     """
 
     title: str
@@ -100,6 +138,7 @@ class Layout:
     heads_joined: bool
     head_names: tuple[str, str]
     fixed: tuple[str, ...]
+    mark: str = ""
 
     def layers(self, detector: Detector) -> list[Layer]:
         """List the detector's layers that hold tensors, in the project's order."""
@@ -126,10 +165,12 @@ class Layout:
 
     def tensors(self, detector: Detector) -> Iterator[tuple[int, str, str]]:
         """Every tensor: rank of its layer, their name inside the layer, our name."""
+        kept = detector.state_dict()  # Other buffers are no part of any file.
         for rank, layer in enumerate(self.layers(detector)):
             for path, prefix in layer.parts:
                 for theirs, ours in renamed(detector.get_submodule(path), self.names):
-                    yield rank, prefix + theirs, f"{path}.{ours}"
+                    if f"{path}.{ours}" in kept:
+                        yield rank, prefix + theirs, f"{path}.{ours}"
 
 
 def _branches(heads: list[str]) -> Iterator[tuple[str, str]]:
@@ -175,4 +216,17 @@ YOLO_MIT = Layout(
     heads_joined=False,
     head_names=("heads.0.anchor_conv", "heads.0.class_conv"),
     fixed=tuple(f"heads.{level}.anc2vec.anc2vec.weight" for level in range(3)),
+    mark="heads.0.",
 )
+YOLOV7 = Layout(
+    title="the published YOLOv7 repository",
+    names=YOLOV7_NAMES,
+    single=("backbone", "neck", "head"),
+    composite=(),
+    heads_joined=False,
+    head_names=("m.0", "m.0"),
+    fixed=("anchors", "anchor_grid"),
+    mark="m.0.",
+)
+LAYOUTS = (YOLO_MIT, YOLOV7, PUBLISHED)
+"""The first whose mark a file has is its own."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from yolov9_lit.errors import counted, first_few
+from yolov9_lit.models.anchor_head import BOX, AnchorHead
 from yolov9_lit.models.head import Head
 
 
@@ -21,6 +22,8 @@ class NamedRows:
         theirs: names in the file.
         tensors: names of the model's tensors that have such rows.
         each: rows of a name.
+        before: rows before those of names, which have none.
+        groups: how many times all of these rows follow each other.
     """
 
     what: str
@@ -28,17 +31,27 @@ class NamedRows:
     theirs: Sequence[str]
     tensors: frozenset[str]
     each: int = 1
+    before: int = 0
+    groups: int = 1
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Return the rows that both have, the model's first."""
         places = {name: row for row, name in enumerate(self.theirs)}
-        return [
-            (self.each * row + i, self.each * places[name] + i)
+        named = [
+            (self.before + self.each * row + i, self.before + self.each * places[name] + i)
             for row, name in enumerate(self.ours)
             if name in places
             for i in range(self.each)
         ]
+        pairs = [*((row, row) for row in range(self.before)), *named]
+        ours, theirs = (self.before + self.each * len(n) for n in (self.ours, self.theirs))
+        return [(g * ours + a, g * theirs + b) for g in range(self.groups) for a, b in pairs]
+
+    @property
+    def file_rows(self) -> int:
+        """Rows of a tensor in the file."""
+        return self.groups * (self.before + self.each * len(self.theirs))
 
     def line(self) -> str:
         """Say how many names both have."""
@@ -51,7 +64,17 @@ class NamedRows:
 
 
 def class_rows(detector: nn.Module, ours: Sequence[str], theirs: Sequence[str]) -> NamedRows:
-    """Return the rows of class scores: one of each name."""
+    """Return the rows of class scores: one of each name, of each of a cell's anchors."""
+    heads = {p: m for p, m in detector.named_modules() if isinstance(m, AnchorHead)}
+    if heads:
+        tensors = frozenset(
+            f"{path}.levels.{level}.conv.{kind}"
+            for path, head in heads.items()
+            for level in range(len(head.levels))
+            for kind in ("weight", "bias")
+        )
+        groups = next(iter(heads.values())).sizes.shape[1]
+        return NamedRows("class", ours, theirs, tensors, before=BOX, groups=groups)
     return NamedRows("class", ours, theirs, _outputs(detector, "cls"))
 
 

@@ -1,8 +1,8 @@
 """Published checkpoints: which model a file holds, and its weights by our names.
 
 The model is told by the tensors. Read are the files of the published YOLOv9 repository (as trained
-and converted), of the Ultralytics package and of MultimediaTechLab/YOLO. All three letterbox as we
-do: centred, grey 114.
+and converted), of the Ultralytics package, of MultimediaTechLab/YOLO, and YOLOv7's. All of them
+letterbox as we do: centred, grey 114.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.models.sizes import list_models, size_of
 from yolov9_lit.weights.card import ModelCard, model_config
 from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
+from yolov9_lit.weights.file_anchors import yolov7_config
 from yolov9_lit.weights.file_head import file_head
 from yolov9_lit.weights.file_layers import FileLayer, FileLayers, find_layers
 from yolov9_lit.weights.file_source import find_source
 from yolov9_lit.weights.file_widths import SINGLE, file_widths
-from yolov9_lit.weights.layouts import PUBLISHED
+from yolov9_lit.weights.layouts import PUBLISHED, YOLOV7
 
 
 class Match(NamedTuple):
@@ -85,6 +86,9 @@ def recognise(content: Any, path: Path) -> tuple[ModelCard, dict[str, Tensor]] |
 
 def _matches(file: FileLayers) -> Iterator[Match]:
     """Each model whose stem is as wide as the file's, beside the file."""
+    if file.layout is YOLOV7:
+        yield _compare(yolov7_config(file), file)
+        return
     shapes = {name: tensor.shape for name, (_, tensor) in file.layers[-1].items()}
     box, cls = file.layout.head_names
     if f"{cls}.2.weight" not in shapes or f"{box}.1.conv.weight" not in shapes:

@@ -111,7 +111,7 @@ def transfer_weights(
         rows = by_tensor.get(name)
         if (given := weights.get(name)) is None:
             found.absent.append(name)
-        elif rows and tensor.shape[1:] == given.shape[1:]:
+        elif rows and given.shape == (rows.file_rows, *tensor.shape[1:]):
             for row, their_row in rows.pairs:
                 tensor[row] = given[their_row]
             copied += len(rows.pairs) * tensor[0].numel()

@@ -18,11 +18,11 @@ from torch.utils._pytree import tree_leaves
 
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import GELANStage
-from yolov9_lit.models.head import Head
+from yolov9_lit.models.head import BaseHead
 from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv
 
 IMAGE = "image"
-PARTS = (Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, Head, nn.Identity)
+PARTS = (Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, BaseHead, nn.Identity)
 """Modules that are a part as a whole; an identity stands for a stage that a column lacks."""
 
 
@@ -107,7 +107,7 @@ def losses_of(parts: Sequence[Part]) -> dict[str, frozenset[str]]:
     """
     heads: dict[str, frozenset[str]] = {}
     for part in reversed(parts):
-        if isinstance(part.module, Head):
+        if isinstance(part.module, BaseHead):
             heads[part.name] = frozenset({part.name})
         for source in part.sources:
             found = heads.get(part.name, frozenset())

@@ -10,7 +10,7 @@ from torch import nn
 
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import DHLC, Column
-from yolov9_lit.models.head import Head
+from yolov9_lit.models.head import BaseHead
 from yolov9_lit.models.layers import CBLinear
 from yolov9_lit.research.figures.dataflow import IMAGE, Part, losses_of
 
@@ -130,7 +130,7 @@ def _merged(parts: Sequence[Part]) -> dict[str, str]:
 
 def _title(part: Part, image_size: int) -> str:
     parent, _, own = part.name.rpartition(".")
-    if isinstance(part.module, Head):
+    if isinstance(part.module, BaseHead):
         return f"{own if parent else 'main'} head"
     if own.isdigit():  # of a column or of its links: the level says more than the place
         return f"P{math.log2(image_size / part.shape[1]):.0f}"
