@@ -65,6 +65,16 @@ def test_an_auxiliary_branch_counts_by_its_weight():
     torch.testing.assert_close(loss.items.total, loss.main.total + alone.main.total / 4)
 
 
+def test_mixed_precision_rounds_no_term():
+    generator = torch.Generator().manual_seed(1)
+    found, targets = Prediction(output(2, generator), ()), objects(2, 4, generator)
+    loss = YOLOv7Loss(OTAAssigner())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = loss(found, targets)
+    for term, other in zip(mixed.main, loss(found, targets).main, strict=True):
+        torch.testing.assert_close(term, other, rtol=1e-6, atol=0)
+
+
 def test_a_loss_of_another_head_is_one_sentence():
     generator = torch.Generator().manual_seed(1)
     targets = objects(1, 2, generator)

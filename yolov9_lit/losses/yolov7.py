@@ -106,23 +106,23 @@ class YOLOv7Loss(DetectionLoss):
         images, _, classes = output.class_logits.shape
         foreground = assignment.foreground
         levels = (output.strides == self.strides).float()
-        assigned = (foreground.float() @ levels).sum(dim=0).clamp(min=1)
+        assigned = _by_level(foreground, levels).clamp(min=1)
 
         # Background anchors get a target that is finite; they count for nothing.
         target_boxes = torch.where(foreground.unsqueeze(-1), assignment.boxes, boxes.detach())
         overlaps = complete_iou(boxes / output.strides, target_boxes / output.strides)
-        box = (torch.where(foreground, 1 - overlaps, 0) @ levels).sum(dim=0) / assigned
+        box = _by_level(torch.where(foreground, 1 - overlaps, 0), levels) / assigned
 
         objects = torch.where(foreground, overlaps.detach().clamp(min=0), 0)
         entropy = F.binary_cross_entropy_with_logits(
             output.objectness.float(), objects, reduction="none"
         )
-        obj = (entropy @ levels).sum(dim=0) / (images * levels.sum(dim=0)).clamp(min=1)
+        obj = _by_level(entropy, levels) / (images * levels.sum(dim=0)).clamp(min=1)
 
         entropy = F.binary_cross_entropy_with_logits(
             output.class_logits.float(), assignment.scores, reduction="none"
         ).mean(dim=-1)
-        cls = (torch.where(foreground, entropy, 0) @ levels).sum(dim=0) / assigned
+        cls = _by_level(torch.where(foreground, entropy, 0), levels) / assigned
         # Of a single class objectness says it all.
         cls_gain = self.cls_gain * classes / _CLASSES if classes > 1 else 0.0
         area = (output.anchor_points.amax(dim=0) + STRIDES[0] / 2).prod()
@@ -131,3 +131,11 @@ class YOLOv7Loss(DetectionLoss):
             self.obj_gain * (area / _AREA) * (obj * self.balance).sum(),
             cls_gain * cls.sum(),
         )
+
+
+def _by_level(values: Tensor, levels: Tensor) -> Tensor:
+    """Sum values (B, A) of anchors over each level, (3,), of which (A, 3) is 1 for its anchors.
+
+    It is no matrix product, which mixed precision would round.
+    """
+    return (values.sum(dim=0).unsqueeze(-1) * levels).sum(dim=0)
