@@ -132,10 +132,7 @@ class Detector(nn.Module):
         """
         alone = self.without_auxiliary() if branch is None else self.auxiliary_alone(branch)
         detector = copy.deepcopy(alone).eval().requires_grad_(False)
-        for module in list(detector.modules()):
-            fuse = getattr(module, "fuse", None)
-            if callable(fuse):
-                fuse()
+        _fuse(detector)
         return detector
 
 
@@ -152,6 +149,15 @@ class _AuxiliaryAlone(Detector):
         features = self.backbone(images)
         maps = self.branch(images, features.auxiliary, self.neck(features.main))
         return Prediction(_found(self.head, maps), ())
+
+
+def _fuse(module: nn.Module) -> None:
+    """Fuse what can be fused; of a module that changes its parts by that, the new ones."""
+    fuse = getattr(module, "fuse", None)
+    if callable(fuse):
+        fuse()
+    for child in module.children():
+        _fuse(child)
 
 
 def _found(head: nn.Module, maps: Sequence[Tensor]) -> HeadOutput:
