@@ -19,6 +19,7 @@ from yolov9_lit.app.settings import check_training
 from yolov9_lit.building import build, refusal
 from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.errors import UserError
+from yolov9_lit.models.timm import load_pretrained
 from yolov9_lit.runs.description import Description
 from yolov9_lit.runs.record import Result
 from yolov9_lit.runs.resume import recorded
@@ -136,6 +137,8 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
     if cfg.ckpt and not cfg.ckpt_path:  # A training that is continued has its own weights.
         names = card.keypoints.names if card.keypoints else ()
         take_weights(detector, cfg.ckpt, card.class_names, names)
+    elif not cfg.ckpt_path:
+        load_pretrained(detector)
     freeze(detector, cfg.freeze)
     metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
     return DetectionModule(

@@ -140,10 +140,7 @@ class Detector(nn.Module):
         """
         alone = self.without_auxiliary() if branch is None else self.auxiliary_alone(branch)
         detector = copy.deepcopy(alone).eval().requires_grad_(False)
-        for module in list(detector.modules()):
-            fuse = getattr(module, "fuse", None)
-            if callable(fuse):
-                fuse()
+        _fuse(detector)
         return detector
 
 
@@ -164,6 +161,15 @@ class _AuxiliaryAlone(Detector):
 
 def _detached(maps: Pyramid) -> Pyramid:
     return tuple(x.detach() for x in maps)
+
+
+def _fuse(module: nn.Module) -> None:
+    """Fuse what can be fused; of a module that changes its parts by that, the new ones."""
+    fuse = getattr(module, "fuse", None)
+    if callable(fuse):
+        fuse()
+    for child in module.children():
+        _fuse(child)
 
 
 def _found(head: nn.Module, maps: Sequence[Tensor]) -> HeadOutput:

@@ -36,7 +36,7 @@ class DeepSupervision(nn.Module):
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Pass the backbone's levels 3 to 5 on."""
-        return auxiliary[2:]
+        return auxiliary[-3:]
 
 
 class FeaturePyramid(nn.Module):
@@ -95,7 +95,7 @@ class IntegrativeNetwork(_Integrative):
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Read the image and the backbone, give levels 3 to 5."""
-        return self.integrate(image, auxiliary[2:])
+        return self.integrate(image, auxiliary[-3:])
 
 
 class NeckIntegrativeNetwork(_Integrative):
