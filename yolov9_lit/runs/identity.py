@@ -20,6 +20,7 @@ EARLIER = "paper"
 
 PACKAGE = "yolov9_lit."
 ADDED: Mapping[str, Any] = {
+    "model.width": 1.0,
     "loss.guide": None,
     "loss.distillation": None,
     "aux_schedule.detach": 1.0,
