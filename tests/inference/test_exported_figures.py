@@ -36,6 +36,7 @@ def figures(root, ckpt, truth="annotations/truth.json", **options):
         "data.batch_size": 4,
         "trainer": "cpu",
         "trainer.enable_progress_bar": "false",
+        "evaluation.report": "false",
         "pictures": 0,
         "ckpt": ckpt,
         "run_dir": run_dir,

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.slow
 
 SMALL = [
     "model=gelan_t",
+    "model.backbone._target_=yolov9_lit.models.plain.PlainNet",
+    "+model.backbone.depth=9",
     "model.elan_depth=1",
     "block=conv",
     "data.batch_size=7",

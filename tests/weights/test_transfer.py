@@ -1,5 +1,7 @@
 """Weights into a detector of other classes or parts: what is taken, what is told of the rest."""
 
+import functools
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -75,22 +77,29 @@ def test_other_classes_leave_all_else_bit_for_bit(small, names):
             assert torch.equal(tensor[row], expected), (name, class_name)
 
 
+@functools.cache
+def published(model):
+    """The config of a model, and its tensors for COCO's classes, without their values."""
+    card = OmegaConf.to_container(config(f"model={model}").model, resolve=True)
+    with torch.device("meta"):
+        return card, build(card, num_classes=80).state_dict()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolov9_t", "yolov9_s", "yolov9_m", "yolov9_c", "yolov9_e"])
 @pytest.mark.parametrize("classes", [3, 80, 365])
 def test_only_class_outputs_depend_on_the_number_of_classes(tmp_path, model, classes):
     names = tuple(f"c{i}" for i in range(80))
+    card, expected = published(model)
     with torch.device("meta"):
-        card = OmegaConf.to_container(config(f"model={model}").model, resolve=True)
-        published = build(card, num_classes=80).state_dict()
         # The file's tensors do not matter here, its card does.
         path = tmp_path / "card.ckpt"
         content = ModelCard(card | {"num_classes": 80}, names, tuple(range(80)), 640).to_dict()
         torch.save({"card": content, "state_dict": {}}, path)
         other = adopted(path, classes).state_dict()
-    assert other.keys() == published.keys()
+    assert other.keys() == expected.keys()
     for name, tensor in other.items():
-        same = tensor.shape == published[name].shape
+        same = tensor.shape == expected[name].shape
         assert same == (not is_output(name) or classes == 80), name
 
 
