@@ -19,8 +19,6 @@ pytestmark = pytest.mark.slow
 
 TINY = [
     "model=gelan_t",
-    "model.elan_depth=1",
-    "model.csp_depth=1",
     "trainer=cpu",
     "trainer.enable_progress_bar=false",
     "data.image_size=64",
@@ -30,6 +28,7 @@ TINY = [
     "evaluation.report=false",
     "~data.prepare",
 ]
+SHORT = ["model.elan_depth=1", "model.csp_depth=1"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,7 @@ def report(folder, typed):
 
 def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data, typed):
     """The real thing; `test_every_kill` tries all moments of a run."""
-    common = ["sweep=killed", "trainer.max_epochs=2", "evaluation.report=true", "seed=1,2"]
+    common = ["sweep=killed", "trainer.max_epochs=2", "evaluation.report=true", "seed=1,2", *SHORT]
     seed = random.randrange(2**32)
     sys.stdout.write(f"The kill is drawn from seed {seed}.")  # shown where the test fails
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -118,7 +117,7 @@ def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data, t
 
 
 def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
-    common = ["sweep=failing", "trainer.max_epochs=1", "model.num_classes=9,4"]
+    common = ["sweep=failing", "trainer.max_epochs=1", "model.num_classes=9,4", *SHORT]
     code, output = sweep(tmp_path, data, *common)
     assert code == 1
     bad, good = (jobs(tmp_path)[f"model.num_classes={count}"] for count in (9, 4))
@@ -137,7 +136,7 @@ def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
 
 
 def test_a_distributed_sweep_starts_no_sweep_in_its_ranks(tmp_path, data, wandb_records):
-    ddp = ["trainer.strategy=ddp", "trainer.devices=2", "data.batch_size=2"]
+    ddp = ["trainer.strategy=ddp", "trainer.devices=2", "data.batch_size=2", *SHORT]
     code, output = sweep(
         tmp_path, data, "sweep=ddp", "trainer.max_epochs=1", *ddp, "logger=wandb", "seed=1,2"
     )

@@ -210,8 +210,8 @@ class BackboneOutput(NamedTuple):
     """What a backbone computes.
 
     Attributes:
-        main: P1 to P5 for the neck.
-        auxiliary: P1 to P5 that PGI's auxiliary branches read: the same maps, or those of the
+        main: P1 to P5 for the neck, or P3 to P5 alone: readers count from the last.
+        auxiliary: those levels for PGI's auxiliary branches: the same maps, or those of the
             first column of a composite backbone.
     """
 
