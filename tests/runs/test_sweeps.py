@@ -87,7 +87,7 @@ def report(folder, typed):
 
 def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data, typed):
     """The real thing; `test_every_kill` tries all moments of a run."""
-    common = ["sweep=killed", "trainer.max_epochs=2", "evaluation.report=true", "seed=1,2", *SHORT]
+    common = [*SHORT, "sweep=killed", "trainer.max_epochs=2", "evaluation.report=true", "seed=1,2"]
     seed = random.randrange(2**32)
     sys.stdout.write(f"The kill is drawn from seed {seed}.")  # shown where the test fails
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -117,7 +117,7 @@ def test_a_sweep_killed_at_random_ends_as_an_uninterrupted_one(tmp_path, data, t
 
 
 def test_a_failing_job_is_reported_and_tried_again_alone(tmp_path, data):
-    common = ["sweep=failing", "trainer.max_epochs=1", "model.num_classes=9,4", *SHORT]
+    common = [*SHORT, "sweep=failing", "trainer.max_epochs=1", "model.num_classes=9,4"]
     code, output = sweep(tmp_path, data, *common)
     assert code == 1
     bad, good = (jobs(tmp_path)[f"model.num_classes={count}"] for count in (9, 4))
