@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from yolov9_lit.data.anchor_sizes import find_anchor_sizes
 from yolov9_lit.errors import UserError
 from yolov9_lit.structures import KeypointLayout
 from yolov9_lit.weights.card import ModelCard, spelled_out
+
+log = logging.getLogger(__name__)
 
 
 def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
@@ -32,6 +36,8 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
     config = OmegaConf.to_container(model, resolve=True)
     assert isinstance(config, dict)
     config["num_classes"] = classes
+    if (config.get("head") or {}).get("anchors") == "auto":
+        config["head"]["anchors"] = _anchors(datamodule)
     if layout := _keypoints(model, datamodule):
         config["head"]["keypoints"] = len(layout.names)
     return ModelCard(
@@ -41,6 +47,23 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
         image_size=datamodule.batches.image_size,
         keypoints=layout,
     )
+
+
+def _anchors(datamodule: Any) -> list[list[list[int]]]:
+    """Return anchors that fit the training boxes.
+
+    Raises:
+        UserError: there are none.
+    """
+    try:
+        found = find_anchor_sizes(datamodule.annotations("train"), datamodule.batches.image_size)
+    except ValueError as error:
+        raise UserError(f"{error}: give model.head.anchors.") from error
+    log.info(
+        "Anchors for the training boxes at %d pixels: %s; %.1f %% of the boxes have one that fits",
+        *(datamodule.batches.image_size, found.by_level, 100 * found.reached),
+    )
+    return found.by_level
 
 
 def _keypoints(model: DictConfig, datamodule: Any) -> KeypointLayout | None:
