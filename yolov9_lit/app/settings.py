@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Annotated, Any, Literal
 
 import lightning as L
@@ -19,7 +18,6 @@ from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.kinds import Count, InputSide, Limits, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
-from yolov9_lit.models.anchor_head import AnchorHead
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.optimizers import OptimizerRecipe
@@ -87,26 +85,11 @@ def check_training(cfg: DictConfig) -> None:
         UserError: a group is switched off, a value is not of its kind, or a file is not there.
     """
     _require(cfg, NEEDED)
-    check_task(cfg)
     check(cfg, TRAINING)
     check_trainer(cfg.trainer)
     if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
         raise UserError(
             f"There is no checkpoint ckpt_path={cfg.ckpt_path}: give the last.ckpt of a run."
-        )
-
-
-def check_task(cfg: DictConfig) -> None:
-    """Refuse a task of a model whose head has anchors: it finds boxes and classes alone.
-
-    Raises:
-        UserError: the task has put its own head in that one's place.
-    """
-    head = cfg.model.get("head") or {}
-    if "anchors" in head and resolve_name(head["_target_"]).task != AnchorHead.task:
-        raise UserError(
-            "model=yolov7 has anchors, of which it finds no masks or keypoints: use task=detect, or "
-            "model=yolov7_af."
         )
 
 

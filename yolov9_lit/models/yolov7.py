@@ -2,8 +2,8 @@
 
 Structure: YOLOv7 (arXiv 2207.02696, section 4.1) as trained; max-pooling halves of the
 down-samplings and ELAN with all branches in the neck. With anchors, RepConv before the heads; in
-place of them a decoupled head after plain convolutions. `TopDownSupervision` is the auxiliary branch
-of its larger models.
+place of them a decoupled head after plain convolutions. `TopDownSupervision` is the branch of its
+larger models.
 """
 
 from __future__ import annotations

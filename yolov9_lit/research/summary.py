@@ -15,7 +15,6 @@ from rich import box
 from rich.progress import track
 from rich.table import Table
 
-from yolov9_lit.app.settings import check_task
 from yolov9_lit.building import build, check
 from yolov9_lit.checks import path_argument
 from yolov9_lit.errors import UserError, first_few
@@ -70,7 +69,6 @@ def summarise(cfg: DictConfig) -> tuple[Table, dict[str, Any]]:
     """
     of_file = cfg.ckpt and not OmegaConf.is_missing(cfg.model, "_target_")
     adopt_structure(cfg)
-    check_task(cfg)
     check(cfg, KINDS)
     figures: dict[str, Any] = {"image_size": cfg.image_size}
     if of_file:
