@@ -7,10 +7,12 @@ import pytest
 
 from yolov9_lit.app.configs import compose
 from yolov9_lit.app.model_card import make_card
+from yolov9_lit.app.train import _rehearse
 from yolov9_lit.building import build
 from yolov9_lit.data.annotations import Category
 from yolov9_lit.errors import UserError
 from yolov9_lit.losses import DetectionLoss, OTAAssigner, YOLOv7Loss
+from yolov9_lit.weights.structure import adopt_structure
 
 
 def composed(*overrides):
@@ -40,9 +42,38 @@ def test_an_assigner_of_another_loss_is_one_sentence(overrides, told):
         build(composed(*overrides).loss)
 
 
-def test_an_auxiliary_branch_is_refused_in_one_sentence():
-    with pytest.raises(UserError, match="and use pgi=none"):
+def test_an_auxiliary_branch_of_gelan_is_refused_in_one_sentence():
+    with pytest.raises(UserError, match="and use pgi=none or pgi=yolov7_aux"):
         build(composed("model=yolov7", "pgi=icn").model, num_classes=2)
+
+
+def test_its_own_branch_brings_the_coarse_assignment():
+    chosen = ("model=yolov7", "pgi=yolov7_aux")
+    loss = build(composed(*chosen, "execution.assigner.most_pairs=1000").loss)
+    assert loss.assigner == OTAAssigner(topk=20, most_pairs=1000)
+    assert loss.aux_assigners == {0: OTAAssigner(topk=20, reach=1.0, most_pairs=1000)}
+    assert loss.is_guided(0)
+    assert loss.weights(1)[0] == 4 * loss.weights(1)[1]
+
+
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_a_task_that_it_does_not_have_is_one_sentence(task):
+    with pytest.raises(UserError, match=r"^YOLOv7 with anchors finds neither masks nor keypoints"):
+        adopt_structure(composed("model=yolov7", f"task={task}"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["model=yolov7", "loss=detection", "assigner=task_aligned"], "give loss=yolov7"),
+        (["model=gelan_t", "loss=yolov7"], "finds none: give model=yolov7, or loss=detection"),
+        (["model=gelan_t", "pgi=yolov7_aux"], "inside YOLOv7's neck: give model=yolov7"),
+    ],
+)
+def test_a_loss_of_another_model_is_told_before_data_are_read(overrides, told, tmp_path):
+    cfg = compose("train", ["data.root=x", f"run_dir={tmp_path}", "trainer=cpu", *overrides])
+    with pytest.raises(UserError, match=told):
+        _rehearse(cfg)
 
 
 def data(boxes):

@@ -8,7 +8,17 @@ from anchored import ANCHORS, HEIGHT, WIDTH, boxes, objects, output
 from hypothesis import given, settings, strategies as st
 from torchvision.ops import box_iou
 
+from yolov9_lit.losses import YOLOv7Loss
 from yolov9_lit.losses.ota import OTAAssigner
+from yolov9_lit.structures import Prediction
+
+
+class Watched(YOLOv7Loss):
+    """Keeps what each branch is asked for."""
+
+    def _items(self, output, boxes, assignment, targets):
+        self.asked = [*getattr(self, "asked", []), assignment]
+        return super()._items(output, boxes, assignment, targets)
 
 
 def places():
@@ -79,6 +89,33 @@ def test_owner_of_each_anchor_equals_brute_force(reach, topk, seed, count):
             assert assigned.scores[image, a].tolist() == [float(c == label) for c in range(3)]
             assert torch.equal(assigned.boxes[image, a], targets.boxes[image, owner[a]])
     assert assigned.scores.sum() == assigned.foreground.sum()
+
+
+def test_an_auxiliary_branch_learns_coarsely_what_the_main_head_s_predictions_choose():
+    generator = torch.Generator().manual_seed(3)
+    main, aux = output(2, generator), output(2, generator)
+    targets = objects(2, 4, generator)
+    settings = {"aux_names": ["aux"], "aux_assigner": {"aux": OTAAssigner(topk=20, reach=1.0)}}
+    loss = Watched(OTAAssigner(topk=20), lead_head_guided=["aux"], **settings)
+    found = loss(Prediction(main, (aux,)), targets)
+    for asked, reach in zip(loss.asked, (0.5, 1.0), strict=True):
+        for image in range(2):
+            owner = owners(main, boxes(main), targets, image, reach, topk=20)
+            anchors = asked.foreground[image].nonzero().flatten().tolist()
+            assert {a: asked.indices[image, a].item() for a in anchors} == owner
+    assert loss.asked[1].foreground.sum() > loss.asked[0].foreground.sum()
+    torch.testing.assert_close(found.mean, found.main.total + found.aux[0].total / 4)
+    found.total.backward()
+    for branch in (main, aux):
+        assert branch.box_logits.grad.any()
+        assert branch.class_logits.grad.any()
+        assert branch.objectness.grad.all()
+
+    own = Watched(OTAAssigner(topk=20), lead_head_guided=True, **settings)
+    own(Prediction(main, (aux,)), targets)
+    assert not torch.equal(own.asked[1].foreground, loss.asked[1].foreground)
+    with pytest.raises(ValueError, match=r"lead_head_guided names icn, but .* are: aux"):
+        Watched(OTAAssigner(), lead_head_guided=["icn"], **settings)
 
 
 def test_a_good_overlap_takes_more_anchors():

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 
 from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.models.cost import count_parameters, detector_cost
+from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.yolov7 import SPPCSP, yolov7_detector
 from yolov9_lit.structures import Targets
 
@@ -70,9 +71,46 @@ def test_a_baseline_learns_and_deploys(model):
 
 def test_yolov7_refuses_block_and_branch():
     assert "block" not in configure("model=yolov7_af").model
-    for refused in ({"block": object()}, {"pgi": {"fpn": object()}}):
+    for refused in ({"block": object()}, {"pgi": {"fpn": object()}}, {"pgi": {"pan": Detector}}):
         with pytest.raises(ValueError, match="fixed baseline without computational blocks"):
             yolov7_detector(num_classes=3, head=None, **refused)
+
+
+def test_its_own_branch_reads_the_top_down_path_and_is_dropped():
+    with torch.device("meta"):
+        published = make("model=yolov7", "pgi=yolov7_aux", num_classes=80)
+    # Convolutions of 9 weights and 2 of batch normalisation, then the head as the main one is.
+    widths = ((128, 320), (256, 640), (512, 1280))
+    convs = sum(9 * a * b + 2 * b for a, b in widths)
+    heads = sum(b * 255 + 255 + b + 255 for _, b in widths)
+    parts = (published.aux_branches, published.aux_heads)
+    assert sum(map(count_parameters, parts)) == convs + heads
+    assert count_parameters(published.deploy()) == 36_905_341
+
+    detector = make("model=yolov7", "model.width=0.125", "pgi=yolov7_aux")
+    bare = make("model=yolov7", "model.width=0.125").state_dict()
+    main = detector.without_auxiliary().state_dict()
+    assert main.keys() == bare.keys()
+    assert all(torch.equal(main[name], bare[name]) for name in bare)
+    prediction = detector.train()(torch.rand(2, 3, 64, 64))
+    (aux,) = prediction.aux
+    assert aux.objectness.shape == prediction.main.objectness.shape
+    sum(x.square().sum() for x in (aux.box_logits, aux.objectness)).backward()
+    neck = detector.neck
+    for part in (detector.backbone, neck.spp, neck.n4, neck.n3, detector.aux_branches):
+        assert all(p.grad is not None and p.grad.any() for p in part.parameters())
+    for part in (neck.down4, neck.p4, neck.p5, neck.outputs, detector.head):
+        assert all(p.grad is None for p in part.parameters())
+    detector.eval()
+    with torch.no_grad():
+        (expected,) = detector(torch.ones(1, 3, 64, 64)).aux
+        alone = detector.auxiliary_alone("yolov7_aux")(torch.ones(1, 3, 64, 64)).main
+    assert torch.equal(alone.objectness, expected.objectness)
+
+
+def test_its_branch_is_of_no_other_model():
+    with pytest.raises(Exception, match="inside YOLOv7's neck: give model=yolov7, or another pgi"):
+        make("model=gelan_t", "pgi=yolov7_aux")
 
 
 def test_chained_pools_are_yolov7s_three_pools():

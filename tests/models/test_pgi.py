@@ -8,7 +8,8 @@ from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.models.cost import count_parameters
 from yolov9_lit.structures import Targets
 
-VARIANTS = sorted(path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml"))
+OTHERS = {"yolov7_aux"}  # of a neck that is not GELAN's
+VARIANTS = sorted({path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml")} - OTHERS)
 BRANCHES = dict.fromkeys(VARIANTS, 1) | {"none": 0, "fpn_icn": 2, "cf": 2}
 
 # C and E as they are, but narrow: unlike T they have ADown, links of other widths than the stages'

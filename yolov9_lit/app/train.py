@@ -183,16 +183,11 @@ def _rehearse(cfg: DictConfig) -> None:
     if cfg.ckpt and not cfg.ckpt_path:
         read_trainable(cfg.ckpt)
     make_acceleration(cfg)
-    for part in (
-        cfg.loss,
-        cfg.schedule,
-        cfg.aux_schedule,
-        cfg.evaluation.nms,
-        cfg.evaluation.metric,
-    ):
-        build(part)
-    with torch.device("meta"):
+    with torch.device("meta"):  # first: an assigner that does not fit a branch says less
         detector = build(cfg.model, num_classes=cfg.model.num_classes or 1)
+    build(cfg.loss).require_compared(detector.head.finds)
+    for part in (cfg.schedule, cfg.aux_schedule, cfg.evaluation.nms, cfg.evaluation.metric):
+        build(part)
     freeze(detector, cfg.freeze)
     try:
         build(cfg.optimizer).build(detector)

@@ -77,7 +77,7 @@ class DetectionLoss(nn.Module):
         dfl_gain: float = 1.5,
         main_weight: float = 1.0,
         aux_weight: float | Sequence[float] | Mapping[str, float] = 0.25,
-        lead_head_guided: bool = False,
+        lead_head_guided: bool | Sequence[str] = False,
         aux_assigner: Mapping[str, Assigner] | None = None,
         aux_names: Sequence[str] | None = None,
         guide: str | None = None,
@@ -94,9 +94,10 @@ class DetectionLoss(nn.Module):
             aux_weight: weight of the auxiliary branches: one for all, or one for each in their
                 order or by name.
             lead_head_guided: assign the auxiliary branches' targets by the main branch's
-                predictions (YOLOv7, arXiv 2207.02696, section 4.2) instead of by their own.
-            aux_assigner: by name, an assigner of its own for a branch; that branch is assigned by
-                its own predictions in any case.
+                predictions (YOLOv7, arXiv 2207.02696, section 4.2) instead of by their own: those
+                of all that have no assigner of their own, or those of the branches named.
+            aux_assigner: by name, an assigner of its own for a branch. Of the main branch's
+                predictions it is given those only where `lead_head_guided` names the branch.
             aux_names: the auxiliary branches in their order; needed where one is named.
             guide: name of the auxiliary branch whose predictions assign the main branch's targets
                 as well as its own (NanoDet-Plus's assign guidance); the main branch's own
@@ -122,6 +123,8 @@ class DetectionLoss(nn.Module):
         self.aux_active = True  # whether the auxiliary branches count, and are to be computed
         self._aux_factor = torch.tensor(1.0)  # a tensor: compiled graphs need not know its value
         self.lead_head_guided = lead_head_guided
+        if not isinstance(lead_head_guided, bool):
+            _check_names("lead_head_guided", lead_head_guided, names)
         self.guide = guide
         if guide is not None:
             _check_names("guide", [guide], names)
@@ -148,7 +151,8 @@ class DetectionLoss(nn.Module):
             ValueError: `aux_weight` is a sequence of another length than the auxiliary branches.
             UserError: the model finds something that is not compared, and would not be learnt.
         """
-        self._require_compared(prediction.main)
+        found = [field for field, value in prediction.main._asdict().items() if value is not None]
+        self.require_compared(found)
         outputs = (prediction.main, *prediction.aux)
         boxes = [self._boxes(output) for output in outputs]
         assignments = self._assignments(outputs, boxes, targets)
@@ -186,7 +190,9 @@ class DetectionLoss(nn.Module):
 
     def is_guided(self, index: int) -> bool:
         """Whether the main branch's predictions assign the targets of this auxiliary branch."""
-        return self.lead_head_guided and index not in self.aux_assigners
+        if isinstance(self.lead_head_guided, bool):
+            return self.lead_head_guided and index not in self.aux_assigners
+        return self.aux_names[index] in self.lead_head_guided
 
     def aux_weights(self, count: int) -> tuple[float, ...]:
         """Weights of `count` auxiliary branches, as they are given.
@@ -209,13 +215,15 @@ class DetectionLoss(nn.Module):
 
         def by(branch: int) -> Assignment:
             assigner = self.aux_assigners.get(branch - 1, self.assigner)
-            return self._assign(assigner, outputs[branch], boxes[branch], targets)
+            source = 0 if branch and self.is_guided(branch - 1) else branch
+            return self._assign(assigner, outputs[source], boxes[source], targets)
 
         teaching = self._index(self.guide, len(outputs) - 1)
         aux = range(1, len(outputs))
         if teaching is None:
             lead = by(0)
-            return [lead, *(lead if self.is_guided(i - 1) else by(i) for i in aux)]
+            same = (self.is_guided(i - 1) and i - 1 not in self.aux_assigners for i in aux)
+            return [lead, *(lead if s else by(i) for i, s in zip(aux, same, strict=True))]
         own = [by(i) for i in aux]
         return [own[teaching], *own]
 
@@ -242,9 +250,17 @@ class DetectionLoss(nn.Module):
                 "cells, such as task_aligned"
             )
 
-    def _require_compared(self, output: HeadOutput) -> None:
+    def require_compared(self, found: Collection[str]) -> None:
+        """Refuse a model that finds what would not be learnt.
+
+        Args:
+            found: fields of its head's output beside boxes and classes, as `BaseHead.finds`.
+
+        Raises:
+            UserError: one of them is not compared.
+        """
         for field, (what, remedy) in _BEYOND_BOXES.items():
-            if getattr(output, field) is not None and field not in self.compares:
+            if field in found and field not in self.compares:
                 raise UserError(
                     f"The model finds {what}, but the loss compares none: give {remedy}."
                 )

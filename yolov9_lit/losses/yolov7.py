@@ -6,7 +6,7 @@ YOLOv5's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,6 +45,8 @@ class YOLOv7Loss(DetectionLoss):
         balance: Sequence[float] = (4.0, 1.0, 0.4),
         main_weight: float = 1.0,
         aux_weight: float | Sequence[float] | Mapping[str, float] = 0.25,
+        lead_head_guided: bool | Sequence[str] = False,
+        aux_assigner: Mapping[str, AnchorAssigner] | None = None,
         aux_names: Sequence[str] | None = None,
     ) -> None:
         """Set the weights.
@@ -58,6 +60,8 @@ class YOLOv7Loss(DetectionLoss):
             balance: weights of the levels 3, 4, 5 in the objectness term.
             main_weight: see `DetectionLoss`.
             aux_weight: see `DetectionLoss`.
+            lead_head_guided: see `DetectionLoss`.
+            aux_assigner: see `DetectionLoss`.
             aux_names: see `DetectionLoss`.
 
         Raises:
@@ -67,6 +71,8 @@ class YOLOv7Loss(DetectionLoss):
             assigner,  # type: ignore[arg-type]  # Taken by `_assign` alone, which is another here.
             main_weight=main_weight,
             aux_weight=aux_weight,
+            lead_head_guided=lead_head_guided,
+            aux_assigner=aux_assigner,  # type: ignore[arg-type]  # Likewise.
             aux_names=aux_names,
         )
         if len(balance) != len(STRIDES):
@@ -82,12 +88,16 @@ class YOLOv7Loss(DetectionLoss):
                 "sizes, such as ota"
             )
 
-    def _boxes(self, output: HeadOutput) -> Tensor:
-        if output.objectness is None:
+    def require_compared(self, found: Collection[str]) -> None:
+        """Refuse a model that finds what is not compared, or no objectness."""
+        super().require_compared(found)
+        if "objectness" not in found:
             raise UserError(
                 "The loss compares objectness, but the model finds none: give model=yolov7, or "
                 "loss=detection."
             )
+
+    def _boxes(self, output: HeadOutput) -> Tensor:
         return decode_anchors(output)
 
     def _assign(

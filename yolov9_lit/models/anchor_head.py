@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,7 @@ class AnchorHead(BaseHead):
         sizes: (3, anchors of a cell, 2), width and height in input pixels, by level.
     """
 
+    finds: ClassVar[tuple[str, ...]] = ("objectness",)
     sizes: Tensor
 
     def __init__(

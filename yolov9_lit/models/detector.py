@@ -44,7 +44,8 @@ class Detector(nn.Module):
 
         Args:
             backbone: (B, C, H, W) -> BackboneOutput.
-            neck: pyramid of the backbone -> maps of levels 3, 4, 5.
+            neck: pyramid of the backbone -> maps of levels 3, 4, 5, and any others that auxiliary
+                branches read.
             head: main head.
             aux_branches: auxiliary branches by name; see `models.pgi`.
             aux_heads: their heads, by the same names.
@@ -79,7 +80,7 @@ class Detector(nn.Module):
             for name, branch in self.aux_branches.items()
             if auxiliary
         )
-        return Prediction(_found(self.head, neck), aux)
+        return Prediction(_found(self.head, neck[:3]), aux)
 
     def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
         """Turn one branch's raw output into candidates.

@@ -24,11 +24,13 @@ class BaseHead(nn.Module):
 
     Attributes:
         task: what it finds, by the name of the task's config.
+        finds: fields of its output beside boxes and classes.
         num_keypoints: K, of an object; 0 where the head finds none.
         num_classes: C.
     """
 
     task: ClassVar[str] = "detect"
+    finds: ClassVar[tuple[str, ...]] = ()
     num_keypoints = 0
 
     def __init__(self, num_classes: int) -> None:

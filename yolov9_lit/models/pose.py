@@ -20,6 +20,7 @@ class PoseHead(Head):
     """A head whose objects have keypoints, as in YOLO-Pose (arXiv 2204.06806, section 3)."""
 
     task: ClassVar[str] = "pose"
+    finds: ClassVar[tuple[str, ...]] = ("keypoints",)
 
     def __init__(
         self,

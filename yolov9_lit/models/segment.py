@@ -21,6 +21,7 @@ class SegmentHead(Head):
     """
 
     task: ClassVar[str] = "segment"
+    finds: ClassVar[tuple[str, ...]] = ("coefficients",)
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 
 Structure: YOLOv7 (arXiv 2207.02696, section 4.1) as trained; max-pooling halves of the
 down-samplings and ELAN with all branches in the neck. With anchors, RepConv before the heads; in
-place of them a decoupled head after plain convolutions.
+place of them a decoupled head after plain convolutions. `TopDownSupervision` is the branch of its
+larger models.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.models.detector import Detector, HeadFactory
-from yolov9_lit.models.gelan import BackboneOutput, Pyramid
+from yolov9_lit.models.gelan import BackboneOutput, GelanSpec, Pyramid
 from yolov9_lit.models.layers import Conv
 
 OutputFactory: TypeAlias = Callable[[int, int], nn.Module]
@@ -124,6 +125,7 @@ class YOLOv7Neck(nn.Module):
 
     Attributes:
         channels: of the outputs at levels 3, 4, 5.
+        top_down: of the top-down path at the same levels.
     """
 
     def __init__(self, pyramid: Sequence[int], width: float, output: OutputFactory) -> None:
@@ -136,7 +138,7 @@ class YOLOv7Neck(nn.Module):
         """
         super().__init__()
         *_, p3, p4, p5 = pyramid
-        c3, c4, c5 = scaled((128, 256, 512), width)
+        self.top_down = c3, c4, c5 = scaled((128, 256, 512), width)
         self.channels = scaled((256, 512, 1024), width)
         self.spp = SPPCSP(p5, c5)
         self.up4, self.lateral4 = Conv(c5, c4), Conv(p4, c4)
@@ -150,14 +152,52 @@ class YOLOv7Neck(nn.Module):
         )
 
     def forward(self, pyramid: Pyramid) -> Pyramid:
-        """P1..P5 -> levels 3, 4, 5."""
+        """P1..P5 -> levels 3, 4, 5 for the main head, then those of the top-down path."""
         *_, p3, p4, p5 = pyramid
         s5 = self.spp(p5)
         n4 = self.n4(torch.cat((self.lateral4(p4), _double(self.up4(s5))), dim=1))
         n3 = self.n3(torch.cat((self.lateral3(p3), _double(self.up3(n4))), dim=1))
-        n4 = self.p4(torch.cat((self.down4(n3), n4), dim=1))
-        n5 = self.p5(torch.cat((self.down5(n4), s5), dim=1))
-        return tuple(out(x) for out, x in zip(self.outputs, (n3, n4, n5), strict=True))
+        b4 = self.p4(torch.cat((self.down4(n3), n4), dim=1))
+        b5 = self.p5(torch.cat((self.down5(b4), s5), dim=1))
+        outputs = (out(x) for out, x in zip(self.outputs, (n3, b4, b5), strict=True))
+        return (*outputs, n3, n4, s5)
+
+
+class TopDownSupervision(nn.Module):
+    """YOLOv7's auxiliary branch: 3x3 convolutions on the neck's top-down path, a quarter wider.
+
+    Deep supervision of the published W6, E6, D6 and E6E (section 4.2, figure 5), there at four
+    levels; the last convolution of their auxiliary head has no implicit knowledge, here it is as
+    the main head's.
+
+    Attributes:
+        channels: of the outputs at levels 3, 4, 5.
+    """
+
+    def __init__(self, top_down: Sequence[int], neck_channels: Sequence[int]) -> None:
+        """Build it.
+
+        Args:
+            top_down: channels of the top-down path at levels 3, 4, 5.
+            neck_channels: of the neck's outputs.
+
+        Raises:
+            ValueError: it is to be built for a neck that does not pass its top-down path on.
+        """
+        if isinstance(top_down, GelanSpec):
+            raise ValueError(
+                "YOLOv7's auxiliary branch reads what is inside YOLOv7's neck: give model=yolov7, "
+                "or another pgi"
+            )
+        super().__init__()
+        self.channels = scaled(neck_channels, 1.25)
+        self.convs = nn.ModuleList(
+            Conv(a, b, 3) for a, b in zip(top_down, self.channels, strict=True)
+        )
+
+    def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
+        """Read the neck, give levels 3 to 5."""
+        return tuple(conv(x) for conv, x in zip(self.convs, neck[-3:], strict=True))
 
 
 def scaled(channels: Sequence[int], width: float) -> tuple[int, ...]:
@@ -193,16 +233,26 @@ def yolov7_detector(
         output: makes the convolution before a head: a plain one of 3x3 by default; YOLOv7's own is
             `RepConv`.
         block: must be None; here to be refused in words.
-        pgi: must be empty, likewise.
+        pgi: auxiliary branches by name, each a `TopDownSupervision`.
 
     Raises:
-        ValueError: a computational block or an auxiliary branch was asked for.
+        ValueError: a computational block or a branch of another model was asked for.
     """
-    if block or pgi:
+    made = pgi or {}
+    if block or not all(map(_fits, made.values())):
         raise ValueError(
-            "YOLOv7 is a fixed baseline without computational blocks and auxiliary branches: "
-            "leave out block, and use pgi=none"
+            "YOLOv7 is a fixed baseline without computational blocks and GELAN's auxiliary "
+            "branches: leave out block, and use pgi=none or pgi=yolov7_aux"
         )
     backbone = YOLOv7Backbone(in_channels, width)
     neck = YOLOv7Neck(backbone.channels, width, output or partial(Conv, kernel=3))
-    return Detector(backbone, neck, head(neck.channels, num_classes))
+    main_head = head(neck.channels, num_classes)
+    branches = {name: make(neck.top_down, neck.channels) for name, make in made.items()}
+    heads = {name: head(branch.channels, num_classes) for name, branch in branches.items()}
+    return Detector(backbone, neck, main_head, branches, heads)
+
+
+def _fits(branch: Any) -> bool:
+    """Whether this makes a branch that reads what YOLOv7's neck gives."""
+    made = branch.func if isinstance(branch, partial) else branch
+    return isinstance(made, type) and issubclass(made, TopDownSupervision)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.building import check, setting_names
 from yolov9_lit.errors import UserError
+from yolov9_lit.models.anchor_head import AnchorHead
 from yolov9_lit.models.head import DepthwiseClassHead, Head
 from yolov9_lit.weights.parts import check_model
 from yolov9_lit.weights.transfer import read_trainable
@@ -28,9 +29,11 @@ def adopt_structure(cfg: DictConfig) -> None:
         cfg: of a command; its `model` is replaced where it has no constructor.
 
     Raises:
-        UserError: there is no file, or none that can be trained; or the config's head is none.
+        UserError: there is no file, or none that can be trained; or the config's head is none, or
+            of a task that the model does not have.
     """
     if not OmegaConf.is_missing(cfg.model, "_target_"):
+        _require_task(cfg.model)
         return
     if not cfg.ckpt:
         raise UserError("model=checkpoint takes the structure of a checkpoint: give ckpt=FILE.")
@@ -43,6 +46,16 @@ def adopt_structure(cfg: DictConfig) -> None:
         head: Any = OmegaConf.to_container(cfg.model.head, resolve=True)
         given |= {"head": _head(head, model["head"])} if model.get("head") else _other(head)
     cfg.model = model | given
+
+
+def _require_task(model: DictConfig) -> None:
+    """Refuse the head of a task where it has taken the place of one with anchors."""
+    head = model.get("head") or {}
+    if "anchors" in head and not issubclass(hydra.utils.get_object(head["_target_"]), AnchorHead):
+        raise UserError(
+            "YOLOv7 with anchors finds neither masks nor keypoints: use task=detect, or "
+            "model=yolov7_af."
+        )
 
 
 def _head(given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,14 @@ from torch.utils._pytree import tree_leaves
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import GELANStage
 from yolov9_lit.models.head import BaseHead
-from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv
+from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv, RepConv
+from yolov9_lit.models.yolov7 import ELAN, SPPCSP, PooledDown
 
 IMAGE = "image"
-PARTS = (Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, BaseHead, nn.Identity)
+PARTS = (
+    *(Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, BaseHead, nn.Identity),
+    *(RepConv, PooledDown, ELAN, SPPCSP),
+)
 """Modules that are a part as a whole; an identity stands for a stage that a column lacks."""
 
 
