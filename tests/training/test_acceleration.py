@@ -207,6 +207,11 @@ def test_without_a_compiler_one_sentence_says_so(monkeypatch):
         Acceleration(compile="blocks").apply(make_module(), CPU)
 
 
+def test_reversible_columns_are_no_part_of_one_graph():
+    with pytest.raises(UserError, match="compile=whole and reversible columns do not go together"):
+        Acceleration(compile="whole").apply(make_module("model=revcol_t"), CPU)
+
+
 def test_checkpointing_and_compiling_exclude_each_other():
     with pytest.raises(ValueError, match="checkpointing=true and compile=blocks"):
         Acceleration(checkpointing=True, compile="blocks")

@@ -121,6 +121,7 @@ class ReversibleColumn(nn.Module):
         """
         maps: list[Tensor] = []
         for i, level in enumerate(self.levels):
+            assert isinstance(level, Level)
             above = before[i + 1] if i + 1 < len(before) else None
             x = level.added(maps[-1] if maps else stem, above).to(stem.dtype)
             maps.append(x + level.used_scale() * before[i] if before else x)
@@ -172,8 +173,8 @@ class ReversibleColumns(nn.Module):
     In training the backward pass goes from column to column and recovers the maps of each from the
     next one's: what is kept of a step is the stem's map and the last column's, however many columns
     there are. Blocks then compute in float32, under mixed precision too, and maps are added up in
-    float64: going back multiplies rounding errors in each column, and of float32 a tenth of the
-    gradient is wrong after eight.
+    float64: going back multiplies rounding errors in each column, and in float32 a tenth of the
+    gradient would be wrong after eight.
     """
 
     def __init__(self, spec: GelanSpec, columns: PositiveInt, reversible: bool = True) -> None:
