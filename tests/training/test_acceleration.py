@@ -148,7 +148,7 @@ def test_checkpointing_keeps_less_for_the_backward_pass():
 
 
 @pytest.mark.parametrize(
-    "model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "yolov7", "yolov7_af"]
+    "model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "revcol_t", "yolov7", "yolov7_af"]
 )
 def test_every_model_has_stages_none_within_another(model):
     with torch.device("meta"):

@@ -63,6 +63,8 @@ class Acceleration:
         if self.checkpointing:
             for stage in stages(module.detector):
                 recompute(stage)
+        if self.compile == "whole":
+            _require_graph(module.detector)
         if self.compile != "off":
             _require_compiler(self.compile, device)
         if self.compile == "blocks":
@@ -71,7 +73,6 @@ class Acceleration:
             for stage in stages(module.detector):
                 stage.compile()
         if self.compile == "whole":
-            _require_graph(module.detector)
             module.compared = torch.compile(  # type: ignore[method-assign]
                 module.compared, fullgraph=True
             )
