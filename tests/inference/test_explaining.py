@@ -170,7 +170,8 @@ def test_keypoints_lie_where_they_are_in_the_enlarged_picture():
     [
         *(("gelan_t", pgi) for pgi in ("pfh", "fpn", "pan", "icn", "icn_neck")),
         *(("gelan_t", pgi) for pgi in ("fpn_icn", "lhg_icn", "cf", "none")),
-        *((model, "none") for model in ("plainnet", "resnet", "cspnet", "yolov7", "yolov7_af")),
+        *((model, "none") for model in ("plainnet", "resnet", "cspnet", "revcol_t")),
+        *((model, "none") for model in ("yolov7", "yolov7_af")),
         ("gelan_e", "fpn"),
     ],
 )

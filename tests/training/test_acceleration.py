@@ -148,7 +148,7 @@ def test_checkpointing_keeps_less_for_the_backward_pass():
 
 
 @pytest.mark.parametrize(
-    "model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "yolov7", "yolov7_af"]
+    "model", ["gelan_t", "yolov9_t", "plainnet", "resnet", "revcol_t", "yolov7", "yolov7_af"]
 )
 def test_every_model_has_stages_none_within_another(model):
     with torch.device("meta"):
@@ -205,6 +205,11 @@ def test_without_a_compiler_one_sentence_says_so(monkeypatch):
     monkeypatch.setattr(torch, "compile", compiled)
     with pytest.raises(UserError, match=r"^compile=blocks needs a C\+\+ compiler.* found in\)"):
         Acceleration(compile="blocks").apply(make_module(), CPU)
+
+
+def test_reversible_columns_are_no_part_of_one_graph():
+    with pytest.raises(UserError, match="compile=whole and reversible columns do not go together"):
+        Acceleration(compile="whole").apply(make_module("model=revcol_t"), CPU)
 
 
 def test_checkpointing_and_compiling_exclude_each_other():

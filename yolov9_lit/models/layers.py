@@ -6,11 +6,13 @@ All take and give (B, channels, H, W). Layers with a `fuse` method fold their ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 BN_EPS = 1e-3
@@ -174,3 +176,17 @@ def cb_fuse(x: Tensor, links: Sequence[Tensor]) -> Tensor:
     for link in links:
         x = x + F.interpolate(link, size=x.shape[2:], mode="nearest")
     return x
+
+
+@contextmanager
+def statistics_as_they_are(module: nn.Module) -> Iterator[None]:
+    """Keep batch normalisation from counting a batch twice that a module is given again."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    usual = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, usual, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

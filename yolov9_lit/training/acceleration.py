@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from yolov9_lit.errors import UserError, one_line
 from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.models.gelan import GELANStage
+from yolov9_lit.models.layers import statistics_as_they_are
 from yolov9_lit.models.plain import DeepBackbone
+from yolov9_lit.models.reversible import ReversibleColumns
 from yolov9_lit.models.yolov7 import ELAN
 from yolov9_lit.training.module import DetectionModule
 
@@ -51,7 +53,7 @@ class Acceleration:
         """Set a module up, before its weights are averaged or given to an optimiser.
 
         Raises:
-            UserError: the device's compiler is not there.
+            UserError: the device's compiler is not there, or it cannot compile the model.
         """
         if device.type == "cpu":
             keep_freed_memory()
@@ -61,6 +63,8 @@ class Acceleration:
         if self.checkpointing:
             for stage in stages(module.detector):
                 recompute(stage)
+        if self.compile == "whole":
+            _require_graph(module.detector)
         if self.compile != "off":
             _require_compiler(self.compile, device)
         if self.compile == "blocks":
@@ -98,26 +102,21 @@ def _recomputed(stage: nn.Module, forward: Any, *inputs: Tensor) -> Tensor:
 def _contexts(
     stage: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _statistics_as_they_are(stage)
-
-
-@contextmanager
-def _statistics_as_they_are(stage: nn.Module) -> Iterator[None]:
-    """Keep batch normalisation from counting the same batch twice."""
-    norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)]
-    usual = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for norm, (momentum, count) in zip(norms, usual, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, count
+    return nullcontext(), statistics_as_they_are(stage)
 
 
 def _is_faster_channels_last(device: torch.device) -> bool:
     on_x86 = device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64")
     return on_x86 or device.type == "cuda"
+
+
+def _require_graph(detector: nn.Module) -> None:
+    """Raise UserError if a part computes its gradients by itself."""
+    if any(isinstance(m, ReversibleColumns) and m.reversible for m in detector.modules()):
+        raise UserError(
+            "compile=whole and reversible columns do not go together: give compile=blocks, or "
+            "model.backbone.reversible=false."
+        )
 
 
 def _require_compiler(setting: str, device: torch.device) -> None:
