@@ -1,14 +1,11 @@
 """Fixtures shared by all tests."""
 
 import logging
-import multiprocessing
 import os
 import resource
 import sys
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -94,48 +91,6 @@ def largest_file():
                 resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limited
-
-
-class Done(NamedTuple):
-    """How a command ended, and what it wrote."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def type_command(folder, out, command, arguments):
-    import torch
-
-    torch.set_num_threads(1)  # Those of the process that this was forked from are not here.
-    os.chdir(folder)
-    os.environ["COLUMNS"] = "200"
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(out / name, os.O_CREAT | os.O_WRONLY), descriptor)
-        setattr(sys, name, os.fdopen(descriptor, "w"))
-    sys.argv = [command, *arguments]
-    import_module(f"yolov9_lit.{command}").main()
-
-
-@pytest.fixture
-def typed(tmp_path_factory):
-    """Run a command in a folder, in a process of its own that need not import all anew.
-
-    It is a fork of this one: for commands that train nothing.
-    """
-
-    def run(folder, command, *arguments):
-        import_module("yolov9_lit.app.train")
-        out = tmp_path_factory.mktemp("typed")
-        process = multiprocessing.get_context("fork").Process(
-            target=type_command, args=(folder, out, command, arguments), daemon=True
-        )
-        process.start()
-        process.join(timeout=300)
-        assert process.exitcode is not None, "it has not ended"
-        return Done(process.exitcode, (out / "stdout").read_text(), (out / "stderr").read_text())
-
-    return run
 
 
 TINY = [

@@ -154,16 +154,16 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_get_one_sentence_and_code_2(folder, name, typed):
+def test_mistakes_get_one_sentence_and_code_2(folder, name):
     arguments, sentence = MISTAKES[name]
-    done = typed(folder, *arguments)
+    done = run(folder, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_nothing_at_the_source(trained, folder, typed):
-    done = typed(folder, "predict", "ckpt=run/checkpoints/best.ckpt", "source=none/*.jpg")
+def test_nothing_at_the_source(trained, folder):
+    done = run(folder, "predict", "ckpt=run/checkpoints/best.ckpt", "source=none/*.jpg")
     assert done.returncode == 2
     assert "error: Nothing is at source=none/*.jpg" in done.stderr
 

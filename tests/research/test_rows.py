@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -253,9 +255,14 @@ def test_without_an_experiment_nothing_is_swept(hydra):
     assert compose("train").sweep is None
 
 
+def summary(folder, *arguments):
+    command = [sys.executable, "-m", "yolov9_lit.summary", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.slow
-def test_summary_of_a_table(tmp_path, typed):
-    done = typed(tmp_path, "summary", "rows=table2-*", "markdown=true", "model=gelan_t")
+def test_summary_of_a_table(tmp_path):
+    done = summary(tmp_path, "rows=table2-*", "markdown=true", "model=gelan_t")
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.strip().splitlines()
     rows = json.loads(last)["rows"]
@@ -276,8 +283,8 @@ def test_summary_of_a_table(tmp_path, typed):
         (["rows=*", "row=table2-csp"], "error: Both row and rows are given: leave out one of them"),
     ],
 )
-def test_mistakes_get_one_sentence(tmp_path, arguments, sentence, typed):
-    done = typed(tmp_path, "summary", *arguments)
+def test_mistakes_get_one_sentence(tmp_path, arguments, sentence):
+    done = summary(tmp_path, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
