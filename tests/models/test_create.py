@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from pgi_variants import VARIANTS
 
 import yolov9_lit
 from yolov9_lit.app.configs import CONFIG_DIR
@@ -72,7 +73,8 @@ def test_a_tasks_name_builds_what_its_config_builds(name):
 
 
 def test_every_choice_of_the_configs_has_a_name():
-    for group, known in (("pgi", PGI), ("block", BLOCKS), ("task", TASKS)):
+    assert set(PGI) == set(VARIANTS)
+    for group, known in (("block", BLOCKS), ("task", TASKS)):
         assert {path.stem for path in (CONFIG_DIR / group).glob("*.yaml")} == set(known)
 
 

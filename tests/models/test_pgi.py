@@ -3,13 +3,11 @@
 import pytest
 import torch
 from hydra.utils import instantiate
+from pgi_variants import VARIANTS
 
-from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.models.cost import count_parameters
 from yolov9_lit.structures import Targets
 
-OTHERS = {"yolov7_aux"}  # of a neck that is not GELAN's
-VARIANTS = sorted({path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml")} - OTHERS)
 BRANCHES = dict.fromkeys(VARIANTS, 1) | {"none": 0, "fpn_icn": 2, "cf": 2}
 
 # C and E as they are, but narrow: unlike T they have ADown, links of other widths than the stages'

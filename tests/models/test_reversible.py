@@ -6,14 +6,13 @@ from functools import partial
 import pytest
 import torch
 from hydra.utils import instantiate
+from pgi_variants import VARIANTS
 
-from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.create import create_model
 from yolov9_lit.models.reversible import ReversibleColumns
 from yolov9_lit.structures import Targets
 
-VARIANTS = sorted(path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml"))
 SMALL = {
     **{"block": "conv", "csp_depth": 1, "stem": [4, 8], "p2": [8, 8, 4], "downs": [8, 8, 8]},
     **{"stages": [[8, 8, 4], [12, 12, 4], [16, 16, 8]]},

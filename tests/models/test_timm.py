@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 from hydra.utils import instantiate
+from pgi_variants import VARIANTS
 
-from yolov9_lit.app.configs import CONFIG_DIR
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.create import create_model
 from yolov9_lit.models.timm import TimmBackbone, load_pretrained
@@ -14,7 +14,6 @@ from yolov9_lit.structures import Targets
 
 timm = pytest.importorskip("timm", reason="needs the extra: yolov9-lit[timm]")
 
-VARIANTS = sorted(path.stem for path in (CONFIG_DIR / "pgi").glob("*.yaml"))
 TINY = [
     *("model=timm", "model.name=gelan_t", "model.backbone.name=test_resnet", "model.csp_depth=1"),
     *("model.stem=[4,8]", "model.p2=[8,8,4]", "model.stages=[[16,16,8],[16,16,8],[16,16,8]]"),
