@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from pgi_variants import VARIANTS
 
 from yolov9_lit.app.train import train
 from yolov9_lit.building import CONFIG_DIR
@@ -35,10 +36,10 @@ def combinations():
     """As many lists of overrides as there are PGI branches; each option of the rest is in one."""
     columns = [[f"{group}={option}" for option in names(group)] for group in PARTS]
     columns += [[f"{key}={value}" for value in values] for key, values in OTHERS.items()]
-    assert max(map(len, columns)) <= len(names("pgi"))
+    assert max(map(len, columns)) <= len(VARIANTS)
     return [
         [f"pgi={pgi}", *others]
-        for pgi, *others in zip(names("pgi"), *map(cycle, columns), strict=False)
+        for pgi, *others in zip(VARIANTS, *map(cycle, columns), strict=False)
     ]
 
 
@@ -46,10 +47,10 @@ def combinations():
 def run(config, tmp_path):
     """Train with overrides; gives the outcome."""
 
-    def run(*overrides):
+    def run(*overrides, model="gelan_t"):
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             HydraConfig.instance().set_config(compose("train", return_hydra_config=True))
-        cfg = config(tmp_path, "model=gelan_t", "schedule.nominal_batch=4", *overrides)
+        cfg = config(tmp_path, f"model={model}", "schedule.nominal_batch=4", *overrides)
         return train(cfg)
 
     yield run
@@ -60,6 +61,13 @@ def losses(folder):
     with (folder / "metrics.csv").open() as file:
         found = [row.get("train/loss") for row in csv.DictReader(file)]
     return [float(loss) for loss in found if loss]
+
+
+def test_yolov7_and_its_branch_train(run, tmp_path):
+    outcome = run(*SHORT, "model.width=0.125", "pgi=yolov7_aux", model="yolov7")
+    assert len(outcome.figures) == 12
+    assert losses(tmp_path)
+    assert all(map(math.isfinite, losses(tmp_path)))
 
 
 @pytest.mark.parametrize("given", combinations(), ids=" ".join)
