@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from rich.table import Table
 
-from benchmarks.memory import peak_memory
 from yolov9_lit.kinds import Count, InputSide, PositiveInt
 from yolov9_lit.losses.assigners import TaskAlignedAssigner
+from yolov9_lit.memory import peak_bytes
 from yolov9_lit.models.head import anchor_points
 from yolov9_lit.structures import Targets
 
@@ -70,9 +70,9 @@ class AssignmentBenchmark:
         corners = (side - sizes) * torch.rand(self.images, objects, 2, generator=random)
         labels = torch.randint(self.classes, (self.images, objects), generator=random)
         targets = Targets(torch.cat((corners, corners + sizes), dim=-1), labels, labels >= 0)
-        before, seconds = peak_memory(), []
+        before, seconds = peak_bytes(), []
         for _ in range(self.rounds):
             start = time.perf_counter()
             TaskAlignedAssigner()(boxes, probabilities, points, targets)
             seconds.append(time.perf_counter() - start)
-        return Cost(statistics.median(seconds), peak_memory() - before)
+        return Cost(statistics.median(seconds), (peak_bytes() - before) / 2**20)

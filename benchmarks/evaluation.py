@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from benchmarks.memory import peak_memory
 from yolov9_lit.evaluation.coco_map import CocoMetric
 from yolov9_lit.kinds import PositiveInt
+from yolov9_lit.memory import peak_bytes
 from yolov9_lit.structures import Detections
 
 _BATCH = 16
@@ -77,7 +77,7 @@ class EvaluationBenchmark:
         truth = self._truth(rng)
         batches = list(self._batches(rng, truth))
         metric = CocoMetric(lambda: truth, range(1, self.classes + 1), backend=backend)  # type: ignore[arg-type]
-        before, start = peak_memory(), time.perf_counter()
+        before, start = peak_bytes(), time.perf_counter()
         for ids, detections in batches:
             metric.update(detections, ids)
         figures = metric.compute().figures()
@@ -85,7 +85,8 @@ class EvaluationBenchmark:
         with tempfile.TemporaryDirectory() as folder:
             metric.detections().write(Path(folder) / "detections.json")
         written = time.perf_counter()
-        return Measured(computed - start, written - computed, peak_memory() - before, figures)
+        peak_mb = (peak_bytes() - before) / 2**20
+        return Measured(computed - start, written - computed, peak_mb, figures)
 
     def _truth(self, rng: np.random.Generator) -> dict[str, list[dict[str, Any]]]:
         count = self.images * self.objects

@@ -1,8 +1,7 @@
-"""Memory of processes: of a loader and its workers epoch by epoch, and at its peak."""
+"""Memory of this package's loader and its workers, epoch by epoch."""
 
 from __future__ import annotations
 
-import resource
 from typing import Any
 
 import psutil
@@ -29,8 +28,3 @@ def process_memory() -> float:
     """Return the MB of this process and its children; shared memory counts once (PSS)."""
     this = psutil.Process()
     return sum(p.memory_full_info().pss for p in (this, *this.children(recursive=True))) / 2**20
-
-
-def peak_memory() -> float:
-    """Return the most MB that this process had until now, libraries included."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

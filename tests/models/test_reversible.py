@@ -5,13 +5,12 @@ from functools import partial
 
 import pytest
 import torch
-from hydra.utils import instantiate
+from branch_checks import trained_and_deployed
 from pgi_variants import VARIANTS
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.create import create_model
 from yolov9_lit.models.reversible import ReversibleColumns
-from yolov9_lit.structures import Targets
 
 SMALL = {
     **{"block": "conv", "csp_depth": 1, "stem": [4, 8], "p2": [8, 8, 4], "downs": [8, 8, 8]},
@@ -101,19 +100,7 @@ def test_what_a_step_keeps_does_not_grow_with_the_columns():
 def test_every_branch_trains_it_and_leaves_the_deployed_form(
     compose_config, randomise_statistics, pgi
 ):
-    cfg = compose_config(*TINY, f"pgi={pgi}")
-    detector = instantiate(cfg.model, num_classes=4)
-    randomise_statistics(detector)
-    images = torch.rand(2, 3, 64, 64)
-    box, label = torch.tensor([[[8.0, 8.0, 50.0, 30.0]]] * 2), torch.tensor([[1]] * 2)
-    targets = Targets(box, label, torch.ones(2, 1, dtype=torch.bool))
-    instantiate(cfg.loss)(detector(images), targets).total.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in detector.parameters())
-    deployed = detector.deploy()
-    with torch.no_grad():
-        before, after = detector.eval()(images, auxiliary=False).main, deployed(images).main
-    torch.testing.assert_close(after.class_logits, before.class_logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(after.box_logits, before.box_logits, rtol=1e-4, atol=1e-4)
+    trained_and_deployed(compose_config(*TINY, f"pgi={pgi}"), randomise_statistics, height=64)
 
 
 def test_what_cannot_be_recovered_is_refused():

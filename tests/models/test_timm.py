@@ -4,13 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from hydra.utils import instantiate
+from branch_checks import trained_and_deployed
 from pgi_variants import VARIANTS
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.create import create_model
 from yolov9_lit.models.timm import TimmBackbone, load_pretrained
-from yolov9_lit.structures import Targets
 
 timm = pytest.importorskip("timm", reason="needs the extra: yolov9-lit[timm]")
 
@@ -38,19 +37,9 @@ def bare(make):
 def test_every_branch_trains_it_and_leaves_the_deployed_form(
     compose_config, randomise_statistics, bare, pgi
 ):
-    cfg = compose_config(*TINY, f"pgi={pgi}")
-    detector = instantiate(cfg.model, num_classes=4)
-    randomise_statistics(detector)
-    images = torch.rand(2, 3, 32, 64)
-    box, label = torch.tensor([[[8.0, 8.0, 50.0, 30.0]]] * 2), torch.tensor([[1]] * 2)
-    targets = Targets(box, label, torch.ones(2, 1, dtype=torch.bool))
-    instantiate(cfg.loss)(detector(images), targets).total.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in detector.parameters())
-    deployed = detector.deploy()
-    with torch.no_grad():
-        before, after = detector.eval()(images, auxiliary=False).main, deployed(images).main
-    torch.testing.assert_close(after.class_logits, before.class_logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(after.box_logits, before.box_logits, rtol=1e-4, atol=1e-4)
+    deployed = trained_and_deployed(
+        compose_config(*TINY, f"pgi={pgi}"), randomise_statistics, height=32
+    )
     assert deployed.state_dict().keys() == bare
 
 

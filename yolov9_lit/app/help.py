@@ -24,8 +24,7 @@ _MOST = 20  # Options of a group that are listed.
 def all_commands() -> str:
     """Return what every command is for."""
     data = "Data sets fetched, converted, checked, shown: python -m yolov9_lit.data --help"
-    texts = [about(name).replace("$$", "$") for name in COMMANDS]
-    return "\n\n".join([*texts, data, "Each lists its settings with --help."])
+    return "\n\n".join([*map(about, COMMANDS), data, "Each lists its settings with --help."])
 
 
 def about(command: str) -> str:
@@ -56,9 +55,9 @@ def own_settings(command: str) -> str:
     """Return a command's own settings with their comments: what its YAML has beside its groups."""
     lines = _lines(command)
     start = lines.index("defaults:") + 1
-    return "\n".join(line for line in lines[start:] if not line.startswith("  - ")).strip()
+    text = "\n".join(line for line in lines[start:] if not line.startswith("  - ")).strip()
+    return text.replace("$", "$$")  # Hydra substitutes $NAME in its help.
 
 
 def _lines(command: str) -> list[str]:
-    text = (CONFIG_DIR / f"{command}.yaml").read_text()
-    return text.replace("$", "$$").splitlines()  # Hydra substitutes $NAME in its help.
+    return (CONFIG_DIR / f"{command}.yaml").read_text().splitlines()
