@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from exported_models import NAMES, save, tiny_predictor
+from exported_models import NAMES, SHORT, save, shapes_images, spread, tiny_predictor
 from filelock import FileLock
 from PIL import Image
 
@@ -210,6 +210,29 @@ def test_half_is_half_the_file(folder, trained, name):
     assert weights.stat().st_size < 0.75 * in_float32
     outputs = yolov9_lit.load(out)(torch.rand(1, 3, 96, 96))
     assert {tensor.dtype for tensor in given(outputs)} == {torch.float32}
+
+
+def test_a_head_that_takes_one_anchor_an_object_is_written_without_nms(tmp_path, odd):
+    onnx = pytest.importorskip("onnx")
+    predictor = tiny_predictor("pgi=cf", *SHORT)
+    spread(predictor.detector, predictor.detector.aux_heads["fine"].cls, shapes_images(), -2, 1)
+    fine = predictor.deploy("fine")
+    save(tmp_path / "cf.ckpt", predictor)
+    out = tmp_path / "fine.onnx"
+    values = LIMITS | {"iou": 1, "head": "fine", "nms": True, "image_size": 96, "batch": 1}
+    command(odd[0].parent.parent, out, ckpt=tmp_path / "cf.ckpt", format="onnx", **values)
+    kinds = {node.op_type for node in onnx.load(out).graph.node}
+    assert "TopK" in kinds
+    assert "NonMaxSuppression" not in kinds
+    file = yolov9_lit.load(out)
+    assert find_format(out).read(out).record.head == "fine"
+    images = batch_of(odd, (1, 3, 96, 96))
+    found = file(images)
+    with torch.no_grad():
+        best = fine.decode(fine(images).main)[1].amax(-1)[0].sort(descending=True).values
+    count = min(int((best > LIMITS["confidence"]).sum()), LIMITS["max_detections"])
+    assert found.counts.tolist() == [count]
+    torch.testing.assert_close(found.scores[0, :count], best[:count], rtol=0, atol=1e-4)
 
 
 def test_the_file_says_how_to_use_it(with_nms):

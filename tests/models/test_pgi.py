@@ -213,7 +213,8 @@ def test_a_branch_alone_gives_what_it_gives_in_the_detector(
         for name, expected in found.items():
             alone = detector.auxiliary_alone(name)
             assert not alone.training
-            for form in (alone, detector.deploy(name)):
+            deployed = detector.deploy(name)
+            for form in (alone, deployed, deployed.deploy()):
                 prediction = form(images)
                 assert not prediction.aux
                 assert_same(prediction.main, expected)

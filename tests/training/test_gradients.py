@@ -86,6 +86,8 @@ def test_a_stage_has_the_branches_that_reach_it():
     assert reaching["icn"] == ({"main", "icn", "all"}, {"main"})
     assert reaching["icn_neck"] == ({"main", "icn_neck", "all"},) * 2
     assert reaching["cf"] == ({"main", "icn", "fine", "all"}, {"main", "fine", "all"})
+    stopped = branch_gradients(*parts("cf", "model.pgi.fine.detach=true"), batch())
+    assert (set(stopped["P3"]), set(stopped["neck"])) == ({"main", "icn", "all"}, {"main"})
 
 
 def test_frozen_stages_are_left_out():

@@ -51,12 +51,14 @@ def export(cfg: DictConfig) -> Agreement:
     predictor = load(ckpt)
     if not isinstance(predictor, Predictor):
         raise UserError(f"{ckpt} is an exported file: give a checkpoint.")
+    predictor = predictor.one_branch(cfg.head)
     record = ExportRecord(
         card=predictor.card,
         shape=shape,
         outputs=names_of(predictor.detector, nms),
         half=half,
         nms=settings if nms else None,
+        head=cfg.head,
     )
     images = _images(cfg.pictures, predictor.card.image_size)
     log.info(

@@ -159,6 +159,10 @@ class _AuxiliaryAlone(Detector):
         maps = self.branch(images, features.auxiliary, self.neck(features.main))
         return Prediction(_found(self.head, maps), ())
 
+    def without_auxiliary(self) -> Detector:
+        """Return itself: its branch is its main one."""
+        return self
+
 
 def _detached(maps: Pyramid) -> Pyramid:
     return tuple(x.detach() for x in maps)

@@ -117,16 +117,19 @@ class SecondHead(nn.Module):
     The main head learns from many anchors an object and needs non-maximum suppression; this one,
     given a one-to-one assignment, does without. It reads exactly what the main head reads, so
     `Detector.deploy` can keep it in the main head's place. As published its gradient goes on into
-    neck and backbone; YOLOv10 (arXiv 2405.14458) stops it there.
+    neck and backbone; with `detach` it stops there, as YOLOv10's does (arXiv 2405.14458).
     """
 
-    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
+    def __init__(
+        self, spec: GelanSpec, neck_channels: Sequence[int], detach: bool = False
+    ) -> None:
         super().__init__()
         self.channels = tuple(neck_channels)
+        self.detach = detach
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
         """Pass the neck's levels 3 to 5 on."""
-        return neck
+        return tuple(x.detach() for x in neck) if self.detach else neck
 
 
 class AssignGuidance(nn.Module):

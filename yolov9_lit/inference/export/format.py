@@ -50,6 +50,7 @@ class ExportRecord:
         outputs: names of what the file gives, in order, see `export.outputs`.
         half: whether weights are float16; inputs and outputs are always float32.
         nms: settings of the NMS inside; None if the file returns all candidates.
+        head: name of the auxiliary branch that was written; None for the main one.
         version: version of this package that wrote the file.
     """
 
@@ -58,6 +59,7 @@ class ExportRecord:
     outputs: tuple[str, ...]
     half: bool = False
     nms: NMSSettings | None = None
+    head: str | None = None
     version: str = yolov9_lit.__version__
 
     @property
@@ -86,6 +88,7 @@ class ExportRecord:
                 "outputs": self.outputs,
                 "half": self.half,
                 "nms": asdict(self.nms) if self.nms else None,
+                "head": self.head,
                 "strides": STRIDES,
                 "letterbox": {"placement": "centred", "grey": GREY, "input": "RGB, 0..1"},
             }
@@ -110,6 +113,7 @@ class ExportRecord:
                 outputs=known_names(record.get("outputs"), nms=bool(record["nms"])),
                 half=record["half"],
                 nms=NMSSettings(**record["nms"]) if record["nms"] else None,
+                head=record.get("head"),
                 version=record["version"],
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -63,10 +63,18 @@ def suppress(
     return torch.zeros_like(scores).index_put((image[keep], anchor[keep]), kept_scores[keep])
 
 
+def above(
+    boxes: Tensor, scores: Tensor, labels: Tensor, num_classes: int, settings: NMSSettings
+) -> Tensor:
+    """Keep all scores above the confidence: what NMS does where no overlap is too large."""
+    return scores.where(scores > settings.confidence, 0)
+
+
 class DetectionGraph(nn.Module):
     """Images (B, 3, H, W) float32 in 0..1 -> `given` padded detections: a plain tuple.
 
-    The same detections as `non_max_suppression` with `multi_label=False`.
+    The same detections as `non_max_suppression` with `multi_label=False`. Where overlaps of 1 are
+    allowed, as for a head that takes one anchor an object, there is no NMS in it.
     """
 
     def __init__(
@@ -82,7 +90,7 @@ class DetectionGraph(nn.Module):
         super().__init__()
         self.candidates = candidates
         self.settings = settings
-        self.suppress = suppress
+        self.suppress = suppress if settings.iou < 1 else above
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the detections."""
