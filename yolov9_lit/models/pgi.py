@@ -120,9 +120,7 @@ class SecondHead(nn.Module):
     neck and backbone; with `detach` it stops there, as YOLOv10's does (arXiv 2405.14458).
     """
 
-    def __init__(
-        self, spec: GelanSpec, neck_channels: Sequence[int], detach: bool = False
-    ) -> None:
+    def __init__(self, spec: GelanSpec, neck_channels: Sequence[int], detach: bool = False) -> None:
         super().__init__()
         self.channels = tuple(neck_channels)
         self.detach = detach
