@@ -233,6 +233,22 @@ def test_the_base_without_pgi_is_the_first_row_or_as_told(folders):
     assert choose_base(rows, {"block": "csp"}) == {"block": "csp"}
 
 
+def test_a_base_is_told_by_a_settings_whole_key_too(folders):
+    for rate in (0.01, 0.02):
+        folders.make(f"width{rate}", config={"model.width": rate})
+    rows, _ = rows_of(folders)
+    assert choose_base(rows, {"model.width": 0.02}) == {"width": "0.02"}
+    with pytest.raises(UserError, match=r"No row has width=0\.5 \(base\): the rows are width=0\.01; w"):
+        choose_base(rows, {"model.width": 0.5})
+
+
+def test_of_many_rows_an_error_names_some(folders):
+    for number in range(25):
+        folders.make(f"run{number}", config={"model.width": number})
+    with pytest.raises(UserError, match=r"width=0; .*; width=19; and 5 more\.$"):
+        choose_base(rows_of(folders)[0], {"width": "none"})
+
+
 @pytest.mark.parametrize(
     ("choices", "config", "record", "why"),
     [

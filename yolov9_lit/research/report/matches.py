@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.evaluation.coco_columns import column, keypoints_in, sorted_ids
@@ -60,15 +61,37 @@ class ClassMatches:
             (B,) in 0..1; NaN where the drawn images hold no such object.
         """
         total = weights @ self.positives
-        drawn = weights[:, self.images]
-        ranks = drawn.cumsum(axis=1)
+        places = np.unique(np.concatenate(self.hits))  # nothing between two of them decides
+        drawn = weights[:, self.images[places]]
+        ranks = self._until(places, np.arange(len(self.images)), weights)
         found = np.zeros(len(weights))
         for hits, ignored in zip(self.hits, self.ignored, strict=True):
             if len(hits):
-                right = drawn[:, hits].cumsum(axis=1)
-                counted = ranks[:, hits] - _before(hits, ignored, drawn)
+                at = np.searchsorted(places, hits)
+                right = drawn[:, at].cumsum(axis=1)
+                counted = ranks[:, at]
+                if len(ignored):
+                    counted = counted - self._until(hits, ignored, weights)
                 found += _area(right, counted, total)
         return np.where(total > 0, found / len(self.hits), np.nan)
+
+    def _until(self, places: Ints, counted: Ints, weights: Ints) -> Ints:
+        """Count detections up to and with some places, each as often as its image was drawn.
+
+        Args:
+            places: (P,) ascending positions among the detections.
+            counted: positions of the detections that are counted.
+            weights: (B, I).
+
+        Returns:
+            (B, P).
+        """
+        counted = counted[counted <= places[-1]] if len(places) else counted[:0]
+        stretch = np.searchsorted(places, counted)
+        ones = np.ones(len(counted), dtype=np.int64)
+        shape = (len(places), weights.shape[1])
+        by_image = csr_array((ones, (stretch, self.images[counted])), shape)
+        return np.ascontiguousarray((by_image @ weights.T).T).cumsum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -182,14 +205,6 @@ def _class_matches(found: Sequence[dict[str, Any]], images: int, thresholds: int
         hits=tuple(np.flatnonzero(row) for row in joined("dtMatched") & ~ignored),
         ignored=tuple(np.flatnonzero(row) for row in ignored),
     )
-
-
-def _before(hits: Ints, ignored: Ints, drawn: Ints) -> Ints:
-    """(B, hits) how many ignored detections, weighted, come before each hit."""
-    if not len(ignored):
-        return np.zeros_like(hits)
-    running = np.pad(drawn[:, ignored].cumsum(axis=1), ((0, 0), (1, 0)))
-    return running[:, np.searchsorted(ignored, hits)]
 
 
 def _area(right: Ints, counted: Ints, total: Ints) -> Floats:

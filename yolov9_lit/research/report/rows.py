@@ -18,6 +18,9 @@ PAPER_EPOCHS = 500
 PAPER_IMAGE_SIZE = 640
 PAPER_DATA = "coco"
 
+SHOWN = 20
+"""Rows that an error names."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -169,12 +172,19 @@ def choose_base(rows: Sequence[Row], wanted: Mapping[str, Any] | None) -> Settin
         wanted = {"pgi": "none"}
         if not _having(wanted, there):
             return there[0] if there else {}
-    base = {str(name): text(value) for name, value in wanted.items()}
+    base = {_short(str(name), there): text(value) for name, value in wanted.items()}
     having = _having(base, there)
     if not having:
-        names = "; ".join(map(unabridged, there)) or "none has results"
-        raise UserError(f"No row has {unabridged(base)} (base): the rows are {names}.")
+        names = "; ".join(map(unabridged, there[:SHOWN])) or "none has results"
+        more = f"; and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+        raise UserError(f"No row has {unabridged(base)} (base): the rows are {names}{more}.")
     return having[0] if len(having) == 1 else base
+
+
+def _short(name: str, settings: Sequence[Settings]) -> str:
+    """Return what rows call a setting: `lr` of optimizer.lr; the name itself if none has it."""
+    names = settings[0] if settings else {}
+    return next((short for short in names if f".{name}".endswith(f".{short}")), name)
 
 
 def _having(part: Settings, settings: Iterable[Settings]) -> list[Settings]:

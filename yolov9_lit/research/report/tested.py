@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from rich.progress import track
 
@@ -119,7 +119,7 @@ def _read_test(
 def _test(run: Run, figure: str, truth: Truth, replicates: int, seed: int) -> Tested | str:
     name, path = run.folder.name, run.folder / "detections.json"
     try:
-        matches = match(truth, json.loads(path.read_text()), KINDS[figure])
+        matches = match(truth, msgspec.json.decode(path.read_bytes()), KINDS[figure])
     except Exception as error:  # Of any kind, for what is no detection.
         return f"{name}: detections.json is missing or does not fit ({_short(error)})"
     if matches.num_images != run.num_images:
