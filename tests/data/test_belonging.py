@@ -4,6 +4,7 @@ An image is all one colour, its image id's; so what is drawn where a box lies te
 that the box must come from, whatever the pipeline says.
 """
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -236,4 +237,5 @@ def test_two_processes_share_each_epoch(root, tmp_path):
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(240, exit=True)  # of a hang the test tells where it was
     train_on_two_processes(Path(sys.argv[1]), Path(sys.argv[2]))
