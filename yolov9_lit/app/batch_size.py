@@ -143,8 +143,11 @@ class Search:
             logger=False,
         )
         data = self.datamodule
+        side = data.batches.image_size
+        if module.multi_scale is not None:
+            side, module.multi_scale = module.multi_scale.sides(side)[-1], None
         batch = made_up_batch(
-            *(size, data.batches.image_size, self.objects, data.num_classes, data.channels),
+            *(size, side, self.objects, data.num_classes, data.channels),
             masks=data.batches.masks,
             keypoints=len(data.keypoints.names) if data.keypoints else 0,
         )

@@ -33,6 +33,7 @@ from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
+from yolov9_lit.training.multi_scale import MultiScale
 from yolov9_lit.training.trainer import build_parts, build_trainer, expect_unused_parameters
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.structure import adopt_structure
@@ -152,6 +153,7 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
         aux_schedule=build(cfg.aux_schedule),
+        multi_scale=make_multi_scale(cfg),
     )
 
 
@@ -183,6 +185,7 @@ def _rehearse(cfg: DictConfig) -> None:
     if cfg.ckpt and not cfg.ckpt_path:
         read_trainable(cfg.ckpt)
     make_acceleration(cfg)
+    make_multi_scale(cfg)
     with torch.device("meta"):  # first: an assigner that does not fit a branch says less
         detector = build(cfg.model, num_classes=cfg.model.num_classes or 1)
     build(cfg.loss).require_compared(detector.head.finds)
@@ -205,6 +208,23 @@ def make_acceleration(cfg: DictConfig) -> Acceleration:
         return Acceleration(cfg.channels_last, cfg.compile, cfg.checkpointing)
     except ValueError as error:
         raise UserError(f"{error}.") from error
+
+
+def make_multi_scale(cfg: DictConfig) -> MultiScale | None:
+    """Return which sizes the batches of a training are to have; None for their own.
+
+    Raises:
+        UserError: steps are to be compiled, which is done for one size.
+    """
+    if cfg.multi_scale is None:
+        return None
+    if cfg.compile != "off":
+        raise UserError(
+            f"multi_scale and compile={cfg.compile} do not go together, as each size would be "
+            "compiled by itself: leave one of them out."
+        )
+    low, high = cfg.multi_scale
+    return MultiScale((low, high), cfg.seed)
 
 
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
