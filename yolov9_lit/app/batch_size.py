@@ -138,7 +138,7 @@ class Search:
         )
         averaging = (self.cfg.get("callbacks") or {}).get("ema")
         trainer = build_trainer(
-            _alone(self.cfg.trainer, self.device),
+            alone(self.cfg.trainer, self.device),
             [build(averaging)] if averaging else [],
             logger=False,
         )
@@ -185,8 +185,8 @@ def search(config: dict[Any, Any], build_module: BuildModule) -> Found:
     return Found(size, updates, sizes, objects, free / 1e9, name)
 
 
-def _alone(trainer: DictConfig, device: torch.device) -> DictConfig:
-    """Return the trainer's node for two steps on one device, without output."""
+def alone(trainer: DictConfig, device: torch.device) -> DictConfig:
+    """Return the trainer's node for a trial on one device, without output."""
     alone = OmegaConf.merge(
         trainer,
         {

@@ -45,6 +45,7 @@ TRAINING: Mapping[str, Any] = {
     "ckpt": PathText | None,
     "ckpt_path": PathText | None,
     "freeze": str | list[str] | None,
+    "lr_find": bool,
     "test": bool,
     "objectives": list[str] | None,
     "channels_last": bool | None,

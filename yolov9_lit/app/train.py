@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.batch_size import settle_batch_size
 from yolov9_lit.app.folders import require_data
+from yolov9_lit.app.lr_find import find_learning_rate
 from yolov9_lit.app.model_card import make_card
 from yolov9_lit.app.settings import check_training
 from yolov9_lit.building import build, refusal
@@ -42,15 +43,19 @@ from yolov9_lit.weights.transfer import read_trainable, take_weights
 log = logging.getLogger(__name__)
 
 
-def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
+def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...] | None:
     """Run one training, or one job of a sweep, unless its folder has its result already.
 
     Returns:
-        The test figures by name; in a search, the values of `cfg.objectives`.
+        The test figures by name; in a search, the values of `cfg.objectives`; None where learning
+        rates were tried instead.
 
     Raises:
         UserError: data, model, checkpoint or run folder do not fit the config.
     """
+    if cfg.lr_find:
+        _try_learning_rates(cfg)
+        return None
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         figures = run_apart(cfg, check_training).figures
     else:
@@ -59,6 +64,20 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
+
+
+def _try_learning_rates(cfg: DictConfig) -> None:
+    """Try them in place of a run.
+
+    Raises:
+        UserError: in a sweep, whose jobs are runs; or the config does not fit.
+    """
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError("lr_find=true is no job of a sweep: leave out -m, or lr_find.")
+    check_job(cfg)
+    _settle(cfg)
+    _rehearse(cfg)
+    find_learning_rate(cfg, build_module)
 
 
 def check_job(cfg: DictConfig) -> None:
