@@ -85,10 +85,15 @@ def _trial(
     module.aux_schedule = AuxiliarySchedule()
     trial = RateTrial(updates)
     probe = build_trainer(cfg.trainer, [], logger=False)
-    # So many epochs that none of these is without mosaic: the trial ends by itself.
-    epochs = module.schedule.nominal_batch * (updates + 1) + datamodule.close_mosaic_epochs
-    once = {"max_epochs": epochs, "max_time": None, "limit_val_batches": 0}
-    node = OmegaConf.merge(alone(cfg.trainer, probe.strategy.root_device), once)
+    # Each update sees the same images: other ones would change the loss by more than the rate does.
+    # The trial ends by itself, before the epochs without mosaic.
+    same = {
+        "overfit_batches": module.schedule.accumulation(module.batch_size),
+        "max_epochs": module.schedule.nominal_batch * (updates + 1)
+        + datamodule.close_mosaic_epochs,
+        **{"max_time": None, "limit_val_batches": 0},
+    }
+    node = OmegaConf.merge(alone(cfg.trainer, probe.strategy.root_device), same)
     assert isinstance(node, DictConfig)
     trainer = build_trainer(node, [trial], logger=False)
     Acceleration(cfg.channels_last, cfg.compile, cfg.checkpointing).apply(
@@ -116,7 +121,7 @@ def _write(tried: Sequence[RateTried], rate: float | None, folder: Path) -> None
     if rate is not None:
         axes.axvline(rate, color=COLORS[1], ls="--", label=f"steepest fall, {rate:.2g}")
     # A loss that has diverged would flatten all that is of interest.
-    low, high = min(one.smoothed for one in tried), tried[0].smoothed
+    low, high = min(one.loss for one in tried), tried[0].smoothed
     axes.set_ylim(low - 0.1 * abs(low), max(high, low) * lr_range.LOST / 2)
     axes.legend(frameon=False)
     save_axes(axes, folder / "lr_find.png", "The loss by learning rate.")
