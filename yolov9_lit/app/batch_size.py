@@ -138,13 +138,16 @@ class Search:
         )
         averaging = (self.cfg.get("callbacks") or {}).get("ema")
         trainer = build_trainer(
-            _alone(self.cfg.trainer, self.device),
+            alone(self.cfg.trainer, self.device),
             [build(averaging)] if averaging else [],
             logger=False,
         )
         data = self.datamodule
+        side = data.batches.image_size
+        if module.multi_scale is not None:
+            side, module.multi_scale = module.multi_scale.sides(side)[-1], None
         batch = made_up_batch(
-            *(size, data.batches.image_size, self.objects, data.num_classes, data.channels),
+            *(size, side, self.objects, data.num_classes, data.channels),
             masks=data.batches.masks,
             keypoints=len(data.keypoints.names) if data.keypoints else 0,
         )
@@ -182,8 +185,8 @@ def search(config: dict[Any, Any], build_module: BuildModule) -> Found:
     return Found(size, updates, sizes, objects, free / 1e9, name)
 
 
-def _alone(trainer: DictConfig, device: torch.device) -> DictConfig:
-    """Return the trainer's node for two steps on one device, without output."""
+def alone(trainer: DictConfig, device: torch.device) -> DictConfig:
+    """Return the trainer's node for a trial on one device, without output."""
     alone = OmegaConf.merge(
         trainer,
         {

@@ -20,6 +20,7 @@ from yolov9_lit.kinds import Count, InputSide, Limits, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.training.aux_schedule import AuxiliarySchedule
+from yolov9_lit.training.multi_scale import Factors
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
 from yolov9_lit.training.trainer import KINDS as TRAINER, check_trainer
@@ -44,11 +45,13 @@ TRAINING: Mapping[str, Any] = {
     "ckpt": PathText | None,
     "ckpt_path": PathText | None,
     "freeze": str | list[str] | None,
+    "lr_find": bool,
     "test": bool,
     "objectives": list[str] | None,
     "channels_last": bool | None,
     "compile": Literal["off", "blocks", "whole"],
     "checkpointing": bool,
+    "multi_scale": Factors | None,
     "data.batch_size": PositiveInt | Literal["auto"],
     "model": Detector,
     "model.num_classes": PositiveInt | None,

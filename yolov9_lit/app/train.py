@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from yolov9_lit.app.batch_size import settle_batch_size
 from yolov9_lit.app.folders import require_data
+from yolov9_lit.app.lr_find import find_learning_rate
 from yolov9_lit.app.model_card import make_card
 from yolov9_lit.app.settings import check_training
 from yolov9_lit.building import build, refusal
@@ -33,6 +34,7 @@ from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
+from yolov9_lit.training.multi_scale import MultiScale
 from yolov9_lit.training.trainer import build_parts, build_trainer, expect_unused_parameters
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.structure import adopt_structure
@@ -41,15 +43,19 @@ from yolov9_lit.weights.transfer import read_trainable, take_weights
 log = logging.getLogger(__name__)
 
 
-def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
+def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...] | None:
     """Run one training, or one job of a sweep, unless its folder has its result already.
 
     Returns:
-        The test figures by name; in a search, the values of `cfg.objectives`.
+        The test figures by name; in a search, the values of `cfg.objectives`; None where learning
+        rates were tried instead.
 
     Raises:
         UserError: data, model, checkpoint or run folder do not fit the config.
     """
+    if cfg.lr_find:
+        _try_learning_rates(cfg)
+        return None
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         figures = run_apart(cfg, check_training).figures
     else:
@@ -58,6 +64,20 @@ def run_training(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
     if cfg.objectives:
         return objective_values(cfg.objectives, figures, cfg.run_dir)
     return figures
+
+
+def _try_learning_rates(cfg: DictConfig) -> None:
+    """Try them in place of a run.
+
+    Raises:
+        UserError: in a sweep, whose jobs are runs; or the config does not fit.
+    """
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError("lr_find=true is no job of a sweep: leave out -m, or lr_find.")
+    check_job(cfg)
+    _settle(cfg)
+    _rehearse(cfg)
+    find_learning_rate(cfg, build_module)
 
 
 def check_job(cfg: DictConfig) -> None:
@@ -152,6 +172,7 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         test_metric=metric(truth=TruthOf(datamodule, "test")),
         card=card.to_dict(),
         aux_schedule=build(cfg.aux_schedule),
+        multi_scale=make_multi_scale(cfg),
     )
 
 
@@ -183,6 +204,7 @@ def _rehearse(cfg: DictConfig) -> None:
     if cfg.ckpt and not cfg.ckpt_path:
         read_trainable(cfg.ckpt)
     make_acceleration(cfg)
+    make_multi_scale(cfg)
     with torch.device("meta"):  # first: an assigner that does not fit a branch says less
         detector = build(cfg.model, num_classes=cfg.model.num_classes or 1)
     build(cfg.loss).require_compared(detector.head.finds)
@@ -205,6 +227,23 @@ def make_acceleration(cfg: DictConfig) -> Acceleration:
         return Acceleration(cfg.channels_last, cfg.compile, cfg.checkpointing)
     except ValueError as error:
         raise UserError(f"{error}.") from error
+
+
+def make_multi_scale(cfg: DictConfig) -> MultiScale | None:
+    """Return which sizes the batches of a training are to have; None for their own.
+
+    Raises:
+        UserError: steps are to be compiled, which is done for one size.
+    """
+    if cfg.multi_scale is None:
+        return None
+    if cfg.compile != "off":
+        raise UserError(
+            f"multi_scale and compile={cfg.compile} do not go together, as each size would be "
+            "compiled by itself: leave one of them out."
+        )
+    low, high = cfg.multi_scale
+    return MultiScale((low, high), cfg.seed)
 
 
 def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:

@@ -24,6 +24,8 @@ ADDED: Mapping[str, Any] = {
     "loss.guide": None,
     "loss.distillation": None,
     "aux_schedule.detach": 1.0,
+    "multi_scale": None,
+    "lr_find": False,
     "aux_schedule": {
         "_target_": f"{PACKAGE}training.aux_schedule.AuxiliarySchedule",
         **{"decay": "constant", "final_factor": 0.0, "start": 0.0, "end": 1.0},

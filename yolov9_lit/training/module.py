@@ -29,6 +29,7 @@ from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
 from yolov9_lit.training.divergence import Divergence, require_finite
 from yolov9_lit.training.evaluation import EvaluationModule, Measured
+from yolov9_lit.training.multi_scale import MultiScale
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
 
@@ -50,6 +51,7 @@ class DetectionModule(EvaluationModule):
         test_metric: DetectionMetric,
         card: Mapping[str, Any] | None = None,
         aux_schedule: AuxiliarySchedule | None = None,
+        multi_scale: MultiScale | None = None,
     ) -> None:
         """Join the parts.
 
@@ -58,6 +60,7 @@ class DetectionModule(EvaluationModule):
             card: stored in checkpoints so that the detector can be rebuilt; see `weights.card`.
             aux_schedule: how much the auxiliary branches count in each epoch; in all the same by
                 default.
+            multi_scale: sizes of the training's batches; their own by default.
         """
         super().__init__(nms, test_metric)
         self.automatic_optimization = False
@@ -66,6 +69,7 @@ class DetectionModule(EvaluationModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.aux_schedule = aux_schedule or AuxiliarySchedule()
+        self.multi_scale = multi_scale
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
@@ -110,6 +114,8 @@ class DetectionModule(EvaluationModule):
         Returns:
             For callbacks: "loss", the total, and "losses", each branch's terms by logged name.
         """
+        if self.multi_scale is not None:
+            batch = self.multi_scale.resized(batch, self.trainer.current_epoch, batch_idx)
         _, output = self.compared(batch.images, batch.targets)
         self.divergence.note(output.total.detach(), batch_idx)
         self.log_dict(output.main._asdict(), prog_bar=True, logger=False)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         ImageLogger as ImageLogger,
         LoggedImage as LoggedImage,
     )
+    from yolov9_lit.training.loggers.mlflow import mlflow_logger as mlflow_logger
     from yolov9_lit.training.loggers.tensorboard import tensorboard_logger as tensorboard_logger
     from yolov9_lit.training.loggers.wandb import wandb_logger as wandb_logger
 else:

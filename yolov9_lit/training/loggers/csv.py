@@ -14,7 +14,7 @@ from PIL import Image
 
 from yolov9_lit.files import atomic_write
 from yolov9_lit.reporting.sheet import draw_sheet
-from yolov9_lit.training.loggers.images import LoggedImage
+from yolov9_lit.training.loggers.images import LoggedImage, sheet_name
 
 _QUICK = 1  # Compression of zlib: half the time for a tenth more bytes.
 
@@ -31,8 +31,7 @@ class ContinuingCSVLogger(CSVLogger):
         self, key: str, images: Sequence[LoggedImage], step: int, epoch: int | None = None
     ) -> None:
         """Write one PNG with all of them, `images/val_images_0003.png` for epoch 3."""
-        name = key.replace("/", "_") + ("" if epoch is None else f"_{epoch:04d}")
-        path = Path(self.log_dir, "images", f"{name}.png")
+        path = Path(self.log_dir, "images", sheet_name(key, epoch))
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet = draw_sheet([(image.pixels, image.caption) for image in images])
         with atomic_write(path) as part:

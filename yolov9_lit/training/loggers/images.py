@@ -42,6 +42,11 @@ class ImageLogger(Protocol):
         ...
 
 
+def sheet_name(key: str, epoch: int | None) -> str:
+    """Return the file of images logged together: `val_images_0003.png` for epoch 3."""
+    return key.replace("/", "_") + ("" if epoch is None else f"_{epoch:04d}") + ".png"
+
+
 def image_loggers(trainer: L.Trainer) -> list[ImageLogger]:
     """Return those of a trainer's loggers that take images; none but on the first rank."""
     if not trainer.is_global_zero:

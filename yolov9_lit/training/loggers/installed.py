@@ -7,11 +7,16 @@ from importlib.util import find_spec
 from yolov9_lit.errors import UserError
 
 
-def require_installed(package: str) -> None:
-    """Refuse a logger whose package is missing.
+def require_installed(logger: str, *packages: str) -> None:
+    """Refuse a logger whose packages are missing.
+
+    Args:
+        logger: option of the config group.
+        packages: that it needs; by default the one of its name.
 
     Raises:
-        UserError: it is.
+        UserError: one is.
     """
-    if find_spec(package) is None:
-        raise UserError(f"logger={package}: {package} is not installed: pip install {package}.")
+    for package in packages or (logger,):
+        if find_spec(package) is None:
+            raise UserError(f"logger={logger}: {package} is not installed: pip install {package}.")
