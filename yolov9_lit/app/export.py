@@ -10,14 +10,20 @@ import numpy as np
 from omegaconf import DictConfig
 
 from yolov9_lit.building import build
-from yolov9_lit.checks import path_argument, whole_number, yes_or_no
+from yolov9_lit.checks import existing_folder, path_argument, whole_number, yes_or_no
 from yolov9_lit.data.images import has_image_ending, read_image
 from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError, counted
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.agreement import Agreement
-from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, InputShape
+from yolov9_lit.inference.export.calibration import Calibration, draw_images, record_of
+from yolov9_lit.inference.export.format import (
+    ExportFormat,
+    ExportRecord,
+    InputShape,
+    Int8Format,
+)
 from yolov9_lit.inference.export.outputs import names_of
 from yolov9_lit.inference.export.write import export as write
 from yolov9_lit.inference.predictor import Predictor, load
@@ -47,6 +53,7 @@ def export(cfg: DictConfig) -> Agreement:
         )
     half, nms = yes_or_no("half", cfg.half), yes_or_no("nms", cfg.nms)
     shape = _shape(cfg)
+    drawn = _calibration_images(cfg, form)
     settings = NMSSettings(cfg.confidence, cfg.iou, False, max_detections=cfg.max_detections)
     predictor = load(ckpt)
     if not isinstance(predictor, Predictor):
@@ -59,15 +66,26 @@ def export(cfg: DictConfig) -> Agreement:
         half=half,
         nms=settings if nms else None,
         head=cfg.head,
+        int8=record_of(drawn, cfg.seed) if drawn else None,
     )
-    images = _images(cfg.pictures, predictor.card.image_size)
+    if drawn and cfg.pictures is None:
+        images = [read_image(path) for path in drawn[:MOST_IMAGES]]
+    else:
+        images = _images(cfg.pictures, predictor.card.image_size)
+    calibration = Calibration(drawn, predictor.card.image_size, shape) if drawn else None
     log.info(
         "Writing %s and comparing it on %s; this can take minutes",
         out,
         counted(len(images), "image"),
     )
-    agreement = write(predictor.detector, record, form, out, images, settings)
+    agreement = write(predictor.detector, record, form, out, images, settings, calibration)
     _tell(out, agreement)
+    if record.int8:
+        log.info(
+            "int8 by %s of %s; what it costs in AP: python -m yolov9_lit.eval ckpt=%s data=..., "
+            "and the same with ckpt=%s",
+            *(counted(record.int8.images, "image"), cfg.calibration, out, ckpt),
+        )
     return agreement
 
 
@@ -84,6 +102,30 @@ def _shape(cfg: DictConfig) -> InputShape:
     if (shape.height is None) != (shape.width is None):
         raise UserError("Only one of height and width is given: give both, or neither.")
     return shape
+
+
+def _calibration_images(cfg: DictConfig, form: ExportFormat) -> list[Path]:
+    """Return the images that an int8 file is calibrated on; none where it is not to be int8."""
+    count = whole_number("calibration_images", cfg.calibration_images)
+    seed = whole_number("seed", cfg.seed, least=0)
+    if not yes_or_no("int8", cfg.int8):
+        if cfg.calibration is not None:
+            raise UserError(
+                f"calibration={cfg.calibration} is of int8 files only: give int8=true, or leave it "
+                "out."
+            )
+        return []
+    if cfg.half:
+        raise UserError("half=true and int8=true exclude each other: give one of them.")
+    if not isinstance(form, Int8Format):
+        raise UserError(f"A {form.suffix} file has no int8: give format=onnx or openvino.")
+    if cfg.calibration is None:
+        raise UserError(
+            "int8=true needs images that tell the ranges of activations: give calibration=FOLDER, "
+            "the training images' own."
+        )
+    folder = existing_folder("calibration", path_argument("calibration", cfg.calibration))
+    return draw_images(folder, count, seed)
 
 
 def _images(given: str | None, size: int) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from yolov9_lit.data.quiet import no_lines_of_libraries, quiet_pillow
 from yolov9_lit.errors import UserError
 
 # What is wrong with an image is told by us.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+(cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2).setLogLevel(0)  # OpenCV 5, 4
 quiet_pillow()
 
 _EXIF_ORIENTATION = 0x0112

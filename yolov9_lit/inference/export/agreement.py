@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -27,6 +28,17 @@ FLOAT = Limits(
 HALF = Limits(
     8.0, 0.05, parts=0.05, keypoints=8.0, visible=0.05, extra=0.05, matched=0.9, masks=0.9
 )
+
+INT8 = Limits(
+    *(math.inf, 1.0),
+    parts=math.inf,
+    keypoints=math.inf,
+    visible=1.0,
+    extra=math.inf,
+    matched=0.5,
+    masks=0.5,
+)
+"""Single anchors of an int8 file may be far off: what counts are its detections."""
 
 
 class Agreement(NamedTuple):

@@ -12,6 +12,7 @@ from inspect import isabstract
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 import yolov9_lit
@@ -40,6 +41,22 @@ class InputShape(NamedTuple):
         return None if self.height is None or self.width is None else (self.height, self.width)
 
 
+class CalibrationRecord(NamedTuple):
+    """With what an int8 file was calibrated.
+
+    Attributes:
+        folder: name of the images' folder.
+        images: number of images.
+        seed: that they were drawn by.
+        sha256: of their files, one behind the other in the order of their names.
+    """
+
+    folder: str
+    images: int
+    seed: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class ExportRecord:
     """Everything needed to use an exported file.
@@ -51,6 +68,7 @@ class ExportRecord:
         half: whether weights are float16; inputs and outputs are always float32.
         nms: settings of the NMS inside; None if the file returns all candidates.
         head: name of the auxiliary branch that was written; None for the main one.
+        int8: how its convolutions were quantized to 8 bits; None if they were not.
         version: version of this package that wrote the file.
     """
 
@@ -60,6 +78,7 @@ class ExportRecord:
     half: bool = False
     nms: NMSSettings | None = None
     head: str | None = None
+    int8: CalibrationRecord | None = None
     version: str = yolov9_lit.__version__
 
     @property
@@ -89,6 +108,7 @@ class ExportRecord:
                 "half": self.half,
                 "nms": asdict(self.nms) if self.nms else None,
                 "head": self.head,
+                "int8": self.int8._asdict() if self.int8 else None,
                 "strides": STRIDES,
                 "letterbox": {"placement": "centred", "grey": GREY, "input": "RGB, 0..1"},
             }
@@ -114,6 +134,7 @@ class ExportRecord:
                 half=record["half"],
                 nms=NMSSettings(**record["nms"]) if record["nms"] else None,
                 head=record.get("head"),
+                int8=CalibrationRecord(**record["int8"]) if record.get("int8") else None,
                 version=record["version"],
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -159,6 +180,23 @@ class ExportFormat(ABC):
 
         Raises:
             UserError: the file is damaged or has no record, or its runtime is not installed.
+        """
+
+
+class Int8Format(ExportFormat):
+    """One whose files may compute in 8 bits."""
+
+    @abstractmethod
+    def write_int8(
+        self, graph: nn.Module, record: ExportRecord, path: Path, images: Iterable[np.ndarray]
+    ) -> None:
+        """Write a graph as `write` does, its convolutions in int8.
+
+        Args:
+            graph: of `export.graph`.
+            record: that the file holds.
+            path: of this suffix.
+            images: inputs (B, 3, H, W) float32 in 0..1 that tell the ranges of activations.
         """
 
 

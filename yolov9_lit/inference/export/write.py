@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from torch import nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
-from yolov9_lit.inference.export.agreement import FLOAT, HALF, Agreement
+from yolov9_lit.inference.export.agreement import FLOAT, HALF, INT8, Agreement
 from yolov9_lit.inference.export.check import compare
-from yolov9_lit.inference.export.format import ExportFormat, ExportRecord
+from yolov9_lit.inference.export.format import ExportFormat, ExportRecord, Int8Format
 from yolov9_lit.inference.export.graph import CandidateGraph, DetectionGraph
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.models.detector import Detector
@@ -29,6 +29,7 @@ def export(
     out: Path,
     images: Sequence[np.ndarray],
     settings: NMSSettings,
+    calibration: Iterable[np.ndarray] | None = None,
 ) -> Agreement:
     """Write a detector's deploy form.
 
@@ -39,6 +40,7 @@ def export(
         out: path of the file; an earlier file is replaced only if the new one agrees.
         images: images to compare on, each (H, W, 3) uint8 RGB.
         settings: settings of the comparison's NMS if none is inside.
+        calibration: inputs for an int8 file, see `Int8Format.write_int8`.
 
     Raises:
         UserError: the model cannot be written in this form, or the file disagrees with PyTorch.
@@ -48,7 +50,12 @@ def export(
     with _folder_beside(out) as folder:
         draft = Path(folder) / out.name
         try:
-            form.write(_graph(detector, record), record, draft)
+            graph = _graph(detector, record)
+            if calibration is None:
+                form.write(graph, record, draft)
+            else:
+                assert isinstance(form, Int8Format)
+                form.write_int8(graph, record, draft, calibration)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
@@ -89,7 +96,7 @@ def _checked(
     file = form.read(draft)
     if file.record.to_json() != record.to_json():
         raise UserError(f"{draft.name} lost its record, nothing was written: try another format.")
-    limits = HALF if record.half else FLOAT
+    limits = INT8 if record.int8 else HALF if record.half else FLOAT
     try:
         agreement = compare(ExportedPredictor(file), reference, images, settings)
     except UserError as error:

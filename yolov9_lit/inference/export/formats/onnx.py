@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,18 +18,19 @@ from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export.format import (
     KEY,
     Exported,
-    ExportFormat,
     ExportRecord,
+    Int8Format,
     reason,
     runtime,
 )
 from yolov9_lit.inference.export.graph import DetectionGraph, suppress, traced
+from yolov9_lit.inference.export.quantize import quantized
 
 INPUT = "images"
 
 
 @dataclass(frozen=True)
-class OnnxFormat(ExportFormat):
+class OnnxFormat(Int8Format):
     """A `.onnx` file.
 
     Attributes:
@@ -48,16 +50,20 @@ class OnnxFormat(ExportFormat):
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
         """Write a graph, with the record in the metadata."""
-        model = self.model(graph, record)
-        if self.simplify:
-            model = runtime("onnxslim").slim(model)
-        onnx = runtime("onnx")
-        _forget_origin(model)
-        onnx.helper.set_model_props(model, {KEY: record.to_json()})
-        onnx.save(model, path)
+        _save(self.model(graph, record), record, path)
+
+    def write_int8(
+        self, graph: nn.Module, record: ExportRecord, path: Path, images: Iterable[np.ndarray]
+    ) -> None:
+        """Write a graph with quantized convolutions, likewise."""
+        _save(quantized(self.model(graph, record), INPUT, images), record, path)
 
     def model(self, graph: nn.Module, record: ExportRecord) -> Any:
         """Return a graph as an `onnx.ModelProto`."""
+        model = self._translated(graph, record)
+        return runtime("onnxslim").slim(model) if self.simplify else model
+
+    def _translated(self, graph: nn.Module, record: ExportRecord) -> Any:
         runtime("onnx")
         operators = getattr(runtime("onnxscript"), f"opset{self.opset}", None)
         if operators is None:
@@ -93,6 +99,13 @@ class OnnxFormat(ExportFormat):
             return [torch.from_numpy(o) for o in session.run(None, {INPUT: images.numpy()})]
 
         return Exported(record, partial(map, run))
+
+
+def _save(model: Any, record: ExportRecord, path: Path) -> None:
+    onnx = runtime("onnx")
+    _forget_origin(model)
+    onnx.helper.set_model_props(model, {KEY: record.to_json()})
+    onnx.save(model, path)
 
 
 def _forget_origin(model: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,25 +16,37 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.inference.export.format import (
     KEY,
     Exported,
-    ExportFormat,
     ExportRecord,
+    Int8Format,
     reason,
     runtime,
 )
 from yolov9_lit.inference.export.formats.onnx import OnnxFormat
 
 
-class OpenVinoFormat(ExportFormat):
+class OpenVinoFormat(Int8Format):
     """A `.xml` file, with its weights beside it in the `.bin` file of the same name."""
 
     suffix: ClassVar[str] = ".xml"
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
         """Write a graph, with the record in the runtime information."""
+        self._convert(partial(OnnxFormat().write, graph, record), record, path)
+
+    def write_int8(
+        self, graph: nn.Module, record: ExportRecord, path: Path, images: Iterable[np.ndarray]
+    ) -> None:
+        """Write a graph with quantized convolutions, likewise."""
+        write = partial(OnnxFormat().write_int8, graph, record, images=images)
+        self._convert(write, record, path)
+
+    @staticmethod
+    def _convert(write: Callable[[Path], None], record: ExportRecord, path: Path) -> None:
+        """Write ONNX, and convert it."""
         openvino = runtime("openvino")
         with tempfile.TemporaryDirectory() as folder:
             onnx_file = Path(folder) / "model.onnx"
-            OnnxFormat().write(graph, record, onnx_file)
+            write(onnx_file)
             model = openvino.convert_model(onnx_file)
         model.set_rt_info(record.to_json(), [KEY])
         openvino.save_model(model, path, compress_to_fp16=record.half)

@@ -1,0 +1,128 @@
+"""int8 files: near the float ones, the same each time, and told by their record."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from exported_models import SHORT, save, tiny_predictor, tiny_segmenter
+from PIL import Image
+
+import yolov9_lit
+from yolov9_lit.app.configs import compose
+from yolov9_lit.app.export import export
+from yolov9_lit.data.letterbox import GREY
+from yolov9_lit.data.prepare.shapes import make_shapes
+from yolov9_lit.errors import UserError
+from yolov9_lit.inference.export.calibration import Calibration, draw_images, record_of
+from yolov9_lit.inference.export.format import InputShape
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("int8")
+    make_shapes(folder / "shapes", train=0, val=8, image_size=160)
+    save(folder / "tiny.ckpt", tiny_predictor(*SHORT))
+    save(folder / "masks.ckpt", tiny_segmenter())
+    return folder
+
+
+def command(folder, out, **values):
+    values = {
+        **{"ckpt": folder / "tiny.ckpt", "out": folder / out, "int8": True, "confidence": 0.2},
+        **{"calibration": folder / "shapes/val2017", "calibration_images": 4},
+    } | values
+    return export(compose("export", [f"{k}={v}" for k, v in values.items()]))
+
+
+def inputs(folder):
+    """The calibration images that the command draws, as the network gets them."""
+    paths = draw_images(folder / "shapes/val2017", 4, seed=0)
+    return [torch.from_numpy(image) for image in Calibration(paths, 96, InputShape())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "out", "ckpt"),
+    [("onnx", "x.onnx", "tiny"), ("openvino", "x.xml", "tiny"), ("onnx", "m.onnx", "masks")],
+)
+def test_it_is_near_the_float_model(folder, name, out, ckpt):
+    """On the images that it was calibrated on, where nothing is clipped."""
+    command(folder, out, format=name, ckpt=folder / f"{ckpt}.ckpt")
+    trained, file = yolov9_lit.load(folder / f"{ckpt}.ckpt").deploy(), yolov9_lit.load(folder / out)
+    for images in inputs(folder):
+        with torch.no_grad():
+            expected = trained.detector.candidates(trained(images).main)
+        found = file(images)
+        assert (found.scores - expected.scores).abs().mean() < 0.04
+        assert (found.boxes - expected.boxes).abs().mean() < 5  # pixels
+        assert not torch.equal(found.scores, expected.scores)
+        if expected.coefficients is not None:
+            differ = (found.coefficients - expected.coefficients).abs().mean()
+            assert differ < 0.2 * expected.coefficients.abs().mean()
+    weights = (folder / out).with_suffix(".bin") if name == "openvino" else folder / out
+    floats = sum(parameter.numel() for parameter in trained.parameters())
+    assert weights.stat().st_size < 2.5 * floats  # of 4
+    told = file.file.record.int8
+    assert told == record_of(draw_images(folder / "shapes/val2017", 4, seed=0), seed=0)
+    assert (told.folder, told.images, told.seed) == ("val2017", 4, 0)
+
+
+@pytest.mark.slow
+def test_the_same_images_give_the_same_file(folder):
+    """With NMS inside, too; what TensorRT and others find in it is told by its nodes."""
+    onnx = pytest.importorskip("onnx")
+    for out in ("a.onnx", "b.onnx"):
+        command(folder, out, nms=True)
+    assert (folder / "a.onnx").read_bytes() == (folder / "b.onnx").read_bytes()
+    model = onnx.load(folder / "a.onnx")
+    made_by = {output: node.op_type for node in model.graph.node for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert convolutions
+    assert {made_by[name] for node in convolutions for name in node.input} == {"DequantizeLinear"}
+    for node in model.graph.node:
+        if node.op_type in ("Softmax", "NonMaxSuppression"):  # as in the float file
+            assert "DequantizeLinear" not in {made_by.get(name) for name in node.input}
+    record = json.loads({p.key: p.value for p in model.metadata_props}["yolov9_lit"])
+    assert record["int8"]["images"] == 4
+
+
+def test_images_are_drawn_by_the_seed_and_letterboxed(tmp_path):
+    for i in range(9):
+        Image.fromarray(np.full((50, 100, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").touch()
+    drawn = draw_images(tmp_path, 4, seed=1)
+    assert drawn == draw_images(tmp_path, 4, seed=1) == sorted(drawn)
+    assert drawn != draw_images(tmp_path, 4, seed=2)
+    assert len(draw_images(tmp_path, 100, seed=1)) == 9
+    (first, *_) = Calibration(draw_images(tmp_path, 100, seed=1)[1:], 64, InputShape())
+    assert first.shape == (1, 3, 64, 64)  # At least two strides.
+    assert first[0, 0, 0, 0] == pytest.approx(GREY / 255)
+    assert first[0, 0, 32, 32] == pytest.approx(1 / 255)
+    (first, *_) = Calibration(drawn, 64, InputShape(2, 96, 128))
+    assert first.shape == (2, 3, 96, 128)
+    assert (first[1] == first[0]).all()
+    changed = record_of(drawn, 1)
+    drawn[0].write_bytes(drawn[1].read_bytes())
+    assert record_of(drawn, 1) != changed
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"calibration": "null"}, r"^int8=true needs images .* give calibration=FOLDER"),
+        ({"int8": False}, r"^calibration=.* is of int8 files only"),
+        ({"half": True}, r"^half=true and int8=true exclude each other"),
+        ({"format": "torchscript", "out": "x.torchscript"}, r"^A \.torchscript file has no int8"),
+        ({"calibration": "nowhere"}, "nowhere"),
+        ({"calibration": "."}, r"^There is no image in calibration="),
+        ({"calibration_images": 0}, r"^calibration_images=0 is not valid"),
+        ({"seed": -1}, r"^seed=-1 is not valid"),
+        ({"int8": "maybe"}, r"^int8=maybe is not valid"),
+    ],
+)
+def test_mistakes(tmp_path, monkeypatch, values, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=words):
+        command(tmp_path, **{"out": "x.onnx"} | values)
+    assert not list(tmp_path.iterdir())
