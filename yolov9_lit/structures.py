@@ -8,10 +8,13 @@ object, whatever a task of one's own makes of them. What only some tasks have is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from yolov9_lit.errors import UserError
+
 if TYPE_CHECKING:  # What only reads annotations starts without torch.
+    import supervision
     from torch import Tensor
 
 MASK_STRIDE = 4
@@ -228,6 +231,39 @@ class Detections(NamedTuple):
     def cpu(self) -> Detections:
         """Return them in the host's memory."""
         return self._each(lambda field: field.cpu(), MaskParts.cpu)
+
+    def to_supervision(self, class_names: Sequence[str] = ()) -> supervision.Detections:
+        """Return them as Supervision's, which draws, counts and slices; everything is copied.
+
+        Args:
+            class_names: by class index; with them `data` has the "class_name" of each.
+
+        Returns:
+            Boxes, scores, class indices and masks in their places, and "keypoints" (N, K, 3) and
+            "extra" (N, E) in `data` where there are any.
+
+        Raises:
+            UserError: Supervision is not installed.
+        """
+        try:
+            from supervision import Detections as TheirDetections
+        except ImportError as error:
+            raise UserError(
+                "supervision is not installed, which to_supervision needs: pip install supervision."
+            ) from error
+        import numpy as np  # What only reads annotations starts without it.
+
+        labels = self.labels.cpu().numpy().copy()
+        named = {"class_name": np.array(class_names, dtype=str)[labels]} if class_names else {}
+        more = {"keypoints": self.keypoints, "extra": self.extra}
+        return TheirDetections(
+            xyxy=self.boxes.cpu().numpy().copy(),
+            mask=None if self.masks is None else self.masks.cpu().numpy().copy(),
+            confidence=self.scores.cpu().numpy().copy(),
+            class_id=labels,
+            data=named
+            | {name: v.cpu().numpy().copy() for name, v in more.items() if v is not None},
+        )
 
     def _each(
         self, of_tensor: Callable[[Tensor], Tensor], of_parts: Callable[[MaskParts], MaskParts]

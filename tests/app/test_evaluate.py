@@ -1,11 +1,13 @@
 """`eval`: what it leaves, and which branch of a trained model it measures."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fresh_checkpoints import LAYOUT, save_fresh
 
 from yolov9_lit.app.evaluate import evaluate
+from yolov9_lit.app.views import views_of
 from yolov9_lit.data import datamodule
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import KeypointResult
@@ -118,3 +120,62 @@ def test_the_report_stands_beside_the_figures(checkpoint, config, tmp_path):
     assert "6 images of" in page
     assert len([*(tmp_path / "predictions").iterdir()]) == 2
     assert (tmp_path / "analysis" / "confusion.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "size"),
+    [
+        (("views=tta", "views.scales=[1]", "views.flip=false"), 64),
+        (("views=tiles", "views.size=32", "views.overlap=0.25"), 64),
+    ],
+)
+def test_views_are_those_of_prediction(checkpoint, config, tmp_path, overrides, size):
+    """Every image is read in its own size, and what is measured is what `predict` finds."""
+    more = ["evaluation.report=false", "pictures=1", "evaluation.nms.confidence=0"]
+    cfg = config(tmp_path, f"ckpt={checkpoint}", *overrides, *more, command="eval")
+    cfg.evaluation.nms.multi_label = False
+    cfg.evaluation.nms.iou = 0.45
+    evaluate(cfg)
+    rows = json.loads((tmp_path / "detections.json").read_text())
+    predictor, views = load(checkpoint).deploy(), views_of(cfg)
+    data = json.loads(Path(cfg.data.root, cfg.data.val_annotations).read_text())
+    expected = []
+    for image in data["images"]:
+        path = Path(cfg.data.root, cfg.data.val_images, image["file_name"])
+        (found,) = predictor.predict(path, confidence=0, image_size=size, views=views)
+        expected += [(image["id"], box, score) for *box, score in boxes_and_scores(found)]
+    got = [(r["image_id"], corners(r["bbox"]), r["score"]) for r in rows]
+    assert len(got) == len(expected) > 5
+    for (i, box, score), (j, other, known) in zip(sorted(got), sorted(expected), strict=True):
+        assert i == j
+        assert box == pytest.approx(other, abs=2e-3)
+        assert score == pytest.approx(known, abs=2e-6)
+
+
+def boxes_and_scores(found):
+    return [[*b, s] for b, s in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)]
+
+
+def corners(bbox):
+    x, y, width, height = bbox
+    return [x, y, x + width, y + height]
+
+
+def test_views_of_more_than_boxes_are_told_before_data_are_read(config, tmp_path):
+    ckpt = pose_checkpoint(tmp_path / "x.ckpt", LAYOUT)
+    with pytest.raises(UserError, match=r"^This model finds keypoints too"):
+        evaluate(config(tmp_path, f"ckpt={ckpt}", "views=tiles", command="eval"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["views=tiles", "merge=wbf"], "merge=wbf averages"),
+        (["views=tiles", "views.overlap=1"], r"views\.overlap=1 is not valid"),
+        (["views=tta", "views.scales=[0]"], r"views\.scales=\[0\] is not valid"),
+        (["views=tta", "merge.iou=2"], r"merge\.iou=2 is not valid"),
+    ],
+)
+def test_views_that_cannot_be_are_told(checkpoint, config, tmp_path, overrides, told):
+    with pytest.raises(UserError, match=told):
+        evaluate(config(tmp_path, f"ckpt={checkpoint}", *overrides, command="eval"))

@@ -100,5 +100,6 @@ def test_an_option_composes_and_its_values_are_valid(composed, checkpoint, comma
 def test_every_folder_is_a_group_of_a_command():
     used = {group for path in CONFIG_DIR.glob("*.yaml") for group in groups(path.stem)}
     folders = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir()}
-    # `data download` reads its files itself; the forms of prototypes come with task=segment.
-    assert folders - used == {"hydra", "download", "prototypes"}
+    # `data download` reads its files itself; the forms of prototypes come with task=segment, those
+    # of merging with views.
+    assert folders - used == {"hydra", "download", "merge", "prototypes"}

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from yolov9_lit.app.folders import require_data
 from yolov9_lit.app.robustness import Rows, corruptions_of, measure, write_robustness
 from yolov9_lit.app.settings import check_evaluation
+from yolov9_lit.app.views import views_of
 from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument
 from yolov9_lit.data.datamodule import TruthOf
@@ -23,7 +24,7 @@ from yolov9_lit.runs.results import ResultsWriter
 from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.images import PredictionImages
 from yolov9_lit.training.callbacks.report import report_callbacks
-from yolov9_lit.training.evaluation import PredictorEvaluation
+from yolov9_lit.training.evaluation import PredictorEvaluation, ViewsEvaluation
 from yolov9_lit.training.trainer import build_trainer
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     ckpt, run_dir = path_argument("ckpt", cfg.ckpt), folder_argument("run_dir", cfg.run_dir)
     corruptions = corruptions_of(cfg)
     predictor = load(ckpt)
+    if views := views_of(cfg):
+        predictor.require_boxes_alone()
     rows = Rows(run_dir, cfg, ckpt) if corruptions.each else None
     card = predictor.card
     given: dict[str, Any] = {"image_size": predictor.input_size(cfg.data.image_size)}
@@ -71,13 +74,18 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             f"data in {datamodule.root} has {datamodule.num_classes} "
             f"({first_few(datamodule.class_names)}): evaluate on data of the same classes."
         )
-    datamodule.corruption = corruptions.always
+    datamodule.corruption, datamodule.unscaled = corruptions.always, views is not None
     metric = build(cfg.evaluation.metric)(
         truth=TruthOf(datamodule, "test"),
         category_ids=[category.id for category in datamodule.categories],
     )
     measured = _measured_form(predictor, cfg.deploy, cfg.head)
-    module = PredictorEvaluation(measured, build(cfg.evaluation.nms), metric)
+    parts = (measured, build(cfg.evaluation.nms), metric)
+    module = (
+        ViewsEvaluation(*parts, views, given["image_size"])
+        if views
+        else PredictorEvaluation(*parts)
+    )
     use = DataUse(str(datamodule.root), strict=datamodule.strict)
     callbacks = [
         use,

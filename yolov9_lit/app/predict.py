@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig
 from rich.progress import track
 
+from yolov9_lit.app.views import views_of
 from yolov9_lit.checks import folder_argument, path_argument, whole_number, yes_or_no
 from yolov9_lit.errors import UserError, counted, told
 from yolov9_lit.inference.exported import ExportedPredictor
@@ -22,6 +23,7 @@ from yolov9_lit.inference.media import AnnotatedWriter, Frame
 from yolov9_lit.inference.pipeline import ahead
 from yolov9_lit.inference.predictor import load
 from yolov9_lit.inference.source import Source, open_source
+from yolov9_lit.inference.views import Views
 from yolov9_lit.memory import keep_freed_memory
 from yolov9_lit.reporting.draw import draw_detections
 from yolov9_lit.structures import Detections
@@ -51,6 +53,7 @@ def predict(cfg: DictConfig) -> Path:
     keep_freed_memory()
     source = open_source(cfg.source)
     run_dir = folder_argument("run_dir", cfg.run_dir)
+    views = views_of(cfg)
     predictor = _on_device(load(Path(cfg.ckpt)).deploy(cfg.head), cfg.device)
     explanations = _explanations(cfg, predictor, source, run_dir) if explains else None
     rows: list[dict[str, Any]] = []
@@ -58,7 +61,7 @@ def predict(cfg: DictConfig) -> Path:
     # A predictor takes no more at a time on a CPU: longer chunks would keep the writer waiting.
     chunk = min(batch_size, MOST_ON_CPU) if _is_on_cpu(predictor) else batch_size
     read = ahead(source, chunk)
-    detected = ahead(_detect(predictor, _chunks(read, chunk), cfg), chunk)
+    detected = ahead(_detect(predictor, _chunks(read, chunk), cfg, views), chunk)
     with closing(read), closing(detected), AnnotatedWriter(run_dir) as writer:
         for frame, detections in track(detected, "Detecting", transient=True):
             frames += 1
@@ -83,7 +86,7 @@ def predict(cfg: DictConfig) -> Path:
 
 
 def _detect(
-    predictor: ImagePredictor, chunks: Iterable[list[Frame]], cfg: DictConfig
+    predictor: ImagePredictor, chunks: Iterable[list[Frame]], cfg: DictConfig, views: Views | None
 ) -> Iterator[tuple[Frame, Detections]]:
     for frames in chunks:
         found = predictor.predict(
@@ -93,6 +96,7 @@ def _detect(
             max_detections=cfg.max_detections,
             image_size=cfg.image_size,
             batch_size=cfg.batch_size,
+            views=views,
         )
         yield from zip(frames, found, strict=True)
 

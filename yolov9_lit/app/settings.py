@@ -16,6 +16,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.analysis.analysis import Analysis
 from yolov9_lit.evaluation.metric import DetectionMetric
 from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.views import Views
 from yolov9_lit.kinds import Count, InputSide, Limits, PathText, PositiveInt
 from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.detector import Detector
@@ -77,6 +78,7 @@ EVALUATION: Mapping[str, Any] = {
     "deploy": bool,
     "head": str | None,
     "pictures": Count,
+    "views": Views | None,
     "data.image_size": InputSide | None,
 }
 

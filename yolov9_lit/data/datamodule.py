@@ -61,6 +61,7 @@ class DetectionDataModule(L.LightningDataModule):
     Attributes:
         channels: of the images of a batch.
         corruption: what is done to each image of the test; its truth moves with it.
+        unscaled: whether the test's images come one a batch and in their own sizes.
     """
 
     channels = 3
@@ -120,6 +121,7 @@ class DetectionDataModule(L.LightningDataModule):
         self._truths: dict[tuple[Path, bool, bool], Truth] = {}
         self.lacks: list[str] = []
         self.corruption: Corruption | None = None
+        self.unscaled = False
 
     @property
     def folder(self) -> Path:
@@ -247,10 +249,9 @@ class DetectionDataModule(L.LightningDataModule):
         return self.batches.evaluation(self._splits["val"], *self._rank_and_world())
 
     def test_dataloader(self) -> DataLoader:
-        """Load letterboxed batches of similar aspect ratio."""
-        return self.batches.evaluation(
-            self._splits["test"], *self._rank_and_world(), self.corruption
-        )
+        """Load letterboxed batches of similar aspect ratio, or the images as they are."""
+        load = self.batches.unscaled if self.unscaled else self.batches.evaluation
+        return load(self._splits["test"], *self._rank_and_world(), self.corruption)
 
     def fixed_training_images(self, count: int) -> list[Tensor]:
         """Return the images of `Batches.fixed` of the training: (B, 3, H, W) uint8 each.

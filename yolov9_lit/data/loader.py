@@ -19,7 +19,7 @@ from yolov9_lit.data.cache import ImageCache, ReadScaled, ScaledImages, free_mem
 from yolov9_lit.data.dataset import EvalDataset, TrainDataset, collate
 from yolov9_lit.data.extra import ExtraFields
 from yolov9_lit.data.keypoint_settings import KeypointSettings
-from yolov9_lit.data.samplers import EpochSampler, evaluation_batches
+from yolov9_lit.data.samplers import EpochSampler, evaluation_batches, unscaled_batches
 from yolov9_lit.data.transforms.pipeline import Augmentation
 from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import Count, InputSide, PositiveFloat, PositiveInt
@@ -177,6 +177,23 @@ class Batches:
             **self._loader_options(),
         )
 
+    def unscaled(
+        self,
+        annotations: Annotations,
+        rank: int,
+        world_size: int,
+        corruption: Corruption | None = None,
+    ) -> DataLoader:
+        """Return the loader of a rank's images in their own sizes, one a batch, without masks."""
+        batches = unscaled_batches(annotations.sizes, rank, world_size)
+        pixels = int(annotations.sizes.prod(axis=1).max())
+        self._require_memory(len(batches), 3 * pixels)
+        return DataLoader(
+            EvalDataset(annotations, None, corruption=corruption),
+            batch_sampler=batches,
+            **self._loader_options(),
+        )
+
     def fixed(self, annotations: Annotations, count: int) -> list[Batch]:
         """Return letterboxed batches of `batch_size` images that are the same at each call.
 
@@ -215,14 +232,14 @@ class Batches:
             spare=_AHEAD * self.num_workers * self._batch_bytes,
         )
 
-    def _require_memory(self, batches: int) -> None:
+    def _require_memory(self, batches: int, batch_bytes: int | None = None) -> None:
         """Refuse what would hang: workers that wait for shared memory to hand over batches.
 
         Raises:
             UserError: those of an epoch's `batches` that they have ready do not fit.
         """
         free = free_memory()
-        needed = min(_AHEAD * self.num_workers, batches) * self._batch_bytes
+        needed = min(_AHEAD * self.num_workers, batches) * (batch_bytes or self._batch_bytes)
         if free is not None and free < needed:
             raise UserError(
                 f"/dev/shm has {free / 1e6:,.0f} MB free, but {self.num_workers} workers hand over "

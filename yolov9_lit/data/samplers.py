@@ -124,3 +124,15 @@ def evaluation_batches(
         ]
         for batch in batches[rank::world_size] or batches[:1]
     ]
+
+
+def unscaled_batches(sizes: np.ndarray, rank: int = 0, world_size: int = 1) -> list[list[EvalKey]]:
+    """Return a rank's batches of one image each in its own size, see `evaluation_batches`.
+
+    Args:
+        sizes: (N, 2) height and width of each image.
+        rank: of the batches.
+        world_size: number of ranks.
+    """
+    batches = [[EvalKey(i, height, width)] for i, (height, width) in enumerate(sizes.tolist())]
+    return batches[rank::world_size] or batches[:1]

@@ -23,6 +23,7 @@ from yolov9_lit.data.letterbox import (
 )
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
+from yolov9_lit.inference.views import Views
 from yolov9_lit.kinds import LARGEST_SIDE
 from yolov9_lit.models.head import numbers_as_text
 from yolov9_lit.models.masks import masks_of
@@ -101,6 +102,7 @@ class ImagePredictor(nn.Module, ABC):
         max_detections: int = 300,
         image_size: int | None = None,
         batch_size: int = 16,
+        views: Views | None = None,
     ) -> list[Detections]:
         """Detect objects in images.
 
@@ -115,13 +117,15 @@ class ImagePredictor(nn.Module, ABC):
             image_size: longest side of inputs in pixels; the checkpoint's by default. An exported
                 file of a fixed shape takes no other.
             batch_size: largest number of images in a batch.
+            views: how each is looked at, `Tiles` of large ones for example; as a whole by default.
 
         Returns:
             One entry per image, boxes xyxy, and masks or keypoints if the head finds any, in the
             image's own pixels; and what else it gives as `extra`.
 
         Raises:
-            UserError: an image cannot be read, or a value is out of its range.
+            UserError: an image cannot be read, a value is out of its range, or there is more than
+                boxes to put together from views.
         """
         size, batch_size = self.input_size(image_size), whole_number("batch_size", batch_size)
         settings = NMSSettings(
@@ -129,13 +133,67 @@ class ImagePredictor(nn.Module, ABC):
         )
         given = [images] if isinstance(images, ImageLike) else list(images)
         arrays = [_as_array(one) for one in given]
-        by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for i, array in enumerate(arrays):
+        if views is not None:
+            return [self.detect_views(one, views, settings, size, batch_size) for one in arrays]
+        return self._found(arrays, [size] * len(arrays), settings, batch_size)
+
+    def detect_views(
+        self,
+        image: np.ndarray,
+        views: Views,
+        settings: NMSSettings,
+        size: int,
+        batch_size: int = 16,
+    ) -> Detections:
+        """Detect objects in views of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            views: how it is looked at.
+            settings: of each view; the confidence and the most detections are those of all too.
+            size: longest side of inputs in pixels, see `input_size`.
+            batch_size: largest number of views in a batch.
+
+        Returns:
+            Boxes xyxy in the image's pixels.
+
+        Raises:
+            UserError: the detector finds more than boxes, or takes inputs of one size only.
+        """
+        self.require_boxes_alone()
+        height, width = image.shape[:2]
+        looked = views.of(height, width, size)
+        sizes = [view.image_size for view in looked]
+        if self.input_shape and set(sizes) != {size}:
+            raise UserError(
+                f"This file takes {self.input_shape[0]}x{self.input_shape[1]} only, which is one "
+                "scale: give views.scales=[1]."
+            )
+        found = self._found([view.of(image) for view in looked], sizes, settings, batch_size)
+        if any(detections.extra is not None for detections in found):
+            raise _no_views("further numbers")
+        return views.merged(looked, found, (height, width), settings)
+
+    def require_boxes_alone(self) -> None:
+        """Refuse a detector of what cannot be put together from views of an image.
+
+        Raises:
+            UserError: it finds masks or keypoints.
+        """
+        if self.finds_masks or self.card.keypoints:
+            raise _no_views("masks" if self.finds_masks else "keypoints")
+
+    def _found(
+        self, arrays: list[np.ndarray], sizes: list[int], settings: NMSSettings, batch_size: int
+    ) -> list[Detections]:
+        """Return what is in images, each scaled to its own longest side."""
+        by_shape: dict[tuple[tuple[int, int], int], list[int]] = defaultdict(list)
+        for i, (array, size) in enumerate(zip(arrays, sizes, strict=True)):
             shape = self.input_shape or prediction_shape(array.shape[:2], size)
-            by_shape[shape].append(i)
+            by_shape[shape, size].append(i)
 
         results: dict[int, Detections] = {}
-        for shape, indices in by_shape.items():
+        for (shape, size), indices in by_shape.items():
             for start in range(0, len(indices), batch_size):
                 chunk = indices[start : start + batch_size]
                 found = self._detect([arrays[i] for i in chunk], shape, size, settings)
@@ -155,6 +213,13 @@ class ImagePredictor(nn.Module, ABC):
         batch = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
         found = self.detect(batch, settings)
         return [_in_image(d, info) for d, info in zip(found, infos, strict=True)]
+
+
+def _no_views(found: str) -> UserError:
+    return UserError(
+        f"This model finds {found} too, which cannot be put together from several views of an "
+        "image: leave views out."
+    )
 
 
 def _in_image(detections: Detections, info: ImageInfo) -> Detections:

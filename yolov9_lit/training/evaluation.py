@@ -15,6 +15,7 @@ from yolov9_lit.evaluation.masks import EncodedMasks
 from yolov9_lit.evaluation.metric import UNMEASURED, DetectionMetric, MetricResult
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.images import ImagePredictor
+from yolov9_lit.inference.views import Views
 from yolov9_lit.structures import Batch, Detections
 
 
@@ -136,3 +137,32 @@ class PredictorEvaluation(EvaluationModule):
 
     def detect(self, images: Tensor) -> list[Detections]:
         return self.predictor.detect(images, self.nms)
+
+
+class ViewsEvaluation(PredictorEvaluation):
+    """Measures what is found in views of each image; a batch is to be one image in its own size."""
+
+    def __init__(
+        self,
+        predictor: ImagePredictor,
+        nms: NMSSettings,
+        test_metric: DetectionMetric,
+        views: Views,
+        image_size: int,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            views: how an image is looked at.
+            image_size: longest side of an input in pixels.
+        """
+        super().__init__(predictor, nms, test_metric)
+        self.views = views
+        self.image_size = image_size
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        arrays = [image.permute(1, 2, 0).cpu().numpy() for image in images]
+        return [
+            self.predictor.detect_views(array, self.views, self.nms, self.image_size)
+            for array in arrays
+        ]
