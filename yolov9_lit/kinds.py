@@ -64,6 +64,8 @@ InputSide = Annotated[
 ]
 PathText = Annotated[str, Words("a path, in quotes if it is a number")]
 AnyPath = Annotated[str | Path, Words("a path, in quotes if it is a number")]
+ClassNames = Annotated[Sequence[str], Words("a list of class names, such as [person,'7'],")]
+OneClass = Annotated[bool | str, Words("true, false or the name of the one class")]
 
 _NAMES: Mapping[Any, str] = {
     int: "a whole number",

@@ -67,6 +67,8 @@ WRONG = {
     "data.cache_gb": ("0", "-1", "abc", "null"),
     "data.cache_dir": ("5",),
     "data.seed": ("-1", "abc", "null"),
+    "data.classes": ("person", "[1]", "[]", "[a,a]"),
+    "data.single_class": ("1", "null"),
     "data.strict": ("maybe", "1", "null"),
     "data.close_mosaic_epochs": ("abc", "-1", "0.5"),
     "data.train_images": ("5", "null", "[a]"),

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.class_choice import ALL_CLASSES, ClassChoice
 from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.layout import settings_of
@@ -27,7 +28,7 @@ from yolov9_lit.data.prepare.scan import require_usable
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, require_outlines, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
-from yolov9_lit.kinds import AnyPath, Count, PathText
+from yolov9_lit.kinds import AnyPath, ClassNames, Count, OneClass, PathText
 from yolov9_lit.memory import no_garbage_collection
 from yolov9_lit.structures import KeypointLayout
 
@@ -60,6 +61,7 @@ class DetectionDataModule(L.LightningDataModule):
 
     Attributes:
         channels: of the images of a batch.
+        choice: which classes are used.
         corruption: what is done to each image of the test; its truth moves with it.
     """
 
@@ -75,6 +77,8 @@ class DetectionDataModule(L.LightningDataModule):
         test_images: PathText | None = None,
         test_annotations: PathText | None = None,
         *,
+        classes: ClassNames | None = None,
+        single_class: OneClass = False,
         strict: bool = False,
         close_mosaic_epochs: Count = 15,
         cache_dir: AnyPath | None = None,
@@ -92,6 +96,9 @@ class DetectionDataModule(L.LightningDataModule):
             val_annotations: their COCO-format file.
             test_images: folder of the test images; the validation's by default.
             test_annotations: their COCO-format file; the validation's by default.
+            classes: names of those that are used, in the order of their labels; all by default.
+                Objects of others are left out, their images stay.
+            single_class: make all of them one class, of that name or called "object".
             strict: make faults in the data an error that lists them, before a training begins;
                 otherwise what is faulty is left out or clipped, with a warning that counts it.
             close_mosaic_epochs: last epochs, trained without the transforms that close; a training
@@ -109,6 +116,7 @@ class DetectionDataModule(L.LightningDataModule):
             "val": (val_annotations, val_images),
             "test": (test_annotations or val_annotations, test_images or val_images),
         }
+        self.choice = ClassChoice.given(classes, single_class)
         self.strict = strict
         self.close_mosaic_epochs = close_mosaic_epochs
         self.prepare = prepare
@@ -145,9 +153,10 @@ class DetectionDataModule(L.LightningDataModule):
             sizes = map(tuple, known.sizes.tolist())
             by_id = dict(zip(known.image_ids.tolist(), sizes, strict=True))
             layout = known.layout if keypoints else None
-            self._truths[key] = read_ground_truth(
+            truth = read_ground_truth(
                 key[0], masks=masks, keypoints=layout, extra=self.batches.extra, sizes=by_id
             )
+            self._truths[key] = self.choice.of_truth(truth, key[0])
         truth = self._truths[key]
         if split != "test" or self.corruption is None or not self.corruption.moves:
             return truth
@@ -176,6 +185,12 @@ class DetectionDataModule(L.LightningDataModule):
         if self.batches.keypoints is None:
             return None
         return next(iter(self._splits.values())).layout
+
+    def adopt(self, choice: ClassChoice) -> None:
+        """Use the classes that a model was trained on, unless some are chosen; before `setup`."""
+        if choice not in (ALL_CLASSES, self.choice) and self.choice == ALL_CLASSES:
+            self.choice = choice
+            log.info("The classes are those of the checkpoint: %s", choice)
 
     def prepare_data(self) -> None:
         """Make the data where that is what this data set does, once."""
@@ -269,7 +284,10 @@ class DetectionDataModule(L.LightningDataModule):
     def _read(self, split: str) -> Annotations:
         if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:
             return self._splits["val"]
-        annotations = self._open(split)
+        opened = self._open(split)
+        annotations = self.choice.of(opened)
+        if annotations is not opened:
+            _tell_chosen(split, opened, annotations)
         if self.batches.extra and annotations.extra is None:
             raise UserError(
                 f"{annotations.path} is in shards, which hold no further numbers of objects as "
@@ -305,7 +323,7 @@ class DetectionDataModule(L.LightningDataModule):
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)
         if split != "train":
-            self._truths[file, False, False] = read.truth()
+            self._truths[file, False, False] = self.choice.of_truth(read.truth(), file)
         return read.annotations
 
     def _note_lacks(self, splits: Sequence[str]) -> None:
@@ -359,6 +377,18 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _tell_chosen(split: str, opened: Annotations, chosen: Annotations) -> None:
+    having = int((np.diff(chosen.offsets) > 0).sum())
+    log.info(
+        "%s: the chosen classes have %s of %s; %s of %s have none of them and are negatives",
+        split,
+        f"{len(chosen.boxes):,}",
+        counted(len(opened.boxes), "object"),
+        f"{len(chosen) - having:,}",
+        counted(len(chosen), "image"),
+    )
 
 
 def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Annotations:

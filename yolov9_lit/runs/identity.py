@@ -20,6 +20,8 @@ EARLIER = "paper"
 
 PACKAGE = "yolov9_lit."
 ADDED: Mapping[str, Any] = {
+    "data.classes": None,
+    "data.single_class": False,
     "model.width": 1.0,
     "loss.guide": None,
     "loss.distillation": None,
