@@ -55,6 +55,7 @@ Count = Annotated[int, Limits(0)]
 PositiveFloat = Annotated[float, Limits(0, above=True)]
 Amount = Annotated[float, Limits(0)]
 Share = Annotated[float, Limits(0, 1)]
+PositiveShare = Annotated[float, Limits(0, 1, above=True)]
 LARGEST_SIDE = 65536
 """Pixels of an input's side: above it libraries fail, each in its own way."""
 InputSide = Annotated[

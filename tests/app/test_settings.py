@@ -69,6 +69,7 @@ WRONG = {
     "data.seed": ("-1", "abc", "null"),
     "data.classes": ("person", "[1]", "[]", "[a,a]"),
     "data.single_class": ("1", "null"),
+    "data.repeat_threshold": ("0", "2", "abc"),
     "data.strict": ("maybe", "1", "null"),
     "data.close_mosaic_epochs": ("abc", "-1", "0.5"),
     "data.train_images": ("5", "null", "[a]"),

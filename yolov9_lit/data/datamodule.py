@@ -25,10 +25,11 @@ from yolov9_lit.data.images import ImageFiles, load_image
 from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
+from yolov9_lit.data.repeat_factors import class_factors, epoch_length, image_factors
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, require_outlines, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
-from yolov9_lit.kinds import AnyPath, ClassNames, Count, OneClass, PathText
+from yolov9_lit.kinds import AnyPath, ClassNames, Count, OneClass, PathText, PositiveShare
 from yolov9_lit.memory import no_garbage_collection
 from yolov9_lit.structures import KeypointLayout
 
@@ -79,6 +80,7 @@ class DetectionDataModule(L.LightningDataModule):
         *,
         classes: ClassNames | None = None,
         single_class: OneClass = False,
+        repeat_threshold: PositiveShare | None = None,
         strict: bool = False,
         close_mosaic_epochs: Count = 15,
         cache_dir: AnyPath | None = None,
@@ -99,6 +101,8 @@ class DetectionDataModule(L.LightningDataModule):
             classes: names of those that are used, in the order of their labels; all by default.
                 Objects of others are left out, their images stay.
             single_class: make all of them one class, of that name or called "object".
+            repeat_threshold: classes in a smaller share of the training images are rare, and their
+                images come more often, see `repeat_factors`; by default each comes once an epoch.
             strict: make faults in the data an error that lists them, before a training begins;
                 otherwise what is faulty is left out or clipped, with a warning that counts it.
             close_mosaic_epochs: last epochs, trained without the transforms that close; a training
@@ -117,6 +121,7 @@ class DetectionDataModule(L.LightningDataModule):
             "test": (test_annotations or val_annotations, test_images or val_images),
         }
         self.choice = ClassChoice.given(classes, single_class)
+        self.repeat_threshold = repeat_threshold
         self.strict = strict
         self.close_mosaic_epochs = close_mosaic_epochs
         self.prepare = prepare
@@ -366,7 +371,24 @@ class DetectionDataModule(L.LightningDataModule):
             self._closing_from_epoch(),
             *self._rank_and_world(),
             self.batches.partner_pool,
+            self._factors(annotations),
         )
+
+    def _factors(self, annotations: Annotations) -> np.ndarray | None:
+        """Return how often each training image comes on average; None: each once."""
+        if self.repeat_threshold is None:
+            return None
+        factors = image_factors(annotations, self.repeat_threshold)
+        of_class = class_factors(annotations, self.repeat_threshold)
+        rarest = [i for i in np.argsort(-of_class, kind="stable").tolist() if of_class[i] > 1]
+        log.info(
+            "train: with images of rare classes repeated, an epoch has %s of %s: %s",
+            f"{epoch_length(factors):,}",
+            counted(len(factors), "image"),
+            first_few([f"{annotations.class_names[i]} x {of_class[i]:.1f}" for i in rarest])
+            or f"no class is in fewer than {self.repeat_threshold:g} of them",
+        )
+        return factors
 
     def _closing_from_epoch(self) -> int | None:
         epochs = (self.trainer and self.trainer.max_epochs) or 0
