@@ -216,8 +216,9 @@ def _size(image: Any) -> tuple[int, int]:
         if (size := image_size(Path(image))) is None:
             raise ValueError(f"there is no image file {image}")
         return size
-    shape = getattr(image, "shape", ())
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or shape[2:] != (3,):
-        told = f"{getattr(image, 'dtype', type(image).__name__)} of shape {tuple(shape)}"
-        raise ValueError(f"its image is {told}, not an array (H, W, 3) of uint8 or a path")
-    return int(shape[0]), int(shape[1])
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
+        return int(image.shape[0]), int(image.shape[1])
+    kind, shape = getattr(image, "dtype", type(image).__name__), getattr(image, "shape", ())
+    raise ValueError(
+        f"its image is {kind} of shape {tuple(shape)}, not an array (H, W, 3) of uint8 or a path"
+    )
