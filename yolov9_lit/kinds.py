@@ -55,6 +55,7 @@ Count = Annotated[int, Limits(0)]
 PositiveFloat = Annotated[float, Limits(0, above=True)]
 Amount = Annotated[float, Limits(0)]
 Share = Annotated[float, Limits(0, 1)]
+PositiveShare = Annotated[float, Limits(0, 1, above=True)]
 LARGEST_SIDE = 65536
 """Pixels of an input's side: above it libraries fail, each in its own way."""
 InputSide = Annotated[
@@ -64,6 +65,8 @@ InputSide = Annotated[
 ]
 PathText = Annotated[str, Words("a path, in quotes if it is a number")]
 AnyPath = Annotated[str | Path, Words("a path, in quotes if it is a number")]
+ClassNames = Annotated[Sequence[str], Words("a list of class names, such as [person,'7'],")]
+OneClass = Annotated[bool | str, Words("true, false or the name of the one class")]
 
 _NAMES: Mapping[Any, str] = {
     int: "a whole number",

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from fresh_checkpoints import LAYOUT, save_fresh
 
 from yolov9_lit.app.evaluate import evaluate
 from yolov9_lit.app.views import views_of
 from yolov9_lit.data import datamodule
+from yolov9_lit.data.class_choice import ClassChoice
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.coco_figures import KeypointResult
 from yolov9_lit.inference.predictor import load
@@ -103,6 +105,35 @@ def test_data_without_keypoints_cannot_measure_them(config, tmp_path, shapes_wit
     root = f"data.root={shapes_without_keypoints}"
     with pytest.raises(UserError, match=r"which .*x.ckpt finds: evaluate on data whose categories"):
         evaluate(config(tmp_path, f"ckpt={ckpt}", root, command="eval"))
+
+
+def test_the_classes_are_those_that_the_checkpoint_was_trained_on(config, tmp_path, tiny_shapes):
+    """Others are neither asked for nor counted as missed; what is given goes before."""
+    choice = ClassChoice(("square", "circle"))
+    ckpt = save_fresh(tmp_path / "x.ckpt", choice=choice)
+    settings = [f"ckpt={ckpt}", "pictures=0", "evaluation.nms.confidence=0"]
+    evaluate(config(tmp_path, *settings, command="eval"))
+    rows = json.loads((tmp_path / "detections.json").read_text())
+    file = tiny_shapes / "annotations" / "instances_val2017.json"
+    content = json.loads(file.read_text())
+    ids = {c["name"]: c["id"] for c in content["categories"]}
+    assert {row["category_id"] for row in rows} == {ids["square"], ids["circle"]}
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "square" in page
+    assert "triangle" not in page
+    with pytest.raises(
+        UserError, match=r"2 classes \(square, circle\) but .* has 1 \(star\): eval"
+    ):
+        evaluate(config(tmp_path, *settings, "data.classes=[star]", command="eval"))
+
+
+def test_a_checkpoint_of_some_classes_by_chance_is_told_how_to_measure_it(config, tmp_path):
+    path = save_fresh(tmp_path / "x.ckpt", choice=ClassChoice(("star",)))
+    content = torch.load(path, weights_only=True)
+    del content["card"]["choice"]
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"1 class \(star\) but .*: name the first in data.classes"):
+        evaluate(config(tmp_path, f"ckpt={path}", command="eval"))
 
 
 @pytest.mark.slow

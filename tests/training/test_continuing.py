@@ -85,6 +85,7 @@ def test_weights_that_are_not_finite_are_refused(config, part, tmp_path):
         ("model.elan_depth=2", "of another model.*ckpt="),
         ("optimizer=adamw", "of another optimizer or freeze"),
         ("freeze=backbone", "of another optimizer or freeze"),
+        ("data.classes=[circle,triangle,square,star]", "of other data.classes"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(go_on, override, sentence):

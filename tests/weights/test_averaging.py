@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 
 from yolov9_lit.app.convert import convert
+from yolov9_lit.data.class_choice import ClassChoice
 from yolov9_lit.errors import UserError
 from yolov9_lit.weights.averaging import average
 from yolov9_lit.weights.card import ModelCard, model_config
@@ -79,6 +80,7 @@ def test_one_file_is_what_it_was(files, tmp_path):
     [
         ({"class_names": ("dog", "cat")}, "class_names"),
         ({"image_size": 64}, "image_size"),
+        ({"choice": ClassChoice(("cat", "dog"))}, "choice"),
         ({"model": CARD.model | {"elan_depth": 3}}, "model"),
     ],
 )

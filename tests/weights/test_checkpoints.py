@@ -1,6 +1,7 @@
 """Checkpoints: read without executing anything, loaded whole or not at all."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import yolov9_lit
 from yolov9_lit.app.configs import CONFIG_DIR
+from yolov9_lit.data.class_choice import ClassChoice
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.predictor import Predictor
 from yolov9_lit.weights.card import ModelCard
@@ -41,6 +43,22 @@ def test_there_and_back(tmp_path, card):
     with torch.no_grad():
         ours, theirs = predictor(images).main, detector.eval()(images).main
         torch.testing.assert_close(ours[:4], theirs[:4], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [ClassChoice(), ClassChoice(("cat", "dog")), ClassChoice(None, "object")],
+)
+def test_the_choice_of_classes_comes_back(card, choice):
+    ours = dataclasses.replace(card, choice=choice)
+    assert ModelCard.from_dict(json.loads(json.dumps(ours.to_dict()))) == ours
+    assert ("choice" in ours.to_dict()) == (choice != ClassChoice())
+
+
+@pytest.mark.parametrize("parts", [3, {"names": ["cat"]}, {"names": [], "single": None}])
+def test_a_broken_choice_of_classes_is_told(card, parts):
+    with pytest.raises(TypeError, match="its choice of classes has no names or single"):
+        ModelCard.from_dict(card.to_dict() | {"choice": parts})
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from yolov9_lit.building import build
 from yolov9_lit.checks import folder_argument, path_argument
 from yolov9_lit.data.datamodule import TruthOf
 from yolov9_lit.data.keypoint_settings import KeypointsOfModel
-from yolov9_lit.errors import UserError, first_few
+from yolov9_lit.errors import UserError, counted, first_few
 from yolov9_lit.evaluation.robustness import CLEAN
 from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.inference.predictor import Predictor, load
@@ -66,13 +66,19 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
             **card.keypoints._asdict(),
         }
     datamodule = build(cfg.data, **given)
+    datamodule.adopt(card.choice)
     datamodule.prepare_data()
     datamodule.setup("test")
     if tuple(datamodule.class_names) != card.class_names:
+        ours, theirs = card.class_names, datamodule.class_names
+        known = {*ours} <= {*theirs}
+        remedy = (
+            "name the first in data.classes" if known else "evaluate on data of the same classes"
+        )
         raise UserError(
-            f"{ckpt} knows {len(card.class_names)} classes ({first_few(card.class_names)}) but the "
-            f"data in {datamodule.root} has {datamodule.num_classes} "
-            f"({first_few(datamodule.class_names)}): evaluate on data of the same classes."
+            f"{ckpt} knows {counted(len(ours), 'class')} ({first_few(ours)}) but the data in "
+            f"{datamodule.root} has {len(theirs)} ({first_few(theirs)}): "
+            f"{remedy}."
         )
     datamodule.corruption, datamodule.unscaled = corruptions.always, views is not None
     metric = build(cfg.evaluation.metric)(

@@ -46,6 +46,7 @@ def make_card(model: DictConfig, datamodule: Any) -> ModelCard:
         category_ids=tuple(c.id for c in datamodule.categories),
         image_size=datamodule.batches.image_size,
         keypoints=layout,
+        choice=datamodule.choice,
     )
 
 

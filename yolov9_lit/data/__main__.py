@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, Command] = {
     "convert": Command(
         "convert a data set to COCO format, or from it",
         "yolov9_lit.data.prepare.formats.convert:run",
-        {"format": "voc|yolo|coco|visdrone|roboflow", "src": "DIR", "out": "DIR"},
+        {"format": "voc|yolo|coco|cvat|visdrone|roboflow", "src": "DIR", "out": "DIR"},
         {"to": "coco|voc|yolo", "strict": "true", "keypoints": "false"},
     ),
     "check": Command(

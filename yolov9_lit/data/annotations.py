@@ -54,7 +54,7 @@ class Annotations:
     Attributes:
         path: the COCO-format file they come from.
         images: the N images, in the file's order.
-        categories: sorted by id; a contiguous label is a position in it.
+        categories: sorted by id, or as they were chosen; a contiguous label is a position in it.
         image_ids: (N,) int64.
         sizes: (N, 2) int32, height and width in pixels as the file states them.
         boxes: (M, 4) float32, xyxy in pixels inside the image, grouped by image.

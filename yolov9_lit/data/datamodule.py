@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from yolov9_lit.checks import existing_folder
 from yolov9_lit.data.annotations import Annotations, Category
+from yolov9_lit.data.class_choice import ALL_CLASSES, ClassChoice
 from yolov9_lit.data.coco.cache import AnnotationCache
 from yolov9_lit.data.coco.category_entries import require_same
 from yolov9_lit.data.coco.layout import settings_of
@@ -24,10 +25,11 @@ from yolov9_lit.data.images import ImageFiles, load_image
 from yolov9_lit.data.keypoint_settings import KeypointSettings
 from yolov9_lit.data.loader import Batches
 from yolov9_lit.data.prepare.scan import require_usable
+from yolov9_lit.data.repeat_factors import class_factors, epoch_length, image_factors
 from yolov9_lit.data.samplers import EpochSampler, TrainSampler
 from yolov9_lit.data.use import Use, lacks, require_outlines, tell_lacks
 from yolov9_lit.errors import UserError, counted, first_few
-from yolov9_lit.kinds import AnyPath, Count, PathText
+from yolov9_lit.kinds import AnyPath, ClassNames, Count, OneClass, PathText, PositiveShare
 from yolov9_lit.memory import no_garbage_collection
 from yolov9_lit.structures import KeypointLayout
 
@@ -60,6 +62,7 @@ class DetectionDataModule(L.LightningDataModule):
 
     Attributes:
         channels: of the images of a batch.
+        choice: which classes are used.
         corruption: what is done to each image of the test; its truth moves with it.
         unscaled: whether the test's images come one a batch and in their own sizes.
     """
@@ -76,6 +79,9 @@ class DetectionDataModule(L.LightningDataModule):
         test_images: PathText | None = None,
         test_annotations: PathText | None = None,
         *,
+        classes: ClassNames | None = None,
+        single_class: OneClass = False,
+        repeat_threshold: PositiveShare | None = None,
         strict: bool = False,
         close_mosaic_epochs: Count = 15,
         cache_dir: AnyPath | None = None,
@@ -93,6 +99,11 @@ class DetectionDataModule(L.LightningDataModule):
             val_annotations: their COCO-format file.
             test_images: folder of the test images; the validation's by default.
             test_annotations: their COCO-format file; the validation's by default.
+            classes: names of those that are used, in the order of their labels; all by default.
+                Objects of others are left out, their images stay.
+            single_class: make all of them one class, of that name or called "object".
+            repeat_threshold: classes in a smaller share of the training images are rare, and their
+                images come more often, see `repeat_factors`; by default each comes once an epoch.
             strict: make faults in the data an error that lists them, before a training begins;
                 otherwise what is faulty is left out or clipped, with a warning that counts it.
             close_mosaic_epochs: last epochs, trained without the transforms that close; a training
@@ -110,6 +121,8 @@ class DetectionDataModule(L.LightningDataModule):
             "val": (val_annotations, val_images),
             "test": (test_annotations or val_annotations, test_images or val_images),
         }
+        self.choice = ClassChoice.given(classes, single_class)
+        self.repeat_threshold = repeat_threshold
         self.strict = strict
         self.close_mosaic_epochs = close_mosaic_epochs
         self.prepare = prepare
@@ -147,9 +160,10 @@ class DetectionDataModule(L.LightningDataModule):
             sizes = map(tuple, known.sizes.tolist())
             by_id = dict(zip(known.image_ids.tolist(), sizes, strict=True))
             layout = known.layout if keypoints else None
-            self._truths[key] = read_ground_truth(
+            truth = read_ground_truth(
                 key[0], masks=masks, keypoints=layout, extra=self.batches.extra, sizes=by_id
             )
+            self._truths[key] = self.choice.of_truth(truth, key[0])
         truth = self._truths[key]
         if split != "test" or self.corruption is None or not self.corruption.moves:
             return truth
@@ -178,6 +192,12 @@ class DetectionDataModule(L.LightningDataModule):
         if self.batches.keypoints is None:
             return None
         return next(iter(self._splits.values())).layout
+
+    def adopt(self, choice: ClassChoice) -> None:
+        """Use the classes that a model was trained on, unless some are chosen; before `setup`."""
+        if choice not in (ALL_CLASSES, self.choice) and self.choice == ALL_CLASSES:
+            self.choice = choice
+            log.info("The classes are those of the checkpoint: %s", choice)
 
     def prepare_data(self) -> None:
         """Make the data where that is what this data set does, once."""
@@ -270,7 +290,10 @@ class DetectionDataModule(L.LightningDataModule):
     def _read(self, split: str) -> Annotations:
         if split == "test" and self.paths["test"] == self.paths["val"] and "val" in self._splits:
             return self._splits["val"]
-        annotations = self._open(split)
+        opened = self._open(split)
+        annotations = self.choice.of(opened)
+        if annotations is not opened:
+            _tell_chosen(split, opened, annotations)
         if self.batches.extra and annotations.extra is None:
             raise UserError(
                 f"{annotations.path} is in shards, which hold no further numbers of objects as "
@@ -306,7 +329,7 @@ class DetectionDataModule(L.LightningDataModule):
         read = AnnotationCache(self.batches.cache_dir / "annotations").read(file, images)
         read.faults.raise_or_warn(strict=self.strict)
         if split != "train":
-            self._truths[file, False, False] = read.truth()
+            self._truths[file, False, False] = self.choice.of_truth(read.truth(), file)
         return read.annotations
 
     def _note_lacks(self, splits: Sequence[str]) -> None:
@@ -349,7 +372,24 @@ class DetectionDataModule(L.LightningDataModule):
             self._closing_from_epoch(),
             *self._rank_and_world(),
             self.batches.partner_pool,
+            self._factors(annotations),
         )
+
+    def _factors(self, annotations: Annotations) -> np.ndarray | None:
+        """Return how often each training image comes on average; None: each once."""
+        if self.repeat_threshold is None:
+            return None
+        factors = image_factors(annotations, self.repeat_threshold)
+        of_class = class_factors(annotations, self.repeat_threshold)
+        rarest = [i for i in np.argsort(-of_class, kind="stable").tolist() if of_class[i] > 1]
+        log.info(
+            "train: with images of rare classes repeated, an epoch has %s of %s: %s",
+            f"{epoch_length(factors):,}",
+            counted(len(factors), "image"),
+            first_few([f"{annotations.class_names[i]} x {of_class[i]:.1f}" for i in rarest])
+            or f"no class is in fewer than {self.repeat_threshold:g} of them",
+        )
+        return factors
 
     def _closing_from_epoch(self) -> int | None:
         epochs = (self.trainer and self.trainer.max_epochs) or 0
@@ -360,6 +400,18 @@ class DetectionDataModule(L.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _tell_chosen(split: str, opened: Annotations, chosen: Annotations) -> None:
+    having = int((np.diff(chosen.offsets) > 0).sum())
+    log.info(
+        "%s: the chosen classes have %s of %s; %s of %s have none of them and are negatives",
+        split,
+        f"{len(chosen.boxes):,}",
+        counted(len(opened.boxes), "object"),
+        f"{len(chosen) - having:,}",
+        counted(len(chosen), "image"),
+    )
 
 
 def _with_keypoints(annotations: Annotations, settings: KeypointSettings) -> Annotations:

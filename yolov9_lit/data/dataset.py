@@ -44,12 +44,14 @@ class TrainKey(NamedTuple):
         epoch: in which it is used.
         closing: whether mosaic has closed.
         partners: indices of the images that it may be mixed with.
+        repeat: how often the image came before in the epoch.
     """
 
     image: int
     epoch: int
     closing: bool
     partners: Sequence[int]
+    repeat: int = 0
 
 
 class EvalKey(NamedTuple):
@@ -139,7 +141,7 @@ class TrainDataset(Dataset[Item]):
         Raises:
             UserError: image after image cannot be used.
         """
-        rng = np.random.default_rng((self.seed, key.epoch, key.image))
+        rng = np.random.default_rng((self.seed, key.epoch, key.image, key.repeat))
         skipped: list[SkippedImage] = []
         drawn = 0
 

@@ -12,16 +12,17 @@ from torch.utils.data import Sampler
 
 from yolov9_lit.data.dataset import EvalKey, TrainKey
 from yolov9_lit.data.letterbox import evaluation_shape
+from yolov9_lit.data.repeat_factors import epoch_length, repeats
 
 
 @dataclass(eq=False)
 class EpochSampler(Sampler[TrainKey], ABC):
     """A shuffled epoch of training keys, an equal share for each rank, from any point of it on.
 
-    Every image comes once an epoch; where the ranks' shares would differ by one, some come
-    twice. Lightning tells the epoch by `set_epoch`. The epoch is cut into pools: images that
-    follow each other are mixed with each other alone, so that a cache of a pool's size spares
-    decoding them again.
+    Every image comes once an epoch, or as often as a subclass repeats it; where the ranks' shares
+    would differ by one, some come once more. Lightning tells the epoch by `set_epoch`. The epoch is
+    cut into pools: images that follow each other are mixed with each other alone, so that a cache
+    of a pool's size spares decoding them again.
 
     Attributes:
         count: number of images.
@@ -53,7 +54,12 @@ class EpochSampler(Sampler[TrainKey], ABC):
 
     def __len__(self) -> int:
         """Return the number of keys of this rank in a whole epoch."""
-        return math.ceil(self.count / self.world_size)
+        return math.ceil(self.drawn / self.world_size)
+
+    @property
+    def drawn(self) -> int:
+        """Number of images of an epoch, repeats counted."""
+        return self.count
 
     def __iter__(self) -> Iterator[TrainKey]:
         """Yield this rank's keys."""
@@ -64,15 +70,16 @@ class EpochSampler(Sampler[TrainKey], ABC):
             last_whole = max(len(stretch) - size, 0)  # A smaller last pool borrows.
             for start in range(0, len(stretch), size):
                 pool = stretch[start : start + size]
-                partners = stretch[min(start, last_whole) :][:size]
-                for image in pool[skipped:]:
-                    yield TrainKey(image, epoch, closing, partners)
+                partners = [n % self.count for n in stretch[min(start, last_whole) :][:size]]
+                for draw in pool[skipped:]:
+                    repeat, image = divmod(draw, self.count)
+                    yield TrainKey(image, epoch, closing, partners, repeat)
                 skipped = max(skipped - len(pool), 0)
 
     def layout(self) -> dict[str, int]:
         """Return what decides the order of the images, under the names that checkpoints have."""
         return {
-            "pictures": self.count,
+            "pictures": self.drawn,
             "ranks": self.world_size,
             "as seed of the data": self.seed,
         }
@@ -81,15 +88,35 @@ class EpochSampler(Sampler[TrainKey], ABC):
     def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
         """Yield this rank's images in their order, those together that are shuffled together.
 
-        The first `skipped` images will not be read.
+        Image i is i; where it comes again it is i + `count`, then i + 2 * `count`. The first
+        `skipped` images will not be read.
         """
 
 
+@dataclass(eq=False)
 class TrainSampler(EpochSampler):
-    """Shuffles all images; the ranks take turns."""
+    """Shuffles all images; the ranks take turns.
+
+    Attributes:
+        factors: (count,) how often each image comes on average, see `repeat_factors`; None: once.
+    """
+
+    factors: np.ndarray | None = None
+
+    @property
+    def drawn(self) -> int:
+        """See `EpochSampler`."""
+        return self.count if self.factors is None else epoch_length(self.factors)
 
     def _stretches(self, epoch: int, skipped: int) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
+        rng = np.random.default_rng((self.seed, epoch))
+        draws = np.arange(self.count)
+        if self.factors is not None:
+            times = repeats(self.factors, rng)
+            before = np.cumsum(times) - times
+            repeat = np.arange(self.drawn) - np.repeat(before, times)
+            draws = np.repeat(draws, times) + repeat * self.count
+        order = rng.permutation(draws)
         shares = np.resize(order, len(self) * self.world_size)
         yield shares[self.rank :: self.world_size].tolist()
 

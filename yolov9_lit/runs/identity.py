@@ -20,6 +20,9 @@ EARLIER = "paper"
 
 PACKAGE = "yolov9_lit."
 ADDED: Mapping[str, Any] = {
+    "data.classes": None,
+    "data.single_class": False,
+    "data.repeat_threshold": None,
     "model.width": 1.0,
     "loss.guide": None,
     "loss.distillation": None,

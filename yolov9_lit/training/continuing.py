@@ -49,6 +49,11 @@ def require_same_training(
                 f"({first_few(card[what])}): give its data, or ckpt={path}, which takes weights of "
                 "classes by name."
             )
+    if given and given.get("choice") != card.get("choice"):
+        raise UserError(
+            f"ckpt_path={path} is of other data.classes or another data.single_class: give its "
+            f"own, or ckpt={path}, which takes the weights alone."
+        )
     _require_same_keypoints(path, card.get("keypoints") or {}, given.get("keypoints") or {})
     if broken := [name for name, tensor in theirs.items() if not tensor.isfinite().all()]:
         raise UserError(

@@ -35,7 +35,7 @@ def average(checkpoints: Mapping[Path, Checkpoint]) -> Checkpoint:
     for path, other in others:
         unlike = [
             name
-            for name in ("model", "class_names", "image_size", "keypoints")
+            for name in ("model", "class_names", "image_size", "keypoints", "choice")
             if getattr(other.card, name) != getattr(one.card, name)
         ]
         if unlike or _shapes(other.weights) != _shapes(one.weights):

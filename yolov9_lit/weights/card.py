@@ -7,7 +7,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from yolov9_lit.data.class_choice import ALL_CLASSES, ClassChoice
 from yolov9_lit.data.coco.keypoint_layout import fault_of
+from yolov9_lit.errors import UserError
 from yolov9_lit.models.create import BLOCKS, DOWNS, PGI, backbone_of, widths
 from yolov9_lit.models.detector import gelan_detector
 from yolov9_lit.models.head import Head
@@ -30,6 +32,7 @@ class ModelCard:
         category_ids: the data set's own id of each class index.
         image_size: longest side of an input image in pixels; centred letterbox with grey 114.
         keypoints: what they are, of a detector that finds some.
+        choice: which classes of the data these are.
     """
 
     model: dict[str, Any]
@@ -37,6 +40,7 @@ class ModelCard:
     category_ids: tuple[int, ...]
     image_size: int
     keypoints: KeypointLayout | None = None
+    choice: ClassChoice = ALL_CLASSES
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers that any checkpoint format can hold."""
@@ -47,7 +51,12 @@ class ModelCard:
             "image_size": self.image_size,
             "format": FORMAT,
         }
-        return card | ({"keypoints": _layout_parts(self.keypoints)} if self.keypoints else {})
+        if self.keypoints:
+            card["keypoints"] = _layout_parts(self.keypoints)
+        if self.choice != ALL_CLASSES:
+            names, single = self.choice.names, self.choice.single
+            card["choice"] = {"names": None if names is None else [*names], "single": single}
+        return card
 
     @classmethod
     def from_dict(cls, card: Mapping[str, Any]) -> ModelCard:
@@ -69,7 +78,8 @@ class ModelCard:
         if len(names) != len(ids) or not all(isinstance(i, int | str) for i in names + ids):
             raise TypeError("its classes have no name or no id")
         layout = _layout(card["keypoints"]) if "keypoints" in card else None
-        return cls(dict(card["model"]), names, ids, card["image_size"], layout)
+        choice = _choice(card["choice"]) if "choice" in card else ALL_CLASSES
+        return cls(dict(card["model"]), names, ids, card["image_size"], layout, choice)
 
 
 _KINDS: Mapping[str, Any] = {
@@ -111,6 +121,19 @@ def _layout(parts: Any) -> KeypointLayout:
     if fault := fault_of(layout):
         raise TypeError(f"of its keypoints, {fault}")
     return layout
+
+
+def _choice(parts: Any) -> ClassChoice:
+    """Read what a card says of the classes that were chosen.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    try:
+        names, single = parts["names"], parts["single"]
+        return ClassChoice(names and tuple(map(str, names)), single and str(single))
+    except (KeyError, TypeError, UserError) as error:
+        raise TypeError(f"its choice of classes has no names or single: {error}") from error
 
 
 def model_config(name: str) -> dict[str, Any]:

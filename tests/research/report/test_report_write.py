@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from yolov9_lit.data.class_choice import ClassChoice
 from yolov9_lit.data.coco.truth import read_ground_truth
 from yolov9_lit.research.report import curves
 from yolov9_lit.research.report.matches import match
@@ -317,6 +318,29 @@ def test_other_sigmas_than_the_annotations_state_are_those_of_the_run(folders):
     notes = found.differences[1].notes
     assert not any("its detections give" in note for note in notes)
     assert any("not tested on the same images, objects or sigmas" in note for note in notes)
+
+
+def test_runs_of_some_classes_are_tested_on_these(folders):
+    """AP comes from the truth of the chosen classes, of which a class by class table tells."""
+    chosen = ClassChoice(("WBC", "RBC"), "cell")
+    truth = chosen.of_truth(read_ground_truth(folders.annotations), folders.annotations)
+    once = np.ones((1, folders.images), dtype=int)
+    for pgi in ("none", "icn"):
+        folder = folders.make(
+            pgi,
+            choices={"pgi": pgi},
+            config={"data.classes": ["WBC", "RBC"], "data.single_class": "cell"},
+        )
+        rows = json.loads((folder / "detections.json").read_text())
+        rows = [row | {"category_id": 1} for row in rows if row["category_id"] != 3]
+        (folder / "detections.json").write_text(json.dumps(rows))
+        (ap,) = match(truth, rows).average_precision(once)
+        edit(folder / "results.json", AP=float(ap))
+    found = report(folders)
+    assert not any("cell" in note or "detections" in note for note in found.differences[0].notes)
+    page = (found.folder / "report.md").read_text()
+    assert "cell" in page
+    assert "Platelets" not in page
 
 
 def test_boxes_and_masks_in_one_report(folders, further):

@@ -117,6 +117,8 @@ class Note(Enum):
         "lines are read as an outline but may be a pose: poses need kpt_shape in the YAML file"
     )
     NO_CLASS = "lines are of no class or have score 0: what is found there is ignored"
+    NO_BOX = "shapes are lines, points, cuboids, skeletons or tags, of no box: they are left out"
+    TURNED = "boxes or ellipses are turned: the upright box around each is used"
     LISTED_ABSENT = "lines of a list end in -1, as if without a class: their image is used, too"
     RLE = "objects have an RLE mask: its outline is traced"
     OUTLINE_NONE = "objects have no outline, unlike others: task=segment learns no mask of them"

@@ -46,6 +46,12 @@ class StreamDataModule(DetectionDataModule):
             kwargs: of `DetectionDataModule`.
         """
         super().__init__(root, *args, **kwargs)
+        if self.repeat_threshold is not None:
+            raise UserError(
+                "data.repeat_threshold repeats images of the whole set, but shards are read a few "
+                "at a time: leave it out, or train on the COCO-format folder that they were made "
+                "of."
+            )
         self.address = str(root).rstrip("/")
         self.window_shards = window_shards
         self.shard_cache = ShardCache(

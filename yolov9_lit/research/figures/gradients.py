@@ -56,6 +56,7 @@ def write_gradients_page(
         raise UserError("figure=gradients is drawn of trained models: give ckpt=FILE.")
     files = listed(checkpoints)
     read = [read_trainable(file) for file in files]
+    data.adopt(read[0].card.choice)
     chosen = _training_batches(data, batches + reference)
     names = checkpoint_names(files)
     out.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,7 @@ def write_heat_maps(
     models = {
         name: require_checkpoint(load(file), file) for name, file in zip(names, files, strict=True)
     }
+    data.adopt(models[names[0]].card.choice)
     drawn = read_subjects(image, data, images)
     known = read_subjects(None, data, measured)
     for file, predictor in zip(files, models.values(), strict=True):

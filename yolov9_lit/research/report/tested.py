@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from rich.progress import track
 
+from yolov9_lit.data.class_choice import ClassChoice
 from yolov9_lit.data.coco.judge import judge_annotations
 from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.data.coco.truth import Truth, read_ground_truth
@@ -93,7 +94,7 @@ def _read_test(
     run: Run,
     figure: str,
     others: Iterable[str],
-    read_truth: Callable[[str, Kind, Sigmas], Truth | None],
+    read_truth: Callable[[str, Kind, Sigmas, ClassChoice], Truth | None],
     replicates: int,
     seed: int,
 ) -> Tested | str:
@@ -105,15 +106,24 @@ def _read_test(
     annotations, kind = run.record.result.annotations or "(not recorded)", KINDS[figure]
     given = run.config.get("data.keypoints.sigmas")  # In place of what the annotations say.
     sigmas = tuple(given) if isinstance(given, list) else None
-    truth = read_truth(annotations, kind, sigmas)
+    choice = _choice(run)
+    truth = read_truth(annotations, kind, sigmas, choice)
     if truth is not None:
         return _test(run, figure, truth, replicates, seed)
     for path in others:
-        truth = read_truth(path, kind, sigmas)
+        truth = read_truth(path, kind, sigmas, choice)
         tested = "" if truth is None else _test(run, figure, truth, replicates, seed)
         if isinstance(tested, Tested):
             return tested
     return f"{run.folder.name}: its annotations {annotations} cannot be read here"
+
+
+def _choice(run: Run) -> ClassChoice:
+    classes, single = run.config.get("data.classes"), run.config.get("data.single_class")
+    return ClassChoice.given(
+        classes if isinstance(classes, list) else None,
+        single if isinstance(single, bool | str) else False,
+    )
 
 
 def _test(run: Run, figure: str, truth: Truth, replicates: int, seed: int) -> Tested | str:
@@ -147,12 +157,13 @@ def _short(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _read_truth(path: str, kind: Kind, sigmas: Sigmas) -> Truth | None:
-    """Read the annotations; None where they cannot be read."""
+def _read_truth(path: str, kind: Kind, sigmas: Sigmas, choice: ClassChoice) -> Truth | None:
+    """Read the annotations of the chosen classes; None where they cannot be read."""
     file = Path(path)
     try:
         layout = judge_annotations(load_records(file)).keypoints if kind == "keypoints" else None
         layout = layout and KeypointSettings(sigmas=sigmas).applied(layout)
-        return read_ground_truth(file, masks=kind == "segm", keypoints=layout)
+        truth = read_ground_truth(file, masks=kind == "segm", keypoints=layout)
+        return choice.of_truth(truth, file)
     except (OSError, UserError):
         return None

@@ -409,6 +409,6 @@ def test_mistakes_on_the_command_line_give_one_sentence(arguments, words, capsys
 def test_help_shows_the_usage(capsys):
     assert main(["--help"]) == 0
     assert (
-        "convert format=voc|yolo|coco|visdrone|roboflow src=DIR out=DIR [to=coco|voc|yolo]"
+        "convert format=voc|yolo|coco|cvat|visdrone|roboflow src=DIR out=DIR [to=coco|voc|yolo]"
         in capsys.readouterr().out
     )

@@ -349,3 +349,12 @@ def test_lines_of_a_list_may_start_from_any_of_three_folders(tmp_path):
     names, boxes, told = read(root)
     assert (names, boxes) == ([f"{s}.jpg" for s in stems], 4)
     assert [where for where, _ in told] == ["e.jpg", "f" * 999]
+
+
+@pytest.mark.parametrize("listed", ["classes.txt", "obj.names"])
+def test_exports_without_a_yaml_file_are_told_where_their_names_are(tmp_path, listed):
+    """Label Studio's and CVAT's "YOLO 1.1"."""
+    (tmp_path / listed).write_text("cat\n")
+    told = f"no data.yaml: write one with the names of {listed}, train and val."
+    with pytest.raises(UserError, match=told):
+        YoloFolder(tmp_path, Faults(tmp_path))

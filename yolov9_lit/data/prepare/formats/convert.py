@@ -12,6 +12,7 @@ from yolov9_lit.checks import existing_folder, yes_or_no_text
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
+from yolov9_lit.data.prepare.formats.cvat import CvatFolder
 from yolov9_lit.data.prepare.formats.roboflow import RoboflowFolder
 from yolov9_lit.data.prepare.formats.source import SourceFolder, note_leaks, read_splits
 from yolov9_lit.data.prepare.formats.visdrone import VisDroneFolder
@@ -36,6 +37,7 @@ class Format(NamedTuple):
 
 FORMATS: Mapping[str, Format] = {
     "coco": Format(CocoFolder, write_coco),
+    "cvat": Format(CvatFolder),
     "roboflow": Format(RoboflowFolder),
     "visdrone": Format(VisDroneFolder),
     "voc": Format(VocFolder, write_voc),

@@ -90,7 +90,7 @@ def _write(folder: Path, source: SourceFolder, faults: Faults) -> None:
             raise UserError(
                 f"{faults.source} has no {split} split, and training needs one: name its images in "
                 f"data.yaml under {split} (YOLO) or in ImageSets/Main/{split}.txt (VOC), or add "
-                "its folder (VisDrone, Roboflow)."
+                "its folder (VisDrone, Roboflow) or subset (CVAT)."
             )
     try:
         with atomic_folder(folder) as draft:

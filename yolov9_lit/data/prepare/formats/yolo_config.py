@@ -15,6 +15,7 @@ from yolov9_lit.data.prepare.formats.source import read_text
 from yolov9_lit.errors import UserError
 
 _NAME = "data.yaml"
+_LISTS_OF_NAMES = ("classes.txt", "obj.names")  # As Label Studio and CVAT ("YOLO 1.1") export them.
 _LEADING_OUT = re.compile(r"^(\.\./)+")
 _NUMBER = re.compile("[0-9]{1,4}")  # Of keypoints: what is more is none.
 _NOTHING = ("", "~", "null", "none")
@@ -145,7 +146,11 @@ def _find(src: Path) -> Path:
     there = sorted(path.name for path in src.iterdir() if path.suffix in (".yaml", ".yml"))
     if _NAME in there or len(there) == 1:
         return src / (_NAME if _NAME in there else there[0])
-    found = f" but {', '.join(there)}: give the one to read that name." if there else ": write one."
+    listed = [name for name in _LISTS_OF_NAMES if (src / name).is_file()]
+    names = f" with the names of {listed[0]}, train and val" if listed else ""
+    found = f": write one{names}."
+    if there:
+        found = f" but {', '.join(there)}: give the one to read that name."
     raise UserError(f"{src} has no {_NAME}{found}")
 
 
