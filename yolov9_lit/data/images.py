@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLESPERPIXEL, ImageFileDirectory_v2
 
-from yolov9_lit.data.quiet import no_lines_of_libraries, quiet_pillow
+from yolov9_lit.data.quiet import no_lines_of_libraries, opencv_log_level, quiet_pillow
 from yolov9_lit.errors import UserError
 
 # What is wrong with an image is told by us.
-(cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2).setLogLevel(0)  # OpenCV 5, 4
+opencv_log_level(0)
 quiet_pillow()
 
 _EXIF_ORIENTATION = 0x0112

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import cv2
+
 _STDERR = 2
 _OURS_TO_TELL = re.compile(
     rb"libpng (warning|error): |libjpeg|Corrupt JPEG data: |Premature end of |Invalid SOS |"
@@ -28,6 +30,12 @@ def quiet_pillow() -> None:
     """Keep Pillow's warnings and log, of EXIF data, large images, and kinds of TIFF, silent."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+
+def opencv_log_level(level: int) -> int:
+    """Set from where on OpenCV tells of itself (0: never, 2: errors); returns the level before."""
+    told = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2  # OpenCV 5, OpenCV 4
+    return int(told.setLogLevel(level))
 
 
 class _StandardError:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from yolov9_lit.data.images import has_image_ending, read_image
+from yolov9_lit.data.quiet import opencv_log_level
 from yolov9_lit.errors import UserError, first_few
 
 log = logging.getLogger(__name__)
@@ -104,9 +105,9 @@ class open_video:
         # FFmpeg would write a line for each damaged block, OpenCV one for each file that is no
         # video; `Source` tells both.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        level = opencv_log_level(2)
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        cv2.utils.logging.setLogLevel(level)
+        opencv_log_level(level)
         self.stated = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         self.fps = self._capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
 
