@@ -8,7 +8,7 @@ from yolov9_lit.app.cli import command
 
 
 @command("train", loads="yolov9_lit.app.train", check="yolov9_lit.app.train:check_job")
-def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...]:
+def main(cfg: DictConfig) -> dict[str, float] | tuple[float, ...] | None:
     """Run one training, or one job of a sweep; return its figures, or a search's objectives."""
     from yolov9_lit.app.train import run_training
 
