@@ -206,6 +206,17 @@ def test_a_sweep_over_data_sets_has_a_row_for_each(folders):
     assert not left
 
 
+def test_runs_behind_links_count_once(folders, tmp_path):
+    folders.make("a/one", seed=0)
+    elsewhere = tmp_path / "elsewhere"
+    (folders.root / "a").rename(elsewhere)
+    for name in ("first", "second"):
+        (folders.root / name).symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "back").symlink_to(folders.root, target_is_directory=True)
+    folders.make("b", seed=1)
+    assert sorted(run.seed for run in read_runs(folders.root)) == [0, 1]
+
+
 def test_the_base_of_each_model(folders):
     for model in ("gelan_s", "gelan_t"):
         for pgi in ("none", "fpn"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,15 +95,27 @@ def read_runs(directory: Path) -> list[Run]:
     """
     if not directory.is_dir():
         raise UserError(f"There is no folder {directory} (runs): give the folder of a sweep.")
-    folders = {path.parent for path in directory.rglob(FILE)}
-    jobs = (path for path in directory.rglob(".hydra/hydra.yaml") if path.parents[1] not in folders)
-    folders |= {path.parents[1] for path in jobs if _trains(path)}
+    below = list(_below(directory))
+    folders = {folder for folder, files in below if FILE in files}
+    jobs = {folder.parent: folder for folder, _ in below if folder.name == ".hydra"}
+    folders |= {job for job in jobs.keys() - folders if _trains(jobs[job] / "hydra.yaml")}
     if not folders:
         raise UserError(
             f"{directory} holds no training (runs): give the folder of a sweep, such as "
             "multirun/NAME, or of a single run."
         )
     return [read_run(folder) for folder in sorted(folders)]
+
+
+def _below(directory: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder at or below one and its files' names; by way of links too, but once."""
+    seen = set()
+    for place, inside, files in os.walk(directory, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            inside.clear()
+            continue
+        seen.add(real)
+        yield Path(place), files
 
 
 def read_run(folder: Path) -> Run:
