@@ -57,6 +57,7 @@ def export(cfg: DictConfig) -> Agreement:
         outputs=names_of(predictor.detector, nms),
         half=half,
         nms=settings if nms else None,
+        strides=predictor.detector.head.strides,
     )
     images = _images(cfg.pictures, predictor.card.image_size)
     log.info(

@@ -20,7 +20,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export import formats
 from yolov9_lit.inference.export.outputs import Outputs, kind_of, known_names
-from yolov9_lit.models.head import STRIDES
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.weights.card import ModelCard
 
 KEY = "yolov9_lit"
@@ -51,6 +51,7 @@ class ExportRecord:
         half: whether weights are float16; inputs and outputs are always float32.
         nms: settings of the NMS inside; None if the file returns all candidates.
         version: version of this package that wrote the file.
+        strides: input pixels per cell at the model's levels.
     """
 
     card: ModelCard
@@ -59,6 +60,7 @@ class ExportRecord:
     half: bool = False
     nms: NMSSettings | None = None
     version: str = yolov9_lit.__version__
+    strides: tuple[int, ...] = STRIDES
 
     @property
     def task(self) -> str:
@@ -86,7 +88,7 @@ class ExportRecord:
                 "outputs": self.outputs,
                 "half": self.half,
                 "nms": asdict(self.nms) if self.nms else None,
-                "strides": STRIDES,
+                "strides": self.strides,
                 "letterbox": {"placement": "centred", "grey": GREY, "input": "RGB, 0..1"},
             }
         )
@@ -111,6 +113,7 @@ class ExportRecord:
                 half=record["half"],
                 nms=NMSSettings(**record["nms"]) if record["nms"] else None,
                 version=record["version"],
+                strides=tuple(record.get("strides", STRIDES)),
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(
