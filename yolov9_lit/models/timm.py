@@ -63,7 +63,7 @@ class TimmBackbone(nn.Module):
         if not set(self.strides) <= set(strides):
             found, read = (", ".join(map(str, some)) for some in (strides, self.strides))
             raise UserError(
-                f"{name} of timm has maps of strides {found}, this detector reads those of {read}: "
+                f"{name} of timm has maps of strides {found}, a detector reads those of {read}: "
                 f"{_OTHERS}."
             )
         self.levels = [strides.index(stride) for stride in self.strides]
