@@ -235,6 +235,24 @@ def test_a_head_that_takes_one_anchor_an_object_is_written_without_nms(tmp_path,
     torch.testing.assert_close(found.scores[0, :count], best[:count], rtol=0, atol=1e-4)
 
 
+def test_a_file_of_stride_4_gives_all_of_its_candidates(folder, odd, tmp_path):
+    predictor = tiny_predictor(*SHORT, "model.levels=[2,3,4,5]")
+    ckpt, out = save(tmp_path / "fine.ckpt", predictor), tmp_path / "fine.onnx"
+    agreement = command(folder, out, ckpt=ckpt, format="onnx", nms=False)
+    assert agreement.matched == 1
+    session = pytest.importorskip("onnxruntime").InferenceSession(out)
+    record = json.loads(session.get_modelmeta().custom_metadata_map["yolov9_lit"])
+    assert record["strides"] == [4, 8, 16, 32]
+    images = batch_of(odd, (2, 3, 64, 96))
+    with torch.no_grad():
+        detector = yolov9_lit.load(ckpt).detector.eval()
+        expected = detector.decode(detector(images, auxiliary=False).main)
+    found = session.run(None, {"images": images.numpy()})[:2]
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape[1] == 24 * 16 + 12 * 8 + 6 * 4 + 3 * 2
+        torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-3, atol=1e-2)
+
+
 def test_the_file_says_how_to_use_it(with_nms):
     """Without this package, as docs/weights.md shows."""
     onnxruntime = pytest.importorskip("onnxruntime")

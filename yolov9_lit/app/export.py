@@ -67,6 +67,7 @@ def export(cfg: DictConfig) -> Agreement:
         nms=settings if nms else None,
         head=cfg.head,
         int8=record_of(drawn, cfg.seed) if drawn else None,
+        strides=predictor.detector.head.strides,
     )
     if drawn and cfg.pictures is None:
         images = [read_image(path) for path in drawn[:MOST_IMAGES]]

@@ -1,4 +1,4 @@
-"""What a detector computes on the way to its outputs: the maps of levels 3, 4 and 5."""
+"""What a detector computes on the way to its outputs: the maps of its levels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from torch import Tensor
 
 from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import BackboneOutput
+from yolov9_lit.models.levels import at_levels, levels_of
 from yolov9_lit.structures import HeadOutput
 
 Place: TypeAlias = Literal["neck", "backbone"]
 """Which maps: those that the head reads (of an auxiliary branch, its own), or the backbone's."""
-
-LEVELS = (3, 4, 5)
 
 
 class Levels(NamedTuple):
@@ -22,8 +21,8 @@ class Levels(NamedTuple):
 
     Attributes:
         output: the head's.
-        maps: (B, C, H / stride, W / stride), levels 3, 4 and 5; of a backbone whose auxiliary
-            branches read other maps than its neck, these too.
+        maps: (B, C, H / stride, W / stride), the levels that the head reads; of a backbone whose
+            auxiliary branches read other maps than its neck, these too.
     """
 
     output: HeadOutput
@@ -49,8 +48,8 @@ def read_levels(detector: Detector, images: Tensor, place: Place = "neck") -> Le
 
     def keep_given(module: object, inputs: object, output: BackboneOutput) -> None:
         if get_ident() == thread:
-            count = len(LEVELS)
-            both = (*output.main[-count:], *output.auxiliary[-count:])
+            read = levels_of(detector.head.strides)
+            both = (*at_levels(output.main, read), *at_levels(output.auxiliary, read))
             found.extend({id(tensor): tensor for tensor in both}.values())
 
     if place == "neck":

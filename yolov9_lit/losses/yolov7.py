@@ -20,7 +20,7 @@ from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.losses.items import AnchorItems
 from yolov9_lit.losses.ota import AnchorAssigner
 from yolov9_lit.models.anchor_head import decode_anchors
-from yolov9_lit.models.head import STRIDES
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.structures import HeadOutput, Targets
 
 _CLASSES = 80

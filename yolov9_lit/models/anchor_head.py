@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from yolov9_lit.kinds import PositiveFloat
-from yolov9_lit.models.head import STRIDES, BaseHead, anchor_points, by_anchor
+from yolov9_lit.models.head import BaseHead, anchor_points, by_anchor
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.structures import HeadOutput
 
 Anchors: TypeAlias = Sequence[Sequence[Sequence[PositiveFloat]]]
@@ -99,6 +100,7 @@ class AnchorHead(BaseHead):
         num_classes: int,
         anchors: Anchors | Literal["auto"] = "auto",
         implicit: bool = True,
+        strides: Sequence[int] = STRIDES,
     ) -> None:
         """Build a convolution for each level.
 
@@ -108,12 +110,18 @@ class AnchorHead(BaseHead):
             anchors: by level, as many for each; "auto": YOLOv7's, for COCO at 640 pixels, in place
                 of which a training takes those that fit its data.
             implicit: whether there is implicit knowledge, which the deploy form folds away.
+            strides: of the feature maps.
 
         Raises:
             ValueError: there are not as many anchors for each of three levels, or one is no width
-                and height above 0.
+                and height above 0; or the levels are not those that YOLOv7 has anchors for.
         """
-        super().__init__(num_classes)
+        if tuple(strides) != STRIDES:
+            raise ValueError(
+                "YOLOv7's anchors are those of levels 3, 4 and 5: give model.levels=[3,4,5], or a "
+                "head without anchors"
+            )
+        super().__init__(num_classes, strides)
         given = YOLOV7_ANCHORS if isinstance(anchors, str) else anchors
         count = _count(given)
         self.register_buffer("sizes", torch.tensor(given, dtype=torch.float32), persistent=False)
@@ -124,16 +132,16 @@ class AnchorHead(BaseHead):
 
     def _init_biases(self, count: int) -> None:
         """Start from about eight objects in an image of 640 x 640, and 0.6 of a class in each."""
-        for level, stride in zip(self.levels, STRIDES, strict=True):
+        for level, stride in zip(self.levels, self.strides, strict=True):
             bias = level.get_parameter("conv.bias").data.view(count, -1)
             bias[:, BOX - 1] += math.log(8 / (640 / stride) ** 2)
             bias[:, BOX:] += math.log(0.6 / (self.num_classes - 0.99))
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
+        """Turn maps (B, channels, H / stride, W / stride) into raw outputs of all anchors."""
         count = self.sizes.shape[1]
         raw = by_anchor(self.levels, features).unflatten(-1, (count, -1)).flatten(1, 2)
-        points, strides = anchor_points(features)
+        points, strides = anchor_points(features, self.strides)
         return HeadOutput(
             box_logits=raw[..., : BOX - 1],
             class_logits=raw[..., BOX:],

@@ -118,7 +118,8 @@ def create_model(
 
 def widths(size: Size) -> dict[str, Any]:
     """Return the plain fields that a size shares with `GelanSpec`: widths and depths."""
-    shared = {field.name for field in fields(GelanSpec)} - {"down", "block", "in_channels"}
+    own = {field.name for field in fields(Size)}
+    shared = {field.name for field in fields(GelanSpec)} & own - {"down"}
     return {name: getattr(size, name) for name in sorted(shared)}
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from yolov9_lit.models.gelan import BackboneFactory, GelanSpec, PathAggregation, Pyramid
 from yolov9_lit.models.head import BaseHead, require_extra_of_anchors
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.models.pgi import AuxiliaryFactory
 from yolov9_lit.models.pose import decode_keypoints
 from yolov9_lit.models.segment import SegmentHead
@@ -19,7 +20,9 @@ from yolov9_lit.structures import Candidates, HeadOutput, Prediction
 class HeadFactory(Protocol):
     """Makes a head for feature maps of the given channels."""
 
-    def __call__(self, channels: Sequence[int], num_classes: int) -> BaseHead:
+    def __call__(
+        self, channels: Sequence[int], num_classes: int, strides: Sequence[int] = STRIDES
+    ) -> BaseHead:
         """Build the head of one branch."""
         ...
 
@@ -44,8 +47,8 @@ class Detector(nn.Module):
 
         Args:
             backbone: (B, C, H, W) -> BackboneOutput.
-            neck: pyramid of the backbone -> maps of levels 3, 4, 5, and any others that auxiliary
-                branches read.
+            neck: pyramid of the backbone -> maps that the head reads, and after them any others
+                that auxiliary branches read.
             head: main head.
             aux_branches: auxiliary branches by name; see `models.pgi`.
             aux_heads: their heads, by the same names.
@@ -80,7 +83,7 @@ class Detector(nn.Module):
             for name, branch in self.aux_branches.items()
             if auxiliary
         )
-        return Prediction(_found(self.head, neck[:3]), aux)
+        return Prediction(_found(self.head, neck[: len(self.head.strides)]), aux)
 
     def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
         """Turn one branch's raw output into candidates.
@@ -199,7 +202,7 @@ def gelan_detector(
         **spec: the widths, block, down-sampling and depths: the fields of `GelanSpec`.
 
     Raises:
-        ValueError: a depth or the number of classes is below 1.
+        ValueError: a depth or the number of classes is below 1, or heads cannot read the levels.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, it must be at least 1")
@@ -207,9 +210,13 @@ def gelan_detector(
     # The main parts come first: from one state of the random generator their weights are the same
     # with any auxiliary branches, and trainings with and without are compared seed by seed.
     neck = PathAggregation(gelan)
-    column, main_head = backbone(gelan), head(neck.channels, num_classes)
+    column = backbone(gelan)
+    main_head = head(neck.channels, num_classes, strides=gelan.strides)
     branches: dict[str, Any] = {
         name: make(gelan, neck.channels) for name, make in (pgi or {}).items()
     }
-    heads = {name: head(branch.channels, num_classes) for name, branch in branches.items()}
+    heads = {
+        name: head(branch.channels, num_classes, strides=gelan.strides)
+        for name, branch in branches.items()
+    }
     return Detector(column, neck, main_head, branches, heads)

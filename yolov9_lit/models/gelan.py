@@ -15,15 +15,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from yolov9_lit.kinds import Limits, PositiveInt
+from yolov9_lit.kinds import Limits, PositiveInt, Words
 from yolov9_lit.models.blocks import BlockFactory
 from yolov9_lit.models.layers import SPPELAN, CBLinear, Conv, cb_fuse
+from yolov9_lit.models.levels import DEEPEST, LEVELS, at_levels, require_levels, strides_of
 
 StageWidths = Sequence[int]
 """(out, mid, branch) channels of a GELAN stage."""
 
 Pyramid = tuple[Tensor, ...]
-"""Feature maps (B, C, H / 2^level, W / 2^level): of a column P1 to P5, of a neck levels 3 to 5."""
+"""Feature maps (B, C, H / 2^level, W / 2^level): a column's P1 to P5, or those of heads."""
+
+
+_LEVEL_WORDS = Words("levels from 2 to 5 one after the other, such as [2,3,4,5]")
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,18 @@ class GelanSpec:
         stages: widths of the stages at P3, P4 and P5.
         downs: channels that each down-sampling to P3, P4 and P5 gives.
         spp: (out, mid) channels of the neck's SPP-ELAN.
-        top_down: widths of the neck's stages N4 and N3.
-        bottom_up: widths of the neck's output stages P4 and P5.
-        bottom_up_downs: channels of the neck's two down-samplings.
+        top_down: widths of the neck's stages N4 and N3, and of N2 where there is one: by default
+            half of N3's.
+        bottom_up: widths of the neck's output stages P4 and P5, before them those of P3 where the
+            finest level is 2: by default N3's.
+        bottom_up_downs: channels of the neck's down-samplings to P4 and P5, before them those to P3
+            where there is one: by default N2's.
         block: factory of the computational block.
         down: factory of the down-sampling layer, called with (in_channels, out_channels).
         elan_depth: branches of a stage, 1 to 100.
         csp_depth: depth of each computational block, 1 to 100.
         in_channels: channels of the image.
+        levels: that heads read, 2 to 5, one after the other.
     """
 
     stem: Sequence[int]
@@ -61,9 +69,14 @@ class GelanSpec:
     elan_depth: Annotated[int, Limits(1, 100)]
     csp_depth: Annotated[int, Limits(1, 100)]
     in_channels: PositiveInt = 3
+    levels: Annotated[Sequence[int], _LEVEL_WORDS] = LEVELS
 
     def __post_init__(self) -> None:
-        """Raise ValueError for depths below 1."""
+        """Raise ValueError for depths below 1, and for levels that heads cannot read."""
+        require_levels(self.levels)
+        for name in ("top_down", "bottom_up", "bottom_up_downs"):
+            if len(getattr(self, name)) not in (2, 3):
+                raise ValueError(f"{name} must have an entry for each of two levels, or of three")
         for name in ("elan_depth", "csp_depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, it must be at least 1")
@@ -73,15 +86,12 @@ class GelanSpec:
         if share == 1:
             return self
 
-        def scaled(widths: Sequence[int]) -> list[int]:
-            return [4 * math.ceil(share * width / 4) for width in widths]
-
         return replace(
             self,
-            stem=scaled(self.stem),
-            p2=scaled(self.p2),
-            stages=[scaled(stage) for stage in self.stages],
-            downs=scaled(self.downs),
+            stem=_scaled(self.stem, share),
+            p2=_scaled(self.p2, share),
+            stages=[_scaled(stage, share) for stage in self.stages],
+            downs=_scaled(self.downs, share),
         )
 
     @property
@@ -93,6 +103,34 @@ class GelanSpec:
     def column_channels(self) -> tuple[int, ...]:
         """Channels of a column's outputs P1 to P5."""
         return (self.stem[0], self.p2[0], *(stage[0] for stage in self.stages))
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """Channels of a column's outputs at the levels that heads read."""
+        return tuple(self.column_channels[level - 1] for level in self.levels)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels per cell at the levels that heads read."""
+        return strides_of(self.levels)
+
+    @property
+    def top_down_widths(self) -> dict[int, StageWidths]:
+        """Widths of the neck's stages on the way down, by level."""
+        n4, n3, *n2 = self.top_down
+        return {4: n4, 3: n3, 2: n2[0] if n2 else _scaled(n3, 0.5)}
+
+    @property
+    def bottom_up_widths(self) -> dict[int, tuple[int, StageWidths]]:
+        """Channels of the neck's down-sampling to each level, and widths of the stage there."""
+        *d3, d4, d5 = self.bottom_up_downs
+        *p3, p4, p5 = self.bottom_up
+        down = self.top_down_widths
+        return {
+            3: (d3[0] if d3 else down[2][0], p3[0] if p3 else down[3]),
+            4: (d4, p4),
+            5: (d5, p5),
+        }
 
     def stage(self, in_channels: int, widths: StageWidths) -> GELANStage:
         """Build a GELAN stage of this model's block and depths."""
@@ -109,6 +147,10 @@ class GelanSpec:
         if not self.plain_p2:
             return self.stage(self.stem[1], self.p2)
         return GELANStage(self.stem[1], self.p2, lambda a, b: Conv(a, b, 3), depth=2)
+
+
+def _scaled(widths: Sequence[int], share: float) -> list[int]:
+    return [4 * math.ceil(share * width / 4) for width in widths]
 
 
 class GELANStage(nn.Module):
@@ -142,28 +184,31 @@ class GELANStage(nn.Module):
 class Column(nn.Module):
     """One pass from the image to P5: at each level a down-sampling, then a stage."""
 
-    def __init__(self, spec: GelanSpec) -> None:
+    def __init__(self, spec: GelanSpec, deepest: int = DEEPEST) -> None:
+        """Build the levels; those beyond the deepest, 2 to 5, are left out."""
         super().__init__()
-        channels = spec.column_channels
+        after_p2 = deepest - 2
+        downs, stages = spec.downs[:after_p2], spec.stages[:after_p2]
+        inputs = spec.column_channels[1 : deepest - 1]
         self.downs = nn.ModuleList(
             [
                 Conv(spec.in_channels, spec.stem[0], 3, 2),
                 Conv(spec.stem[0], spec.stem[1], 3, 2),
-                *(spec.down(a, b) for a, b in zip(channels[1:4], spec.downs, strict=True)),
+                *(spec.down(a, b) for a, b in zip(inputs, downs, strict=True)),
             ]
         )
         self.stages = nn.ModuleList(
             [
                 nn.Identity(),
                 spec.p2_stage(),
-                *(spec.stage(a, b) for a, b in zip(spec.downs, spec.stages, strict=True)),
+                *(spec.stage(a, b) for a, b in zip(downs, stages, strict=True)),
             ]
         )
 
     def forward(
         self, image: Tensor, links: Mapping[int, Sequence[Tensor]] | None = None
     ) -> Pyramid:
-        """Compute P1 to P5; `links[level]` is added right after the down-sampling to that level."""
+        """Compute P1 to the deepest; `links[level]` is added right after the step down to it."""
         links = links or {}
         x, outputs = image, []
         for level, (down, stage) in enumerate(zip(self.downs, self.stages, strict=True), start=1):
@@ -210,7 +255,7 @@ class BackboneOutput(NamedTuple):
     """What a backbone computes.
 
     Attributes:
-        main: P1 to P5 for the neck, or P3 to P5 alone: readers count from the last.
+        main: P1 to P5 for the neck, or without the first of them: readers count from the last.
         auxiliary: those levels for PGI's auxiliary branches: the same maps, or those of the
             first column of a composite backbone.
     """
@@ -258,43 +303,64 @@ class BackboneFactory(Protocol):
 
 
 class TopDown(nn.Module):
-    """SPP-ELAN on P5 and a top-down path over P4 and P3: a feature pyramid network."""
+    """SPP-ELAN on P5 and a top-down path to the finest level: a feature pyramid network.
+
+    The stages are `n4`, `n3` and `n2`, as far down as the finest level.
+
+    Attributes:
+        channels: of the maps at the levels that heads read.
+    """
 
     def __init__(self, spec: GelanSpec) -> None:
         super().__init__()
-        p3, p4, p5 = spec.column_channels[2:]
-        n4, n3 = spec.top_down
-        self.spp = SPPELAN(p5, *spec.spp)
-        self.n4 = spec.stage(spec.spp[0] + p4, n4)
-        self.n3 = spec.stage(n4[0] + p3, n3)
-        self.channels = (n3[0], n4[0], spec.spp[0])
+        self.levels = tuple(spec.levels)
+        self.steps = tuple(range(DEEPEST - 1, self.levels[0] - 1, -1))
+        self.spp = SPPELAN(spec.column_channels[-1], *spec.spp)
+        channels = {DEEPEST: spec.spp[0]}
+        for level in self.steps:
+            widths = spec.top_down_widths[level]
+            in_channels = channels[level + 1] + spec.column_channels[level - 1]
+            self.add_module(f"n{level}", spec.stage(in_channels, widths))
+            channels[level] = widths[0]
+        self.channels = tuple(channels[level] for level in self.levels)
 
     def forward(self, pyramid: Pyramid) -> Pyramid:
-        """P1..P5 -> levels 3, 4, 5."""
-        *_, p3, p4, p5 = pyramid
-        s5 = self.spp(p5)
-        n4 = self.n4(torch.cat((F.interpolate(s5, scale_factor=2.0), p4), dim=1))
-        n3 = self.n3(torch.cat((F.interpolate(n4, scale_factor=2.0), p3), dim=1))
-        return n3, n4, s5
+        """P1..P5 -> the levels that heads read."""
+        maps = {DEEPEST: self.spp(pyramid[-1])}
+        for level in self.steps:
+            (own,) = at_levels(pyramid, [level])
+            coarser = F.interpolate(maps[level + 1], scale_factor=2.0)
+            maps[level] = getattr(self, f"n{level}")(torch.cat((coarser, own), dim=1))
+        return tuple(maps[level] for level in self.levels)
 
 
 class PathAggregation(nn.Module):
-    """The top-down path followed by a bottom-up one: the neck of every GELAN model."""
+    """The top-down path followed by a bottom-up one: the neck of every GELAN model.
+
+    A step of the latter is `down4` and `p4`, from the level after the finest to the coarsest.
+
+    Attributes:
+        channels: of the maps at the levels that heads read.
+    """
 
     def __init__(self, spec: GelanSpec) -> None:
         super().__init__()
         self.top_down = TopDown(spec)
-        n3, n4, n5 = self.top_down.channels
-        p4, p5 = spec.bottom_up
-        self.down4 = spec.down(n3, spec.bottom_up_downs[0])
-        self.p4 = spec.stage(spec.bottom_up_downs[0] + n4, p4)
-        self.down5 = spec.down(p4[0], spec.bottom_up_downs[1])
-        self.p5 = spec.stage(spec.bottom_up_downs[1] + n5, p5)
-        self.channels = (n3, p4[0], p5[0])
+        self.steps = tuple(spec.levels[1:])
+        finest, *others = self.top_down.channels
+        channels = [finest]
+        for level, beside in zip(self.steps, others, strict=True):
+            down, widths = spec.bottom_up_widths[level]
+            self.add_module(f"down{level}", spec.down(channels[-1], down))
+            self.add_module(f"p{level}", spec.stage(down + beside, widths))
+            channels.append(widths[0])
+        self.channels = tuple(channels)
 
     def forward(self, pyramid: Pyramid) -> Pyramid:
-        """P1..P5 -> levels 3, 4, 5."""
-        n3, n4, n5 = self.top_down(pyramid)
-        p4 = self.p4(torch.cat((self.down4(n3), n4), dim=1))
-        p5 = self.p5(torch.cat((self.down5(p4), n5), dim=1))
-        return n3, p4, p5
+        """P1..P5 -> the levels that heads read."""
+        finest, *others = self.top_down(pyramid)
+        maps = [finest]
+        for level, beside in zip(self.steps, others, strict=True):
+            down = getattr(self, f"down{level}")(maps[-1])
+            maps.append(getattr(self, f"p{level}")(torch.cat((down, beside), dim=1)))
+        return tuple(maps)

@@ -13,34 +13,36 @@ from torch import Tensor, nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.layers import Conv
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.structures import HeadOutput
 
-STRIDES = (8, 16, 32)
 BINS = 16
 
 
 class BaseHead(nn.Module):
-    """What every head has: it reads the feature maps of levels 3, 4, 5 and decodes its output.
+    """What every head has: it reads feature maps and decodes its output.
 
     Attributes:
         task: what it finds, by the name of the task's config.
         finds: fields of its output beside boxes and classes.
         num_keypoints: K, of an object; 0 where the head finds none.
         num_classes: C.
+        strides: input pixels per cell of each feature map.
     """
 
     task: ClassVar[str] = "detect"
     finds: ClassVar[tuple[str, ...]] = ()
     num_keypoints = 0
 
-    def __init__(self, num_classes: int) -> None:
-        """Set the number of classes."""
+    def __init__(self, num_classes: int, strides: Sequence[int] = STRIDES) -> None:
+        """Set the number of classes and the strides."""
         super().__init__()
         self.num_classes = num_classes
+        self.strides = tuple(strides)
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
+        """Turn maps (B, channels, H / stride, W / stride) into raw outputs of all anchors."""
 
     @abstractmethod
     def decode(self, output: HeadOutput) -> tuple[Tensor, Tensor]:
@@ -76,7 +78,7 @@ class BaseHead(nn.Module):
 
 
 class Head(BaseHead):
-    """A box and a class branch for each of the levels 3, 4, 5."""
+    """A box and a class branch for each level."""
 
     def __init__(
         self,
@@ -86,36 +88,41 @@ class Head(BaseHead):
         class_width_factor: int = 1,
         class_width_limit: int = 128,
         depthwise_classes: bool = False,
+        depthwise_boxes: bool = False,
+        strides: Sequence[int] = STRIDES,
     ) -> None:
         """Build the branches.
 
-        With c0 the channels of level 3, the box branch is max(c0 / 4, 64) wide, rounded up to a
-        multiple of 4, and the class branch max(c0, min(factor * num_classes, limit)).
+        With c0 the channels of the finest level, the box branch is max(c0 / 4, 64) wide, rounded up
+        to a multiple of 4, and the class branch max(c0, min(factor * num_classes, limit)).
 
         Args:
-            channels: of the three feature maps.
+            channels: of the feature maps.
             num_classes: C >= 1.
             box_groups: groups of the box branch's second and third convolution.
             class_width_factor: 1, or 2 as in the published T.
             class_width_limit: 128 as published.
             depthwise_classes: depth-wise separable class branches, as Ultralytics 8.3 trains.
+            depthwise_boxes: depth-wise separable box branches.
+            strides: of the feature maps.
         """
-        super().__init__(num_classes)
-        layer = _separable if depthwise_classes else partial(Conv, kernel=3)
+        super().__init__(num_classes, strides)
+        class_layer = _separable if depthwise_classes else partial(Conv, kernel=3)
+        box_layer = _separable if depthwise_boxes else partial(Conv, kernel=3)
         box_width = math.ceil(max(channels[0] // 4, 4 * BINS) / 4) * 4
         class_width = max(channels[0], min(class_width_factor * num_classes, class_width_limit))
         self.box = nn.ModuleList(
             nn.Sequential(
-                Conv(c, box_width, 3),
-                Conv(box_width, box_width, 3, groups=box_groups),
+                box_layer(c, box_width),
+                box_layer(box_width, box_width, groups=box_groups),
                 nn.Conv2d(box_width, 4 * BINS, 1, groups=box_groups),
             )
             for c in channels
         )
         self.cls = nn.ModuleList(
             nn.Sequential(
-                layer(c, class_width),
-                layer(class_width, class_width),
+                class_layer(c, class_width),
+                class_layer(class_width, class_width),
                 nn.Conv2d(class_width, num_classes, 1),
             )
             for c in channels
@@ -124,14 +131,14 @@ class Head(BaseHead):
 
     def _init_biases(self) -> None:
         """Start from about five objects in an image of 640 x 640."""
-        for box, cls, stride in zip(self.box, self.cls, STRIDES, strict=True):
+        for box, cls, stride in zip(self.box, self.cls, self.strides, strict=True):
             objects = 5 / self.num_classes / (640 / stride) ** 2
             nn.init.constant_(box.get_parameter("2.bias"), 1.0)
             nn.init.constant_(cls.get_parameter("2.bias"), math.log(objects))
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
-        points, strides = anchor_points(features)
+        """Turn maps (B, channels, H / stride, W / stride) into raw outputs of all anchors."""
+        points, strides = anchor_points(features, self.strides)
         return HeadOutput(
             box_logits=by_anchor(self.box, features),
             class_logits=by_anchor(self.cls, features),
@@ -154,10 +161,11 @@ class DepthwiseClassHead(Head):
         super().__init__(channels, num_classes, **({"depthwise_classes": True} | settings))
 
 
-def _separable(in_channels: int, out_channels: int) -> nn.Module:
-    """Build a depth-wise 3x3 and a 1x1 convolution."""
+def _separable(in_channels: int, out_channels: int, groups: int = 1) -> nn.Module:
+    """Build a depth-wise 3x3 and a 1x1 convolution, the latter with groups."""
     return nn.Sequential(
-        Conv(in_channels, in_channels, 3, groups=in_channels), Conv(in_channels, out_channels)
+        Conv(in_channels, in_channels, 3, groups=in_channels),
+        Conv(in_channels, out_channels, groups=groups),
     )
 
 
@@ -165,7 +173,7 @@ def branches(channels: Sequence[int], width: int, outputs: int) -> nn.ModuleList
     """Build what a task adds to a level's numbers: 3x3, 3x3 and 1x1 convolution for each level.
 
     Args:
-        channels: of the three feature maps.
+        channels: of the feature maps.
         width: channels between the convolutions.
         outputs: numbers of an anchor.
     """
@@ -204,17 +212,20 @@ def require_extra_of_anchors(output: HeadOutput, head: nn.Module) -> HeadOutput:
     return output
 
 
-def anchor_points(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def anchor_points(
+    features: Sequence[Tensor], level_strides: Sequence[int] = STRIDES
+) -> tuple[Tensor, Tensor]:
     """Cell centres of the feature maps, by level, then row, then column.
 
     Args:
-        features: maps (B, C, h, w) of strides 8, 16, 32.
+        features: maps (B, C, h, w).
+        level_strides: input pixels per cell of each.
 
     Returns:
         Points (A, 2) xy in input pixels and strides (A, 1), of the features' type and device.
     """
     points, strides = [], []
-    for feature, stride in zip(features, STRIDES, strict=True):
+    for feature, stride in zip(features, level_strides, strict=True):
         height, width = feature.shape[2:]
         y = torch.arange(height, device=feature.device, dtype=torch.float32) + 0.5
         x = torch.arange(width, device=feature.device, dtype=torch.float32) + 0.5

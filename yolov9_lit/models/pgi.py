@@ -2,8 +2,8 @@
 
 A branch supervises the backbone during training through heads of its own and is absent from the
 deploy form. It is any `nn.Module` whose constructor takes `(spec, neck_channels)`, whose `forward`
-takes `(image, auxiliary, neck)` and gives the feature maps of levels 3, 4, 5, and which names their
-channels in `channels`.
+takes `(image, auxiliary, neck)` and gives the feature maps of the spec's levels, and which names
+their channels in `channels`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from torch import Tensor, nn
 from yolov9_lit.kinds import PositiveFloat
 from yolov9_lit.models.gelan import DHLC, Column, GelanSpec, PathAggregation, Pyramid, TopDown
 from yolov9_lit.models.layers import Conv
+from yolov9_lit.models.levels import at_levels
 
 
 class AuxiliaryFactory(Protocol):
     """Makes an auxiliary branch."""
 
     def __call__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> nn.Module:
-        """Build the branch for a model whose neck gives `neck_channels` at levels 3, 4, 5."""
+        """Build the branch for a model whose neck gives `neck_channels` at its levels."""
         ...
 
 
 class DeepSupervision(nn.Module):
-    """Heads straight on the backbone's P3, P4, P5 ("PFH" in table 4)."""
+    """Heads straight on the backbone's maps ("PFH" in table 4)."""
 
     def __init__(self, spec: GelanSpec, neck_channels: Sequence[int]) -> None:
         super().__init__()
-        self.channels = spec.column_channels[2:]
+        self.levels = spec.levels
+        self.channels = spec.level_channels
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Pass the backbone's levels 3 to 5 on."""
-        return auxiliary[-3:]
+        """Pass the backbone's levels on."""
+        return at_levels(auxiliary, self.levels)
 
 
 class FeaturePyramid(nn.Module):
@@ -48,7 +50,7 @@ class FeaturePyramid(nn.Module):
         self.channels = self.fpn.channels
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Read the backbone, give levels 3 to 5."""
+        """Read the backbone, give its levels."""
         return self.fpn(auxiliary)
 
 
@@ -61,12 +63,12 @@ class PathAggregationBranch(nn.Module):
         self.channels = self.pan.channels
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Read the backbone, give levels 3 to 5."""
+        """Read the backbone, give its levels."""
         return self.pan(auxiliary)
 
 
 class _Integrative(nn.Module):
-    """A second column from the image, with DHLC links from levels 3 to 5 of the main branch.
+    """A second column from the image, with DHLC links from the levels of the main branch.
 
     `width` is the column's, as a share of the backbone's: 1 as published.
     """
@@ -76,13 +78,16 @@ class _Integrative(nn.Module):
     ) -> None:
         super().__init__()
         second = spec.of_width(width)
-        targets = {level: second.link_channels[level] for level in (3, 4, 5)}
-        self.links = DHLC(dict(zip((3, 4, 5), source_channels, strict=True)), targets)
-        self.column = Column(second)
-        self.channels = second.column_channels[2:]
+        self.levels = spec.levels
+        targets = {level: second.link_channels[level] for level in self.levels}
+        self.links = DHLC(dict(zip(self.levels, source_channels, strict=True)), targets)
+        self.column = Column(second, deepest=self.levels[-1])
+        self.channels = second.level_channels
 
     def integrate(self, image: Tensor, sources: Pyramid) -> Pyramid:
-        return self.column(image, self.links(dict(zip((3, 4, 5), sources, strict=True))))[2:]
+        links = self.links(dict(zip(self.levels, sources, strict=True)))
+        maps: Pyramid = self.column(image, links)
+        return maps[self.levels[0] - 1 :]
 
 
 class IntegrativeNetwork(_Integrative):
@@ -91,11 +96,11 @@ class IntegrativeNetwork(_Integrative):
     def __init__(
         self, spec: GelanSpec, neck_channels: Sequence[int], width: PositiveFloat = 1.0
     ) -> None:
-        super().__init__(spec, spec.column_channels[2:], width)
+        super().__init__(spec, spec.level_channels, width)
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Read the image and the backbone, give levels 3 to 5."""
-        return self.integrate(image, auxiliary[-3:])
+        """Read the image and the backbone, give the levels of its own column."""
+        return self.integrate(image, at_levels(auxiliary, self.levels))
 
 
 class NeckIntegrativeNetwork(_Integrative):
@@ -107,7 +112,7 @@ class NeckIntegrativeNetwork(_Integrative):
         super().__init__(spec, neck_channels, width)
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Read the image and the neck, give levels 3 to 5."""
+        """Read the image and the neck, give the levels of its own column."""
         return self.integrate(image, neck)
 
 
@@ -126,7 +131,7 @@ class SecondHead(nn.Module):
         self.detach = detach
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Pass the neck's levels 3 to 5 on."""
+        """Pass the neck's levels on."""
         return tuple(x.detach() for x in neck) if self.detach else neck
 
 
@@ -150,6 +155,6 @@ class AssignGuidance(nn.Module):
         )
 
     def forward(self, image: Tensor, auxiliary: Pyramid, neck: Pyramid) -> Pyramid:
-        """Read the backbone and the neck, give levels 3 to 5."""
+        """Read the backbone and the neck, give their levels."""
         both = zip(self.join, self.neck(auxiliary), neck, strict=True)
         return tuple(join(torch.cat(maps, dim=1)) for join, *maps in both)

@@ -31,10 +31,10 @@ class PoseHead(Head):
     ) -> None:
         """Build the branches.
 
-        With c0 the channels of level 3, the keypoints' branch is max(c0 / 4, 3 * K) wide.
+        With c0 the channels of the finest level, the keypoints' branch is max(c0 / 4, 3 * K) wide.
 
         Args:
-            channels: of the three feature maps.
+            channels: of the feature maps.
             num_classes: C >= 1.
             keypoints: K, of an object; COCO's 17 by default.
             settings: of `Head`.
@@ -45,7 +45,7 @@ class PoseHead(Head):
         self.keypoints = branches(channels, max(channels[0] // 4, numbers), numbers)
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        """Three maps (B, channels, H / stride, W / stride) -> raw outputs of all anchors."""
+        """Turn maps (B, channels, H / stride, W / stride) into raw outputs of all anchors."""
         raw = by_anchor(self.keypoints, features)
         return super().forward(features)._replace(keypoints=raw.unflatten(-1, (-1, 3)))
 

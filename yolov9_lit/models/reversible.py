@@ -191,7 +191,7 @@ class ReversibleColumns(nn.Module):
         super().__init__()
         if columns < 1:
             raise ValueError(f"columns is {columns}, it must be at least 1")
-        self.reversible = reversible
+        self.reversible, self.finest = reversible, spec.levels[0]
         self.stem = nn.Sequential(
             Conv(spec.in_channels, spec.stem[0], 3, 2), Conv(spec.stem[0], spec.p2[0], 3, 2)
         )
@@ -199,7 +199,7 @@ class ReversibleColumns(nn.Module):
         self.columns = nn.Sequential(*(ReversibleColumn(spec, i == 0) for i in range(columns)))
 
     def forward(self, image: Tensor) -> BackboneOutput:
-        """(B, in_channels, H, W), H and W multiples of 32 -> P3, P4, P5 alone.
+        """(B, in_channels, H, W), H and W multiples of 32 -> the finest level of heads to P5.
 
         Raises:
             UserError: in training, weights or device are such that maps cannot be recovered.
@@ -210,7 +210,8 @@ class ReversibleColumns(nn.Module):
             maps = self._recoverable(stem)
         else:
             maps = _through(self.columns, stem)
-        return BackboneOutput(maps[1:], maps[1:])
+        pyramid = maps[self.finest - 2 :]
+        return BackboneOutput(pyramid, pyramid)
 
     def _recoverable(self, stem: Tensor) -> Pyramid:
         parameters = [p for p in self.columns.parameters() if p.requires_grad]

@@ -10,7 +10,7 @@ from torch import Tensor
 from yolov9_lit.kinds import PositiveInt
 from yolov9_lit.models.head import Head, branches, by_anchor
 from yolov9_lit.models.prototypes import PrototypesFactory, UpsampledPrototypes
-from yolov9_lit.structures import HeadOutput
+from yolov9_lit.structures import MASK_STRIDE, HeadOutput
 
 
 class SegmentHead(Head):
@@ -33,22 +33,23 @@ class SegmentHead(Head):
     ) -> None:
         """Build the branches.
 
-        With c0 the channels of level 3, the coefficients' branch is max(c0 / 4, M) wide.
+        With c0 the channels of the finest level, the coefficients' branch is max(c0 / 4, M) wide.
 
         Args:
-            channels: of the three feature maps.
+            channels: of the feature maps.
             num_classes: C >= 1.
             coefficients: M, of an anchor; as many prototypes are made.
-            prototypes: factory of what makes them of level 3.
+            prototypes: factory of what makes them of the finest level.
             settings: of `Head`.
         """
         super().__init__(channels, num_classes, **settings)
         width = max(channels[0] // 4, coefficients)
         self.coefficients = branches(channels, width, coefficients)
-        self.prototypes = prototypes(channels[0], coefficients)
+        scale = self.strides[0] // MASK_STRIDE
+        self.prototypes = prototypes(channels[0], coefficients, scale=scale)
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
-        """Three maps (B, channels, H / stride, W / stride) -> raw outputs and prototypes."""
+        """Turn maps (B, channels, H / stride, W / stride) into raw outputs and prototypes."""
         return (
             super()
             .forward(features)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.models.gelan import BackboneOutput, GelanSpec
-from yolov9_lit.models.head import STRIDES
 from yolov9_lit.models.layers import Conv
+from yolov9_lit.models.levels import DEEPEST, strides_of
 
 _OTHERS = "choose a convolutional one, such as resnet18, mobilenetv3_small_050 or convnext_atto"
 
 
 class TimmBackbone(nn.Module):
-    """A network of timm, its P3, P4 and P5 brought to a GELAN model's widths by 1x1 convolutions.
+    """A network of timm, its maps brought to a GELAN model's widths by 1x1 convolutions.
 
     Neck and auxiliary branches are built for these widths, so every one of them fits. Images are
     normalised as the network's published weights want it, with fresh weights too.
@@ -45,7 +45,7 @@ class TimmBackbone(nn.Module):
 
         Raises:
             UserError: timm is not installed or has no such network or weights, or the network does
-                not give P3, P4 and P5 of images of any size.
+                not give the finest level that heads read to P5 of images of any size.
         """
         super().__init__()
         timm = _timm()
@@ -58,17 +58,19 @@ class TimmBackbone(nn.Module):
         self.name, self.pretrained, self.in_channels = name, pretrained, spec.in_channels
         self.net = self._make(pretrained=False)
         channels, strides = (getattr(self.net.feature_info, k)() for k in ("channels", "reduction"))
-        if not set(STRIDES) <= set(strides):
-            found = ", ".join(map(str, strides))
+        finest = spec.levels[0]
+        self.strides = strides_of(range(finest, DEEPEST + 1))
+        if not set(self.strides) <= set(strides):
+            found, read = (", ".join(map(str, some)) for some in (strides, self.strides))
             raise UserError(
-                f"{name} of timm has maps of strides {found}, a detector reads those of 8, 16 and "
-                f"32: {_OTHERS}."
+                f"{name} of timm has maps of strides {found}, a detector reads those of {read}: "
+                f"{_OTHERS}."
             )
-        self.levels = [strides.index(stride) for stride in STRIDES]
+        self.levels = [strides.index(stride) for stride in self.strides]
         self._try([channels[level] for level in self.levels])
         self.projections = nn.ModuleList(
             Conv(channels[level], width)
-            for level, width in zip(self.levels, spec.column_channels[2:], strict=True)
+            for level, width in zip(self.levels, spec.column_channels[finest - 1 :], strict=True)
         )
         for key in ("mean", "std"):
             values = torch.tensor(getattr(weights, key))
@@ -77,7 +79,7 @@ class TimmBackbone(nn.Module):
             self.register_buffer(key, values.clone().view(-1, 1, 1))
 
     def forward(self, image: Tensor) -> BackboneOutput:
-        """(B, in_channels, H, W) in 0..1, H and W multiples of 32 -> P3, P4, P5 alone."""
+        """(B, in_channels, H, W) in 0..1, H and W multiples of 32 -> the finest level to P5."""
         maps = self.net((image - self.mean) / self.std)
         pyramid = tuple(
             projection(maps[level])
@@ -127,7 +129,7 @@ class TimmBackbone(nn.Module):
             ) from error
         finally:
             self.net.train()
-        for level, stride, count in zip(self.levels, STRIDES, channels, strict=True):
+        for level, stride, count in zip(self.levels, self.strides, channels, strict=True):
             found, needed = tuple(maps[level].shape[1:]), (count, height // stride, width // stride)
             if found != needed:
                 raise UserError(

@@ -7,8 +7,9 @@ of their outputs are told by their names, never by their position.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from yolov9_lit.errors import UserError
+from yolov9_lit.models.head import BaseHead
+from yolov9_lit.models.levels import LEVELS, levels_of
 from yolov9_lit.weights.checkpoints import Checkpoint, read_checkpoint
 from yolov9_lit.weights.named_rows import NamedRows, class_rows, keypoint_rows
 
 log = logging.getLogger(__name__)
+
+_BRANCH = re.compile(r"(?:head|aux_heads\.[^.]+)\.[^.]+\.\d+\.")
 
 
 class Transfer(NamedTuple):
@@ -80,7 +85,9 @@ def take_weights(
         class_rows(detector, class_names, checkpoint.card.class_names),
         keypoint_rows(detector, keypoint_names, theirs.names if theirs else ()),
     )
-    transfer = transfer_weights(detector, checkpoint.weights, named)
+    levels = checkpoint.card.model.get("levels", LEVELS)
+    weights = at_own_levels(detector, checkpoint.weights, levels)
+    transfer = transfer_weights(detector, weights, named)
     if not transfer.taken:
         raise UserError(
             f"Nothing in {path} fits this model: model=checkpoint takes the file's structure."
@@ -91,6 +98,38 @@ def take_weights(
     if transfer.copied < transfer.parameters / 2:
         log.warning("Most weights start fresh; model=checkpoint takes the file's structure.")
     return transfer
+
+
+def at_own_levels(
+    detector: nn.Module, weights: Mapping[str, Tensor], levels: Sequence[int]
+) -> dict[str, Tensor]:
+    """Name a file's head branches as the detector does: both count them from their finest level.
+
+    Args:
+        detector: whose heads may read other levels.
+        weights: the file's.
+        levels: that the file's heads read.
+    """
+    names = {
+        f"{path}.{child}.{index}.": f"{path}.{child}.{place}."
+        for path, head in detector.named_modules()
+        if isinstance(head, BaseHead)
+        for child, parts in head.named_children()
+        if isinstance(parts, nn.ModuleList)
+        for index, place in _places(levels, levels_of(head.strides))
+    }
+
+    def renamed(name: str) -> str:
+        found = _BRANCH.match(name)
+        return names.get(found[0], found[0]) + name[found.end() :] if found else name
+
+    return {renamed(name): tensor for name, tensor in weights.items()}
+
+
+def _places(theirs: Sequence[int], ours: Sequence[int]) -> Iterator[tuple[int, int | str]]:
+    """Yield for each branch of theirs its place in ours; its level's name where ours has none."""
+    for index, level in enumerate(theirs):
+        yield index, ours.index(level) if level in ours else f"P{level}"
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.export import formats
 from yolov9_lit.inference.export.outputs import Outputs, kind_of, known_names
-from yolov9_lit.models.head import STRIDES
+from yolov9_lit.models.levels import STRIDES
 from yolov9_lit.weights.card import ModelCard
 
 KEY = "yolov9_lit"
@@ -70,6 +70,7 @@ class ExportRecord:
         head: name of the auxiliary branch that was written; None for the main one.
         int8: how its convolutions were quantized to 8 bits; None if they were not.
         version: version of this package that wrote the file.
+        strides: input pixels per cell at the model's levels.
     """
 
     card: ModelCard
@@ -80,6 +81,7 @@ class ExportRecord:
     head: str | None = None
     int8: CalibrationRecord | None = None
     version: str = yolov9_lit.__version__
+    strides: tuple[int, ...] = STRIDES
 
     @property
     def task(self) -> str:
@@ -109,7 +111,7 @@ class ExportRecord:
                 "nms": asdict(self.nms) if self.nms else None,
                 "head": self.head,
                 "int8": self.int8._asdict() if self.int8 else None,
-                "strides": STRIDES,
+                "strides": self.strides,
                 "letterbox": {"placement": "centred", "grey": GREY, "input": "RGB, 0..1"},
             }
         )
@@ -136,6 +138,7 @@ class ExportRecord:
                 head=record.get("head"),
                 int8=CalibrationRecord(**record["int8"]) if record.get("int8") else None,
                 version=record["version"],
+                strides=tuple(record.get("strides", STRIDES)),
             )
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(

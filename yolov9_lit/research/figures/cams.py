@@ -34,8 +34,8 @@ from yolov9_lit.research.figures.views import (
 from yolov9_lit.structures import Detections
 
 PLACES: Mapping[Place, str] = {
-    "neck": "the maps P3, P4 and P5 that the head reads",
-    "backbone": "the backbone's maps P3, P4 and P5",
+    "neck": "the maps that the head reads",
+    "backbone": "the backbone's maps at the same levels",
 }
 
 

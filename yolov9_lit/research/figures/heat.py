@@ -23,7 +23,7 @@ from yolov9_lit.structures import ImageInfo
 
 
 class Heats(NamedTuple):
-    """What the maps of levels 3, 4 and 5 show of one image.
+    """What the maps that the main head reads show of one image.
 
     Attributes:
         maps: (h, w) float64 each, >= 0 and 0 at its smallest place in the image; all 1 where a map

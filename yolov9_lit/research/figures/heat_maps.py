@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from yolov9_lit.data.datamodule import DetectionDataModule
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.explaining import in_image
-from yolov9_lit.inference.levels import LEVELS
 from yolov9_lit.inference.predictor import Predictor, load, require_checkpoint
 from yolov9_lit.kinds import Count, PathText, PositiveInt
+from yolov9_lit.models.levels import levels_of
 from yolov9_lit.reporting.draw import draw_objects
 from yolov9_lit.reporting.heat import draw_heat
 from yolov9_lit.reporting.page import Section, write_sections
@@ -90,8 +90,8 @@ def write_heat_maps(
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / "figure7.csv", index=False)
     caption = (
-        f"Heat of the maps P3, P4 and P5 that the main head reads: {WORDS[map]}, less its smallest "
-        "value in the image, from 0 (blue) to its largest (red). Boxes: annotated objects."
+        f"Heat of the maps that the main head reads: {WORDS[map]}, less its smallest value in the "
+        "image, from 0 (blue) to its largest (red). Boxes: annotated objects."
     )
     names_of_classes = data.class_names if image is None else ()
     plots = [
@@ -123,7 +123,9 @@ def _measure(
         if len(subject.boxes)
         for model, predictor in models.items()
         for level, share in zip(
-            LEVELS, shares_of(heats_of(predictor, subject.image, kind), subject), strict=True
+            _levels(predictor),
+            shares_of(heats_of(predictor, subject.image, kind), subject),
+            strict=True,
         )
     ]
     if not rows:
@@ -132,6 +134,10 @@ def _measure(
             "figure.measured, or give other data."
         )
     return pd.DataFrame(rows, columns=["model", "image", "level", "heat", "area"])
+
+
+def _levels(predictor: Predictor) -> tuple[int, ...]:
+    return levels_of(predictor.detector.head.strides)
 
 
 def _table(frame: pd.DataFrame, models: Sequence[str], replicates: int, seed: int) -> Table:
@@ -145,6 +151,8 @@ def _table(frame: pd.DataFrame, models: Sequence[str], replicates: int, seed: in
     for model in models:
         for level in dict.fromkeys(frame["level"]):
             own, base = (model, level), (first, level)
+            if own not in means:
+                continue
             row = {
                 "model": model,
                 "map": level,
@@ -154,10 +162,11 @@ def _table(frame: pd.DataFrame, models: Sequence[str], replicates: int, seed: in
                 "heat / area": number(means[own] / areas[own], digits=2),
             }
             if len(models) > 1:
-                other = model != first
-                difference = means[own] - means[base]
-                row[f"minus {first}'s"] = number(difference, digits=1) if other else Cell("")
-                row["95 % of it"] = _interval(resampled[own] - resampled[base]) if other else ""
+                other = model != first and base in means
+                row[f"minus {first}'s"], row["95 % of it"] = Cell(""), ""
+                if other:
+                    row[f"minus {first}'s"] = number(means[own] - means[base], digits=1)
+                    row["95 % of it"] = _interval(resampled[own] - resampled[base])
             cells.append(row)
     return Table("Share of heat", pd.DataFrame(cells))
 
@@ -175,7 +184,8 @@ def _draw(
     path: Path,
 ) -> Plot:
     """Draw the image with its objects and, a row for each model, the heat of each level."""
-    shape = (len(models), len(LEVELS) + 1)
+    levels = sorted({level for predictor in models.values() for level in _levels(predictor)})
+    shape = (len(models), len(levels) + 1)
     height, width = subject.image.shape[:2]
     size = (2.6 * shape[1], 2.6 * shape[0] * height / width + 0.5)
     figure = Figure(figsize=size, dpi=110, layout="constrained")
@@ -196,7 +206,8 @@ def _draw(
         line[0].imshow(boxed)
         line[0].set_title(name, fontsize=FONT)
         heats = heats_of(predictor, subject.image, kind)
-        for axes, level, one in zip(line[1:], LEVELS, heats.maps, strict=True):
+        for level, one in zip(_levels(predictor), heats.maps, strict=True):
+            axes = line[1 + levels.index(level)]
             tensor = torch.from_numpy(one)[None, None]
             enlarged = F.interpolate(tensor, size=heats.shape, mode="nearest")[0, 0]
             axes.imshow(draw_heat(subject.image, in_image(enlarged, heats.info)))
