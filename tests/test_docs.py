@@ -42,6 +42,11 @@ def test_every_page_is_in_the_navigation_once():
     assert sorted(pages(nav)) == sorted(written + made)
 
 
+def test_the_readme_is_short():
+    """What is longer has a page."""
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
+
+
 def commands(text):
     """The words of each command of the Bash blocks."""
     for block in re.findall(r"^```bash\n(.*?)^```$", text, flags=re.M | re.S):
