@@ -13,8 +13,24 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
-TOOLS = {".", "aws", "cp", "done", "for", "git", "mkdocs", "paste", "pip", "pre-commit", "wandb"}
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
+    *sorted(DOCS.glob("*.md")),
+]
+TOOLS = {
+    ".",
+    "aws",
+    "cp",
+    "done",
+    "for",
+    "git",
+    "jupyter",
+    "mkdocs",
+    "paste",
+    "pip",
+    "pre-commit",
+    "wandb",
+}
 """What a command may begin with that is no part of this project."""
 
 links, messages, api = (
@@ -42,6 +58,11 @@ def test_every_page_is_in_the_navigation_once():
     assert sorted(pages(nav)) == sorted(written + made)
 
 
+def test_the_readme_is_short():
+    """What is longer has a page."""
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
+
+
 def commands(text):
     """The words of each command of the Bash blocks."""
     for block in re.findall(r"^```bash\n(.*?)^```$", text, flags=re.M | re.S):
@@ -57,7 +78,7 @@ def commands(text):
             yield from filter(None, parts)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_begins_with_something_that_exists(path):
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for command in commands(path.read_text()):

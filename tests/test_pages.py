@@ -10,7 +10,7 @@ from yolov9_lit.app.configs import CONFIG_DIR, compose
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.figures import main as figures
 
-MARKDOWN = {"pgi"}
+MARKDOWN = {"pgi", "systems"}
 """Figures that are no page of HTML: diagrams that GitHub draws."""
 
 SMALL = [

@@ -20,12 +20,15 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import GELANStage
 from yolov9_lit.models.head import BaseHead
 from yolov9_lit.models.layers import SPPELAN, AConv, ADown, CBLinear, Conv, RepConv
+from yolov9_lit.models.reversible import ReversibleColumn
+from yolov9_lit.models.timm import TimmBackbone
 from yolov9_lit.models.yolov7 import ELAN, SPPCSP, PooledDown
 
 IMAGE = "image"
 PARTS = (
     *(Conv, AConv, ADown, GELANStage, SPPELAN, CBLinear, BaseHead, nn.Identity),
     *(RepConv, PooledDown, ELAN, SPPCSP),
+    *(ReversibleColumn, TimmBackbone),
 )
 """Modules that are a part as a whole; an identity stands for a stage that a column lacks."""
 
@@ -40,7 +43,9 @@ class Part:
         deployed: whether the deploy form keeps it.
         sources: names of the parts it reads, and `IMAGE`, in the order of running.
         in_size: height of the largest map it reads, in cells.
-        shape: (channels, height, width) of the map it gives; () of a head.
+        shape: (channels, height, width) of the map it gives, of the first one of several; () of a
+            head.
+        shapes: of all the maps it gives.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Part:
     sources: tuple[str, ...] = ()
     in_size: int = 0
     shape: tuple[int, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 class _Marks(TorchFunctionMode):
@@ -126,8 +132,9 @@ def _watch(part: Part, marks: _Marks, ran: list[Part]) -> list[Any]:
         part.in_size = max(t.shape[2] for t in _tensors(inputs))
 
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        first = _tensors(output)[0]
-        part.shape = tuple(first.shape[1:]) if first.ndim == 4 else ()
+        maps = dict.fromkeys(tensor for tensor in _tensors(output) if tensor.ndim == 4)
+        part.shapes = tuple(tuple(one.shape[1:]) for one in maps)
+        part.shape = part.shapes[0] if _tensors(output)[0].ndim == 4 else ()
         marks.inside = False
         marks.mark(output, {part.name: None})
         ran.append(part)

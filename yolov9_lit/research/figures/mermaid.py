@@ -12,6 +12,7 @@ from yolov9_lit.models.detector import Detector
 from yolov9_lit.models.gelan import DHLC, Column
 from yolov9_lit.models.head import BaseHead
 from yolov9_lit.models.layers import CBLinear
+from yolov9_lit.models.reversible import ReversibleColumn
 from yolov9_lit.research.figures.dataflow import IMAGE, Part, losses_of
 
 STYLES = {
@@ -70,7 +71,7 @@ def nodes_of(
         kinds = [type(p.module) for p in joined if not isinstance(p.module, nn.Identity)]
         lines.append(" + ".join(kind.__name__ for kind in kinds))
         if part.shape and not isinstance(part.module, CBLinear):
-            lines.append(" × ".join(map(str, part.shape)))  # noqa: RUF001
+            lines += (" × ".join(map(str, shape)) for shape in part.shapes)  # noqa: RUF001
         if part.name in notes:
             lines.append(notes[part.name])
         group = _group(detector, part.name)
@@ -132,6 +133,8 @@ def _title(part: Part, image_size: int) -> str:
     parent, _, own = part.name.rpartition(".")
     if isinstance(part.module, BaseHead):
         return f"{own if parent else 'main'} head"
+    if isinstance(part.module, ReversibleColumn):
+        return f"column {int(own) + 1}"
     if own.isdigit():  # of a column or of its links: the level says more than the place
         return f"P{math.log2(image_size / part.shape[1]):.0f}"
     return own.upper()

@@ -6,21 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 
-from yolov9_lit.building import build
 from yolov9_lit.errors import UserError
-from yolov9_lit.losses.detection import DetectionLoss
 from yolov9_lit.models.cost import count_parameters
-from yolov9_lit.models.detector import Detector
-from yolov9_lit.research.figures.dataflow import losses_of, trace
-from yolov9_lit.research.figures.mermaid import Node, flowchart, nodes_of
+from yolov9_lit.research.figures.drawing import draw
+from yolov9_lit.research.figures.mermaid import Node
 from yolov9_lit.research.paper import paper_figures
-from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 
-IMAGE_SIZE = 640
 INTRODUCTION = """\
 # PGI, variant by variant
 
@@ -93,19 +86,15 @@ def _drawing(fields: Mapping[str, str]) -> Drawing:
 
 def _section(drawing: Drawing) -> str:
     model, pgi = drawing
-    cfg = compose("summary", overrides=[f"model={model}", f"pgi={pgi}"])
-    with torch.device("meta"):
-        detector = build(cfg.model, num_classes=cfg.num_classes).eval()
-        parts = trace(detector, torch.empty(1, cfg.model.in_channels, IMAGE_SIZE, IMAGE_SIZE))
-    weights, guides = _loss_notes(detector, build(cfg.loss), build(cfg.aux_schedule))
-    nodes = nodes_of(detector, parts, IMAGE_SIZE, weights)
+    drawn = draw([f"model={model}", f"pgi={pgi}"])
+    detector = drawn.detector
     trained, deployed = (count_parameters(form) for form in (detector, detector.deploy()))
     paragraphs = [
         f"## `model={model} pgi={pgi}`",
         *_words(pgi),
-        _gradients(nodes, losses_of(parts), list(weights)),
+        _gradients(drawn.nodes, drawn.losses, drawn.heads),
         f"{trained:,} parameters as trained, {deployed:,} deployed.{_papers(drawing)}",
-        f"```mermaid\n{flowchart(nodes, guides)}```\n",
+        f"{drawn.chart}\n",
     ]
     return "\n\n".join(paragraphs)
 
@@ -146,27 +135,6 @@ def _gradients(
                 trained.append(whole if len(reached) == len(inside) else some)
         lines.append(f"| {titles[head]} | {', '.join(trained)} |")
     return "\n".join(lines)
-
-
-def _loss_notes(
-    detector: Detector, loss: DetectionLoss, schedule: AuxiliarySchedule
-) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Return each head's weight in the loss, and the arrows of assignment and distillation."""
-    heads = [f"aux_heads.{name}" for name in detector.aux_heads]
-    weights = (loss.main_weight, *loss.aux_weights(len(heads)))
-    notes = {
-        head: f"loss × {weight:g}"  # noqa: RUF001
-        for head, weight in zip(("head", *heads), weights, strict=True)
-    }
-    if told := str(schedule):
-        notes |= {head: f"{notes[head]}<br/>{told}" for head in heads}
-    guided = [head for i, head in enumerate(heads) if loss.is_guided(i)]
-    arrows = [("head", head, "assigns its targets") for head in guided]
-    if loss.guide is not None:
-        arrows.append((f"aux_heads.{loss.guide}", "head", "assigns its targets"))
-    if loss.distillation is not None:
-        arrows.append((f"aux_heads.{loss.distillation.teacher}", "head", "is learnt from"))
-    return notes, arrows
 
 
 def _words(pgi: str) -> list[str]:
