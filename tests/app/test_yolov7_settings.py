@@ -10,6 +10,7 @@ from yolov9_lit.app.model_card import make_card
 from yolov9_lit.app.train import _rehearse
 from yolov9_lit.building import build
 from yolov9_lit.data.annotations import Category
+from yolov9_lit.data.class_choice import ALL_CLASSES
 from yolov9_lit.errors import UserError
 from yolov9_lit.losses import DetectionLoss, OTAAssigner, YOLOv7Loss
 from yolov9_lit.weights.structure import adopt_structure
@@ -95,6 +96,7 @@ def data(boxes):
         categories=(Category(1, "a"),),
         batches=SimpleNamespace(image_size=128),
         keypoints=None,
+        choice=ALL_CLASSES,
         annotations=lambda split: annotations,
     )
 
