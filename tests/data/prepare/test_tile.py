@@ -109,7 +109,7 @@ def test_boxes_of_which_enough_is_seen_stay_objects(seed, visible):
     boxes = np.concatenate((corner, corner + rng.integers(1, 24, (12, 2))), axis=1)
     tile = Tile(16, 16, 48, 48)
     objects = objects_of([[]] * 12, boxes.tolist(), labels=[*range(12)])
-    parts = {part.index: part for part in parts_in(tile, objects, visible)}
+    parts = {part.row: part for part in parts_in(tile, objects, visible)}
     for k, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
         pixels = [(x, y) for x in range(x1, x2) for y in range(y1, y2)]
         inside = [(x - 16, y - 16) for x, y in pixels if 16 <= x < 48 and 16 <= y < 48]
@@ -126,8 +126,8 @@ def test_regions_are_kept_once_and_keypoints_stay_in_their_tile():
     crowd = [True, True, False, False]
     objects = objects_of([[]] * 4, boxes, crowd, keypoints=keypoints)
     first, cut, inside = parts_in(Tile(20, 20, 40, 40), objects, 0.6)
-    assert (first.index, first.box, first.crowd) == (0, (0, 0, 20, 20), True)
-    assert (cut.index, cut.box, cut.crowd) == (2, (0, 0, 20, 10), True)
+    assert (first.row, first.box, first.crowd) == (0, (0, 0, 20, 20), True)
+    assert (cut.row, cut.box, cut.crowd) == (2, (0, 0, 20, 10), True)
     assert not cut.keypoints.any()
     assert not inside.crowd
     assert inside.keypoints.tolist() == [[5, 5, 2], [0, 0, 0]]

@@ -152,9 +152,9 @@ def _some_empty(planned: Sequence[PlannedTile], cut: Cut) -> list[PlannedTile]:
 
 
 def _made(annotations: Annotations, written: Sequence[PlannedTile], left_out: int) -> TiledSplit:
-    shown = [(tile.index, k) for tile in written for k in tile.objects]
+    shown = [(tile.row, k) for tile in written for k in tile.objects]
     crowds = [
-        annotations.crowd[annotations.offsets[tile.index] + part.index]
+        annotations.crowd[annotations.offsets[tile.row] + part.row]
         for tile in written
         for part in tile.parts
         if part.crowd

@@ -19,14 +19,14 @@ class Part(NamedTuple):
     """What a tile shows of an object.
 
     Attributes:
-        index: of the object among those of the image.
+        row: of the object among those of the image.
         box: x1, y1, x2, y2 in the tile's pixels.
         outlines: (P, 2) each, xy likewise; none for crowds.
         crowd: whether it is a region in which nothing is learnt or counted.
         keypoints: (J, 3) x, y and 0, 1 or 2; zeros outside the tile.
     """
 
-    index: int
+    row: int
     box: tuple[float, ...]
     outlines: list[np.ndarray]
     crowd: bool

@@ -31,19 +31,19 @@ class PlannedTile(NamedTuple):
     """A tile that is to be written.
 
     Attributes:
-        index: of its image.
+        row: of its image among those of the split.
         tile: where it lies there.
         parts: of the objects that it shows.
     """
 
-    index: int
+    row: int
     tile: Tile
     parts: list[Part]
 
     @property
     def objects(self) -> list[int]:
         """Return which objects of the image it shows, ignored regions excepted."""
-        return [part.index for part in self.parts if not part.crowd]
+        return [part.row for part in self.parts if not part.crowd]
 
 
 def write_split(
@@ -71,8 +71,8 @@ def write_split(
     written: list[PlannedTile] = []
     names = [PurePosixPath(annotations.images.name(i)) for i in range(len(annotations))]
     stems = [stem(name) for name in with_own_stems([name.name for name in names])]
-    by_image = groupby(planned, key=lambda tile: tile.index)
-    count = len({tile.index for tile in planned})
+    by_image = groupby(planned, key=lambda tile: tile.row)
+    count = len({tile.row for tile in planned})
     for index, tiles in track(by_image, annotations.path.name, total=count, transient=True):
         try:
             encoded = annotations.images.encoded(index)
@@ -96,7 +96,7 @@ def write_split(
                 | {"source": source | {"left": left, "top": top}}
             )
             for part in planned_tile.parts:
-                label = annotations.labels[annotations.offsets[index] + part.index]
+                label = annotations.labels[annotations.offsets[index] + part.row]
                 ids = {"image_id": len(images), "category_id": annotations.categories[label].id}
                 objects.append({"id": len(objects) + 1} | annotation_entry(_object(part, ids)))
             written.append(planned_tile)
