@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -57,6 +58,21 @@ def whole_number_text(name: str, text: str, least: int = 1) -> int:
     return whole_number(name, int(text) if text.isascii() and text.isdecimal() else text, least)
 
 
+def number_text(name: str, text: str, limits: Limits) -> float:
+    """Return the number in limits that a text of the command line is.
+
+    Raises:
+        UserError: it is anything else.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and limits.hold(number)):
+        raise UserError(f"{name}={text} is not valid: give a number{limits}.")
+    return number
+
+
 def yes_or_no_text(name: str, text: str) -> bool:
     """Return what a text of the command line is, true or false.
 
@@ -92,6 +108,21 @@ def existing_folder(key: str, folder: Path, hint: str = "") -> Path:
         raise UserError(f"{folder} is a file: give its folder, {key}={folder.parent}.")
     if not folder.is_dir():
         raise UserError(f"There is no data folder {folder}: {hint or f'give {key}=DIR.'}")
+    return folder
+
+
+def new_folder(key: str, folder: Path) -> Path:
+    """Return a folder that is not there yet, or empty.
+
+    Args:
+        key: that it was given under.
+        folder: what was given.
+
+    Raises:
+        UserError: it holds something, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not empty: delete it or choose another {key}.")
     return folder
 
 

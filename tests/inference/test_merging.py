@@ -1,5 +1,7 @@
 """Merging what views have found, against plain loops over lists."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -82,6 +84,66 @@ def test_merging_of_whole_boxes_is_suppression(seed, iou):
         assert torch.equal(merged.boxes, found.boxes[expected])
         assert torch.equal(merged.labels, found.labels[expected])
         assert torch.equal(merge(found, 4).scores, found.scores[expected][:4])
+
+
+def shared_area(a, b):
+    sides = [min(a[k + 2], b[k + 2]) - max(a[k], b[k]) for k in (0, 1)]
+    return max(sides[0], 0) * max(sides[1], 0)
+
+
+def of_one_object(a, b, iou, ios):
+    """Whether two rows (box, cut) are of one object; whole numbers make fractions exact."""
+    (box, is_cut), (other, other_cut) = a, b
+    shared, area, areas = (shared_area(*pair) for pair in ((box, other), (box, box), (other,) * 2))
+    parts = [area] * is_cut + [areas] * other_cut
+    return Fraction(shared, area + areas - shared) > iou or any(
+        Fraction(shared, part) > ios for part in parts
+    )
+
+
+def plain_merging(found, iou, ios):
+    """Sets that grow until nothing joins: a group's place in the order, and its box."""
+    boxes, cut = ([*map(tuple, found.boxes.long().tolist())], found.cut.tolist())
+    free, groups = set(range(len(boxes))), []
+    for best in range(len(boxes)):
+        if best not in free:
+            continue
+        alike = {k for k in free if found.labels[k] == found.labels[best]}
+        seed, group = (boxes[best], cut[best]), {best}
+        while True:
+            group |= {k for k in alike if of_one_object(seed, (boxes[k], cut[k]), iou, ios)}
+            whole = sorted(k for k in group if not cut[k])
+            if not seed[1]:
+                break
+            if whole:
+                seed = (boxes[whole[0]], False)
+                continue
+            columns = [*zip(*(boxes[k] for k in group), seed[0], strict=True)]
+            grown = (*map(min, columns[:2]), *map(max, columns[2:]))
+            if grown == seed[0]:
+                break
+            seed = (grown, True)
+        free -= group
+        groups.append((best, seed[0]))
+    return groups
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    cut=st.sampled_from([0.3, 0.7, 1.0]),
+    iou=st.sampled_from([Fraction(1, 2), Fraction(4, 5)]),
+    ios=st.sampled_from([Fraction(1, 5), Fraction(1, 2), Fraction(4, 5)]),
+)
+def test_merging_of_cut_boxes_equals_plain_loops(seed, cut, iou, ios):
+    found = random_boxes(seed, cut=cut)
+    found = found._replace(boxes=found.boxes.round())
+    expected = plain_merging(found, iou, ios)
+    merged = Merging(float(iou), float(ios))(found, 100)
+    kept = [best for best, _ in expected]
+    assert [*map(tuple, merged.boxes.tolist())] == [box for _, box in expected]
+    assert torch.equal(merged.scores, found.scores[kept])
+    assert torch.equal(merged.labels, found.labels[kept])
 
 
 def test_parts_make_one_object():

@@ -59,9 +59,9 @@ def rows(detections):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    height=st.integers(1, 400),
-    width=st.integers(1, 400),
-    side=st.integers(1, 200),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    side=st.integers(1, 60),
     overlap=st.floats(0, 0.9),
 )
 def test_tiles_show_every_pixel_and_overlap(height, width, side, overlap):

@@ -73,6 +73,13 @@ COMMANDS: Mapping[str, Command] = {
             "seed": "0",
         },
     ),
+    "tile": Command(
+        "cut a data set's large images into tiles that overlap, a data set in COCO format",
+        "yolov9_lit.data.prepare.tile:run",
+        {"out": "DIR"},
+        {"size": "640", "overlap": "0.2", "visible": "0.3", "empty": "1"},
+        "data=coco data.root=DIR seed=0 ...",
+    ),
     "preview": Command(
         "draw training images as the training with these overrides sees them",
         "yolov9_lit.data.prepare.preview:run",

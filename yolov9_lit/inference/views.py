@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from yolov9_lit.data.tiles import tiles_of
 from yolov9_lit.evaluation.nms import NMSSettings
 from yolov9_lit.inference.merging import Gathered, Merge, WeightedBoxesFusion
 from yolov9_lit.kinds import Limits, PositiveFloat, PositiveInt
@@ -156,12 +157,7 @@ class Tiles(Views):
         whole = View(0, 0, width, height, image_size)
         if side >= max(height, width):
             return [whole]
-        rows, columns = (_starts(length, side, self.overlap) for length in (height, width))
-        tiles = [
-            View(left, top, min(left + side, width), min(top + side, height), image_size)
-            for top in rows
-            for left in columns
-        ]
+        tiles = [View(*tile, image_size) for tile in tiles_of(height, width, side, self.overlap)]
         return [*tiles, whole] if self.whole else tiles
 
 
@@ -188,15 +184,6 @@ class ScalesAndFlips(Views):
         mirrored = (False, True) if self.flip else (False,)
         views = [View(0, 0, width, height, size, flip) for size in sizes for flip in mirrored]
         return [*dict.fromkeys(views)]
-
-
-def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Return where tiles begin along a side of the image, at equal distances."""
-    if side >= length:
-        return [0]
-    step = max(side - math.ceil(side * overlap), 1)
-    count = math.ceil((length - side) / step) + 1
-    return [round(i * (length - side) / (count - 1)) for i in range(count)]
 
 
 def _inner_borders(views: Sequence[View], size: tuple[int, int]) -> Tensor:

@@ -34,14 +34,13 @@ def coco_content(judged: Judged, folder: Path = Path()) -> dict[str, Any]:
             for image in images
         ],
         "annotations": [
-            {"id": i} | _annotation(item) | _keypoints(item)
-            for i, item in enumerate(objects, start=1)
+            {"id": i} | annotation_entry(item) for i, item in enumerate(objects, start=1)
         ],
         "categories": judged.categories,
     }
 
 
-def _annotation(item: SoundObject) -> Entry:
+def annotation_entry(item: SoundObject) -> Entry:
     """Return the annotation without its id."""
     x, y, right, bottom = (round(value, _DECIMALS) for value in item.box)
     width, height = round(right - x, _DECIMALS), round(bottom - y, _DECIMALS)
@@ -54,6 +53,7 @@ def _annotation(item: SoundObject) -> Entry:
         "iscrowd": int(item.crowd),
         "segmentation": polygons,
         **{flag: 1 for flag in ("difficult", "truncated") if item.entry.get(flag)},
+        **_keypoints(item),
     }
 
 

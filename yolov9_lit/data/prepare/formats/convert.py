@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from yolov9_lit.checks import existing_folder, yes_or_no_text
+from yolov9_lit.checks import existing_folder, new_folder, yes_or_no_text
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.coco.judge import Judged
 from yolov9_lit.data.prepare.formats.coco import CocoFolder, write_coco
@@ -86,8 +86,7 @@ def convert(
     if target.write is None:
         raise ValueError("the target format has no writer")
     existing_folder("src", src)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not empty: delete it or choose another out.")
+    new_folder("out", out)
     faults = Faults(src)
     splits = read_splits(source.read(src, faults))
     if not keypoints:

@@ -46,7 +46,7 @@ def plain(splits: Mapping[str, Judged]) -> Plain:
     images: dict[str, list[SoundImage]] = {}
     for split, judged in splits.items():
         images[split], given = [], judged.by_image()
-        for image, name in zip(given, _with_own_stems([i.name for i in given]), strict=True):
+        for image, name in zip(given, with_own_stems([i.name for i in given]), strict=True):
             single = [item for item in image.objects if not item.crowd]
             crowds += len(image.objects) - len(single)
             if name != image.name:
@@ -84,8 +84,8 @@ def place(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _with_own_stems(names: list[str]) -> Iterator[str]:
-    """Rename images of a split that would share a label file with one before them.
+def with_own_stems(names: list[str]) -> Iterator[str]:
+    """Rename images of a split that one before them equals but for the ending, or altogether.
 
     Of cut.jpg and cut.png the second becomes cut_png.png. Names that no list could hold, with
     spaces at their ends or line breaks, get others.
