@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import MLFlowLogger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import Logger, MLFlowLogger
+from lightning.pytorch.loggers.logger import DummyLogger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.errors import UserError, one_line
 from yolov9_lit.files import atomic_write
+from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.reporting.sheet import draw_sheet
 from yolov9_lit.training.loggers.images import LoggedImage, sheet_name
 from yolov9_lit.training.loggers.installed import require_installed
@@ -100,8 +101,8 @@ def mlflow_logger(
     tags: Mapping[str, str | None] | None = None,
     tracking_uri: str | None = None,
     log_model: Literal["all"] | bool = False,
-) -> MLFlowLogger:
-    """Build the MLflow logger.
+) -> Logger:
+    """Build the MLflow logger; on other ranks than the first, one that does nothing.
 
     Args:
         save_dir: the run's folder.
@@ -122,6 +123,9 @@ def mlflow_logger(
     uri, place = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), None
     if not uri:
         require_installed("mlflow", "sqlalchemy", "alembic")
+    if not is_first_rank():  # A client, even unused, makes the database: all ranks at once.
+        return DummyLogger()
+    if not uri:
         folder.mkdir(parents=True, exist_ok=True)
         uri, place = f"sqlite:///{folder}/mlflow.db", (folder / "mlartifacts").as_uri()
     for chatty in ("alembic", "mlflow.store", "lightning.pytorch.loggers.mlflow"):
