@@ -35,6 +35,7 @@ from yolov9_lit.training.checkpointing import AtomicCheckpointIO
 from yolov9_lit.training.freezing import freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.multi_scale import MultiScale
+from yolov9_lit.training.time_limit import is_time_up
 from yolov9_lit.training.trainer import build_parts, build_trainer, expect_unused_parameters
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.structure import adopt_structure
@@ -123,12 +124,13 @@ def _train(cfg: DictConfig) -> Result:
         log.warning("ckpt=%s is not used: the training goes on from ckpt_path", cfg.ckpt)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
-    if not epoch_log.begun:
+    time_up = is_time_up(trainer)
+    if not (epoch_log.begun or time_up):
         log.warning(
             "No epoch was left to train of trainer.max_epochs=%d: a higher number trains on",
             trainer.max_epochs,
         )
-    elif not trainer.interrupted and trainer.current_epoch < (trainer.max_epochs or 0):
+    elif not (trainer.interrupted or time_up) and trainer.current_epoch < (trainer.max_epochs or 0):
         log.info(
             "The training ended in epoch %d of the %d that its learning rate and mosaic follow",
             trainer.current_epoch,
@@ -143,7 +145,8 @@ def _train(cfg: DictConfig) -> Result:
     data = log_used(datamodule, use.by_split)
     log.info("Everything of this run is in %s", cfg.run_dir)
     truth = str(datamodule.annotation_file("test").resolve())
-    return Result(module.figures, module.cost.figures(), *costs, data, truth)
+    limit = cfg.trainer.max_time if time_up else None
+    return Result(module.figures, module.cost.figures(), *costs, data, truth, limit)
 
 
 def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:

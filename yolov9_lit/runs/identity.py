@@ -78,6 +78,8 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
         if name in node and node[name] == usual:
             del node[name]
     return pruned
+    if isinstance(trainer := pruned.get("trainer"), dict):
+        trainer["max_time"] = None  # Earlier it was of the experiment: fingerprints stay.
 
 
 def differences(
