@@ -131,10 +131,12 @@ def _train(cfg: DictConfig) -> Result:
             trainer.max_epochs,
         )
     elif not (trainer.interrupted or time_up) and trainer.current_epoch < (trainer.max_epochs or 0):
+        early = [c.monitor for c in trainer.early_stopping_callbacks if c.stopping_reason_message]
         log.info(
-            "The training ended in epoch %d of the %d that its learning rate and mosaic follow",
+            "The training ended in epoch %d of the %d that its learning rate and mosaic follow%s",
             trainer.current_epoch,
             trainer.max_epochs,
+            f" (early stopping by {', '.join(early)})" if early else "",
         )
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
     costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
