@@ -32,7 +32,7 @@ from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
-from yolov9_lit.training.freezing import freeze
+from yolov9_lit.training.freezing import FrozenAtFirst, freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.multi_scale import MultiScale
 from yolov9_lit.training.time_limit import is_time_up
@@ -164,7 +164,8 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         take_weights(detector, cfg.ckpt, card.class_names, names)
     elif not cfg.ckpt_path:
         load_pretrained(detector)
-    freeze(detector, cfg.freeze)
+    if cfg.unfreeze_epoch is None:
+        freeze(detector, cfg.freeze)
     metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
     return DetectionModule(
         detector=detector,
@@ -178,6 +179,9 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         card=card.to_dict(),
         aux_schedule=build(cfg.aux_schedule),
         multi_scale=make_multi_scale(cfg),
+        frozen_at_first=(
+            None if cfg.unfreeze_epoch is None else FrozenAtFirst(cfg.freeze, cfg.unfreeze_epoch)
+        ),
     )
 
 
@@ -259,7 +263,8 @@ def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
         logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
-    if cfg.model.get("pgi") and not build(cfg.aux_schedule).always:
+    sometimes = cfg.model.get("pgi") and not build(cfg.aux_schedule).always
+    if sometimes or cfg.unfreeze_epoch is not None:
         expect_unused_parameters(trainer)
     return trainer
 
