@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, MLFlowLogger
-from lightning.pytorch.loggers.logger import DummyLogger, rank_zero_experiment
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.errors import UserError, one_line
@@ -93,6 +93,27 @@ class ContinuingMLflowLogger(MLFlowLogger):
             super().after_save_checkpoint(checkpoint_callback)
 
 
+class SilentLogger(Logger):
+    """One that keeps nothing.
+
+    Lightning's own answers to every name, and is taken for loggers of all kinds.
+    """
+
+    @property
+    def name(self) -> None:
+        """None: it has no experiment."""
+
+    @property
+    def version(self) -> None:
+        """None: it has no run."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keep no figures."""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep no settings."""
+
+
 def mlflow_logger(
     *,
     save_dir: str | Path,
@@ -124,7 +145,7 @@ def mlflow_logger(
     if not uri:
         require_installed("mlflow", "sqlalchemy", "alembic")
     if not is_first_rank():  # A client, even unused, makes the database: all ranks at once.
-        return DummyLogger()
+        return SilentLogger()
     if not uri:
         folder.mkdir(parents=True, exist_ok=True)
         uri, place = f"sqlite:///{folder}/mlflow.db", (folder / "mlartifacts").as_uri()
