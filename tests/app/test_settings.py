@@ -15,6 +15,7 @@ BASE = ("data=coco", "data.root=nowhere", "model=gelan_t", "trainer=cpu", "run_d
 WRONG = {
     "seed": ("abc", "-1", "null", "0.5", "[1]", str(2**32)),
     "freeze": ("3", "true", "nonsense"),
+    "unfreeze_epoch": ("0", "-1", "0.5", "abc", "5"),
     "multi_scale": ("0.5", "abc", "[0.5]", "[0.5,0.9]", "[1.2,1.5]", "[0,1]", "[0.5,9]"),
     "lr_find": ("1", "maybe", "null"),
     "test": ("1", "maybe", "null"),

@@ -133,6 +133,7 @@ class Search:
         module.batch_size = size
         module.schedule = build(self.cfg.schedule, nominal_batch=size)
         module.aux_schedule = AuxiliarySchedule()  # as much memory as any epoch needs
+        module.frozen_at_first = None  # likewise
         Acceleration(self.cfg.channels_last, "off", self.cfg.checkpointing).apply(
             module, self.device
         )

@@ -76,7 +76,8 @@ def _trial(
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.setup("fit")
-    own = OmegaConf.merge(cfg, {"optimizer": {"lr": 1.0}})
+    # What is frozen at first stays so: the trial, of many short epochs, is of the start.
+    own = OmegaConf.merge(cfg, {"optimizer": {"lr": 1.0}, "unfreeze_epoch": None})
     assert isinstance(own, DictConfig)
     module = build_module(own, datamodule)
     module.schedule = RisingRate(

@@ -46,6 +46,7 @@ TRAINING: Mapping[str, Any] = {
     "ckpt": PathText | None,
     "ckpt_path": PathText | None,
     "freeze": str | list[str] | None,
+    "unfreeze_epoch": PositiveInt | None,
     "lr_find": bool,
     "test": bool,
     "objectives": list[str] | None,
@@ -92,6 +93,8 @@ def check_training(cfg: DictConfig) -> None:
     _require(cfg, NEEDED)
     check(cfg, TRAINING)
     check_trainer(cfg.trainer)
+    if cfg.unfreeze_epoch is not None:
+        _check_unfreezing(cfg)
     if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
         raise UserError(
             f"There is no checkpoint ckpt_path={cfg.ckpt_path}: give the last.ckpt of a run."
@@ -110,6 +113,19 @@ def check_evaluation(cfg: DictConfig) -> None:
         used.pop("augment", None)  # It is of training, and its image_size may be null here.
     check(used, EVALUATION)
     check_trainer(cfg.trainer)
+
+
+def _check_unfreezing(cfg: DictConfig) -> None:
+    if not cfg.freeze:
+        raise UserError(
+            f"unfreeze_epoch={cfg.unfreeze_epoch} has nothing to release: give the parts as "
+            "freeze, or leave it out."
+        )
+    if cfg.unfreeze_epoch >= cfg.trainer.max_epochs:
+        raise UserError(
+            f"unfreeze_epoch={cfg.unfreeze_epoch} leaves no epoch after it of trainer.max_epochs="
+            f"{cfg.trainer.max_epochs}: give a smaller number, or leave it out."
+        )
 
 
 def _require(cfg: DictConfig, groups: Sequence[str]) -> None:

@@ -32,9 +32,10 @@ from yolov9_lit.training.callbacks.data_use import DataUse, log_used
 from yolov9_lit.training.callbacks.epoch_log import EpochLog
 from yolov9_lit.training.callbacks.report import report_callbacks
 from yolov9_lit.training.checkpointing import AtomicCheckpointIO
-from yolov9_lit.training.freezing import freeze
+from yolov9_lit.training.freezing import FrozenAtFirst, freeze
 from yolov9_lit.training.module import DetectionModule
 from yolov9_lit.training.multi_scale import MultiScale
+from yolov9_lit.training.time_limit import is_time_up
 from yolov9_lit.training.trainer import build_parts, build_trainer, expect_unused_parameters
 from yolov9_lit.weights.checkpoints import build_detector
 from yolov9_lit.weights.structure import adopt_structure
@@ -123,16 +124,19 @@ def _train(cfg: DictConfig) -> Result:
         log.warning("ckpt=%s is not used: the training goes on from ckpt_path", cfg.ckpt)
     make_acceleration(cfg).apply(module, trainer.strategy.root_device)
     trainer.fit(module, datamodule, ckpt_path=cfg.ckpt_path)
-    if not epoch_log.begun:
+    time_up = is_time_up(trainer)
+    if not (epoch_log.begun or time_up):
         log.warning(
             "No epoch was left to train of trainer.max_epochs=%d: a higher number trains on",
             trainer.max_epochs,
         )
-    elif not trainer.interrupted and trainer.current_epoch < (trainer.max_epochs or 0):
+    elif not (trainer.interrupted or time_up) and trainer.current_epoch < (trainer.max_epochs or 0):
+        early = [c.monitor for c in trainer.early_stopping_callbacks if c.stopping_reason_message]
         log.info(
-            "The training ended in epoch %d of the %d that its learning rate and mosaic follow",
+            "The training ended in epoch %d of the %d that its learning rate and mosaic follow%s",
             trainer.current_epoch,
             trainer.max_epochs,
+            f" (early stopping by {', '.join(early)})" if early else "",
         )
     # Taken before the test, which sets the callbacks back to the state of the best checkpoint.
     costs = (trainer.current_epoch, epoch_log.seconds_per_epoch, epoch_log.peak_mb)
@@ -143,7 +147,8 @@ def _train(cfg: DictConfig) -> Result:
     data = log_used(datamodule, use.by_split)
     log.info("Everything of this run is in %s", cfg.run_dir)
     truth = str(datamodule.annotation_file("test").resolve())
-    return Result(module.figures, module.cost.figures(), *costs, data, truth)
+    limit = cfg.trainer.max_time if time_up else None
+    return Result(module.figures, module.cost.figures(), *costs, data, truth, limit)
 
 
 def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
@@ -159,7 +164,8 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         take_weights(detector, cfg.ckpt, card.class_names, names)
     elif not cfg.ckpt_path:
         load_pretrained(detector)
-    freeze(detector, cfg.freeze)
+    if cfg.unfreeze_epoch is None:
+        freeze(detector, cfg.freeze)
     metric = partial(build(cfg.evaluation.metric), category_ids=card.category_ids)
     return DetectionModule(
         detector=detector,
@@ -173,6 +179,9 @@ def build_module(cfg: DictConfig, datamodule: Any) -> DetectionModule:
         card=card.to_dict(),
         aux_schedule=build(cfg.aux_schedule),
         multi_scale=make_multi_scale(cfg),
+        frozen_at_first=(
+            None if cfg.unfreeze_epoch is None else FrozenAtFirst(cfg.freeze, cfg.unfreeze_epoch)
+        ),
     )
 
 
@@ -254,7 +263,8 @@ def _make_trainer(cfg: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
         logger=build_parts(cfg.get("logger")),
         plugins=[AtomicCheckpointIO()],
     )
-    if cfg.model.get("pgi") and not build(cfg.aux_schedule).always:
+    sometimes = cfg.model.get("pgi") and not build(cfg.aux_schedule).always
+    if sometimes or cfg.unfreeze_epoch is not None:
         expect_unused_parameters(trainer)
     return trainer
 

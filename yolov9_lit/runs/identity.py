@@ -29,6 +29,7 @@ ADDED: Mapping[str, Any] = {
     "aux_schedule.detach": 1.0,
     "multi_scale": None,
     "lr_find": False,
+    "unfreeze_epoch": None,
     "aux_schedule": {
         "_target_": f"{PACKAGE}training.aux_schedule.AuxiliarySchedule",
         **{"decay": "constant", "final_factor": 0.0, "start": 0.0, "end": 1.0},
@@ -77,6 +78,8 @@ def experiment_config(cfg: DictConfig) -> dict[str, Any]:
         node = reduce(lambda inner, part: inner.get(part) or {}, above, pruned)
         if name in node and node[name] == usual:
             del node[name]
+    if isinstance(trainer := pruned.get("trainer"), dict):
+        trainer["max_time"] = None  # Earlier it was of the experiment: fingerprints stay.
     return pruned
 
 

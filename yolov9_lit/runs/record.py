@@ -38,6 +38,7 @@ class Result:
             a training also "boxes_drawn" and "boxes_trained", before and after the first epoch's
             augmentation.
         annotations: COCO file of the test.
+        time_limit: `trainer.max_time` that ended it before its last epoch; None where none did.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Result:
     peak_memory_mb: float | None = None
     data: dict[str, Any] = field(default_factory=dict)
     annotations: str = ""
+    time_limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,17 @@ class RunRecord:
     def ending(self, status: Status, **values: Any) -> RunRecord:
         """Return the same run, ended now."""
         return replace(self, status=status, ended=now(), **values)
+
+    @property
+    def time_up(self) -> str:
+        """What is to be told of a training that ended as its time was up; empty for others."""
+        if self.result.time_limit is None:
+            return ""
+        epochs = f"{self.result.epochs} of {self.config.get('trainer', {}).get('max_epochs')}"
+        return (
+            f"Time was up after {epochs} epochs; a trainer.max_time above "
+            f"{self.result.time_limit}, in which all starts count, goes on"
+        )
 
     @property
     def fingerprint(self) -> str:

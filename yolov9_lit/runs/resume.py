@@ -27,6 +27,7 @@ from yolov9_lit.runs.interruption import command_to_go_on, terminable
 from yolov9_lit.runs.record import Result, RunRecord
 from yolov9_lit.training.batch_size import AUTO
 from yolov9_lit.training.divergence import DivergedError
+from yolov9_lit.training.time_limit import leaves_time
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def recorded(
         done = finished(cfg)
         if done is not None:
             log.info("Finished earlier, passed over: %s", folder)
+            _tell_time_up(folder)
             _unlock(folder)
             return done
         _clear(folder)
@@ -74,6 +76,7 @@ def recorded(
 def finished(cfg: DictConfig) -> Result | None:
     """Return what the run in `cfg.run_dir` gave; None where there is none or it has not ended well.
 
+    One whose time was up has ended, unless `cfg` gives it more.
     What the run there settled, where `cfg` leaves it to the run, is put into `cfg`.
 
     Raises:
@@ -91,7 +94,9 @@ def finished(cfg: DictConfig) -> Result | None:
             "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME), where "
             f"ckpt_path={folder}/checkpoints/last.ckpt goes on from it, or move that one away."
         )
-    if record.status != "done":
+    limit = record.result.time_limit
+    more_time = limit is not None and leaves_time(cfg.trainer.get("max_time"), limit)
+    if record.status != "done" or more_time:
         return None
     return record.result
 
@@ -138,7 +143,14 @@ def _carry_out(
         _write(record.ending("failed", error=traceback.format_exc()), folder)
         raise
     _write(record.ending("done", result=result), folder)
+    _tell_time_up(folder)
     return result
+
+
+def _tell_time_up(folder: Path) -> None:
+    record = RunRecord.read(folder) if is_first_rank() else None
+    if record is not None and record.time_up:
+        log.warning("%s: %s", record.time_up, command_to_go_on(folder))
 
 
 def _clear(folder: Path) -> None:

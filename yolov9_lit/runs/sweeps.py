@@ -147,10 +147,10 @@ def print_sweep(folder: Path) -> None:
         return
     states = [_state(job) for job in jobs]
     table = Table(title=f"Sweep {folder}", title_justify="left")
-    for column in ("job", "status", "error"):
+    for column in ("job", "status", "remark"):
         table.add_column(column, overflow="fold")
-    for job, (status, error) in zip(jobs, states, strict=True):
-        table.add_row(job.name, status, error)
+    for job, (status, remark) in zip(jobs, states, strict=True):
+        table.add_row(job.name, status, remark)
     counts = Counter(status for status, _ in states)
     out = console(stderr=True)
     out.print(table)
@@ -164,9 +164,11 @@ def print_sweep(folder: Path) -> None:
 
 
 def _state(job: Path) -> tuple[str, str]:
-    """Status and error of a job."""
+    """Status of a job, and what is to be told of it."""
     try:
         record = RunRecord.read(job)
     except UserError as error:
         return "damaged", str(error)
-    return (record.status, error_line(record.error)) if record else ("unknown", "")
+    if record is None:
+        return "unknown", ""
+    return record.status, error_line(record.error) or record.time_up

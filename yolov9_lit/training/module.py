@@ -29,6 +29,7 @@ from yolov9_lit.training.aux_schedule import AuxiliarySchedule
 from yolov9_lit.training.continuing import OPTIMIZER, require_same_training
 from yolov9_lit.training.divergence import Divergence, require_finite
 from yolov9_lit.training.evaluation import EvaluationModule, Measured
+from yolov9_lit.training.freezing import FrozenAtFirst
 from yolov9_lit.training.multi_scale import MultiScale
 from yolov9_lit.training.optimizers import OptimizerRecipe
 from yolov9_lit.training.schedules import WarmupDecay
@@ -52,6 +53,7 @@ class DetectionModule(EvaluationModule):
         card: Mapping[str, Any] | None = None,
         aux_schedule: AuxiliarySchedule | None = None,
         multi_scale: MultiScale | None = None,
+        frozen_at_first: FrozenAtFirst | None = None,
     ) -> None:
         """Join the parts.
 
@@ -61,6 +63,7 @@ class DetectionModule(EvaluationModule):
             aux_schedule: how much the auxiliary branches count in each epoch; in all the same by
                 default.
             multi_scale: sizes of the training's batches; their own by default.
+            frozen_at_first: parts that are not trained from the start; none by default.
         """
         super().__init__(nms, test_metric)
         self.automatic_optimization = False
@@ -70,6 +73,7 @@ class DetectionModule(EvaluationModule):
         self.schedule = schedule
         self.aux_schedule = aux_schedule or AuxiliarySchedule()
         self.multi_scale = multi_scale
+        self.frozen_at_first = frozen_at_first
         self.batch_size = batch_size
         self.val_metric = val_metric
         self.card = dict(card or {})
@@ -200,6 +204,16 @@ class DetectionModule(EvaluationModule):
         self.loss.weigh_auxiliary(self.aux_schedule.at(*epoch))
         self.detector.aux_detached = self.aux_schedule.detached(*epoch)
         rate = self._setting.apply(self.trainer.optimizers[0])
+        if self.frozen_at_first is not None:
+            released = self.frozen_at_first.follow(self.detector, epoch[0])
+            if released:
+                log.info(
+                    "Trained from epoch %d of %d on: %s (lr %.2g)",
+                    epoch[0] + 1,
+                    epoch[1],
+                    released,
+                    rate,
+                )
         self.log("lr", rate, prog_bar=True, logger=False)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from yolov9_lit.building import build, check, refusal
 from yolov9_lit.errors import UserError
 from yolov9_lit.kinds import Count, Limits, PositiveInt, Share, Words
+from yolov9_lit.training.time_limit import time_limit
 
 OURS: Mapping[str, str] = {
     "accumulate_grad_batches": "schedule.nominal_batch, the images of an update,",
@@ -67,6 +68,14 @@ def check_trainer(cfg: DictConfig) -> None:
         if key in cfg:
             raise UserError(f"trainer.{key} has no effect here: give {ours} instead.")
     check(cfg, KINDS)
+    if cfg.get("max_time") is not None:
+        try:
+            time_limit(cfg.max_time)
+        except MisconfigurationException as error:
+            raise UserError(
+                f"trainer.max_time={cfg.max_time} is not valid: give days:hours:minutes:seconds, "
+                "for example 00:12:00:00."
+            ) from error
 
 
 def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments: Any) -> L.Trainer:
@@ -85,6 +94,9 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[L.Callback], **arguments:
     arguments |= {"callbacks": [*callbacks], "enable_checkpointing": checkpoints}
     if cfg.get("deterministic"):  # Nothing here reads memory before it is written.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if cfg.get("max_time") is not None:
+        arguments["callbacks"].append(time_limit(cfg.max_time))
+        arguments["max_time"] = None
     if cfg.precision == MIXED:
         arguments["precision"] = mixed_precision()
     if cfg.overfit_batches:

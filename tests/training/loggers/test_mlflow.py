@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.errors import UserError
 from yolov9_lit.training.loggers import LoggedImage, installed, mlflow_logger
@@ -50,6 +51,17 @@ def test_a_run_that_goes_on_is_one_run_and_one_that_the_store_lacks_is_told(tmp_
     with pytest.raises(UserError, match="MLFLOW_TRACKING_URI as it was") as error:
         logger.log_metrics({"a": 1.0}, 0)
     assert "\n" not in str(error.value)
+
+
+def test_other_ranks_make_no_client_and_log_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", None)  # Whoever made one would fail.
+    folder = tmp_path / "run"
+    logger = mlflow_logger(save_dir=folder)
+    logger.log_hyperparams(SETTINGS)
+    logger.log_metrics({"val/AP": 0.1}, 1)
+    logger.finalize("success")
+    assert not folder.exists()
 
 
 def test_what_is_not_installed_is_named(tmp_path, monkeypatch):

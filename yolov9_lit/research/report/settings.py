@@ -16,6 +16,7 @@ NOT_A_SETTING = (
     "objectives",
     "data.seed",
     "trainer.devices",
+    "trainer.max_time",
     "trainer.num_nodes",
     "trainer.strategy",
 )

@@ -55,8 +55,10 @@ class PreciseBatchNorm(L.Callback):
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, DetectionModule)
         batches = (images.to(pl_module.device) for images in self._read(trainer))
+        # Without those that are frozen at first, in that time.
+        norms = [n for n in self._norms if all(p.requires_grad for p in n.parameters())]
         with trainer.precision_plugin.val_step_context():
-            estimate(pl_module.detector, self._norms, batches)
+            estimate(pl_module.detector, norms, batches)
 
     def _read(self, trainer: L.Trainer) -> list[Tensor]:
         if not self._batches:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from yolov9_lit.errors import UserError, one_line
 from yolov9_lit.files import atomic_write
+from yolov9_lit.ranks import is_first_rank
 from yolov9_lit.reporting.sheet import draw_sheet
 from yolov9_lit.training.loggers.images import LoggedImage, sheet_name
 from yolov9_lit.training.loggers.installed import require_installed
@@ -92,6 +93,27 @@ class ContinuingMLflowLogger(MLFlowLogger):
             super().after_save_checkpoint(checkpoint_callback)
 
 
+class SilentLogger(Logger):
+    """One that keeps nothing.
+
+    Lightning's own answers to every name, and is taken for loggers of all kinds.
+    """
+
+    @property
+    def name(self) -> None:
+        """None: it has no experiment."""
+
+    @property
+    def version(self) -> None:
+        """None: it has no run."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keep no figures."""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep no settings."""
+
+
 def mlflow_logger(
     *,
     save_dir: str | Path,
@@ -100,8 +122,8 @@ def mlflow_logger(
     tags: Mapping[str, str | None] | None = None,
     tracking_uri: str | None = None,
     log_model: Literal["all"] | bool = False,
-) -> MLFlowLogger:
-    """Build the MLflow logger.
+) -> Logger:
+    """Build the MLflow logger; on other ranks than the first, one that does nothing.
 
     Args:
         save_dir: the run's folder.
@@ -122,6 +144,9 @@ def mlflow_logger(
     uri, place = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), None
     if not uri:
         require_installed("mlflow", "sqlalchemy", "alembic")
+    if not is_first_rank():  # A client, even unused, makes the database: all ranks at once.
+        return SilentLogger()
+    if not uri:
         folder.mkdir(parents=True, exist_ok=True)
         uri, place = f"sqlite:///{folder}/mlflow.db", (folder / "mlartifacts").as_uri()
     for chatty in ("alembic", "mlflow.store", "lightning.pytorch.loggers.mlflow"):
