@@ -24,6 +24,8 @@ ADDED: Mapping[str, Any] = {
     "data.single_class": False,
     "data.repeat_threshold": None,
     "model.width": 1.0,
+    "model.levels": [3, 4, 5],
+    "model.pgi.fine.detach": False,
     "loss.guide": None,
     "loss.distillation": None,
     "aux_schedule.detach": 1.0,
