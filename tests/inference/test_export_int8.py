@@ -1,5 +1,6 @@
 """int8 files: near the float ones, the same each time, and told by their record."""
 
+import copy
 import json
 
 import numpy as np
@@ -16,6 +17,7 @@ from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.inference.export.calibration import Calibration, draw_images, record_of
 from yolov9_lit.inference.export.format import InputShape
+from yolov9_lit.inference.export.formats.onnx import OnnxFormat
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,27 @@ def inputs(folder):
     return [torch.from_numpy(image) for image in Calibration(paths, 96, InputShape())]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def translated_once():
+    """Tracing takes nearly all the time of an export, and int8 begins behind it."""
+    translate, known = OnnxFormat.model, {}
+
+    def once(form, graph, record):
+        if record.outputs not in known:
+            known[record.outputs] = translate(form, graph, record)
+        return copy.deepcopy(known[record.outputs])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OnnxFormat, "model", once)
+        yield
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "out", "ckpt"),
-    [("onnx", "x.onnx", "tiny"), ("openvino", "x.xml", "tiny"), ("onnx", "m.onnx", "masks")],
-)
-def test_it_is_near_the_float_model(folder, name, out, ckpt):
+@pytest.mark.parametrize(("name", "out"), [("onnx", "x.onnx"), ("openvino", "x.xml")])
+def test_it_is_near_the_float_model(folder, name, out):
     """On the images that it was calibrated on, where nothing is clipped."""
-    command(folder, out, format=name, ckpt=folder / f"{ckpt}.ckpt")
-    trained, file = yolov9_lit.load(folder / f"{ckpt}.ckpt").deploy(), yolov9_lit.load(folder / out)
+    command(folder, out, format=name)
+    trained, file = yolov9_lit.load(folder / "tiny.ckpt").deploy(), yolov9_lit.load(folder / out)
     for images in inputs(folder):
         with torch.no_grad():
             expected = trained.detector.candidates(trained(images).main)
@@ -57,9 +71,6 @@ def test_it_is_near_the_float_model(folder, name, out, ckpt):
         assert (found.scores - expected.scores).abs().mean() < 0.04
         assert (found.boxes - expected.boxes).abs().mean() < 5  # pixels
         assert not torch.equal(found.scores, expected.scores)
-        if expected.coefficients is not None:
-            differ = (found.coefficients - expected.coefficients).abs().mean()
-            assert differ < 0.2 * expected.coefficients.abs().mean()
     weights = (folder / out).with_suffix(".bin") if name == "openvino" else folder / out
     floats = sum(parameter.numel() for parameter in trained.parameters())
     assert weights.stat().st_size < 2.5 * floats  # of 4
@@ -70,21 +81,42 @@ def test_it_is_near_the_float_model(folder, name, out, ckpt):
 
 @pytest.mark.slow
 def test_the_same_images_give_the_same_file(folder):
-    """With NMS inside, too; what TensorRT and others find in it is told by its nodes."""
-    onnx = pytest.importorskip("onnx")
     for out in ("a.onnx", "b.onnx"):
-        command(folder, out, nms=True)
+        command(folder, out)
     assert (folder / "a.onnx").read_bytes() == (folder / "b.onnx").read_bytes()
-    model = onnx.load(folder / "a.onnx")
+    command(folder, "c.onnx", seed=1)
+    assert (folder / "a.onnx").read_bytes() != (folder / "c.onnx").read_bytes()
+
+
+@pytest.mark.slow
+def test_convolutions_are_in_int8_and_nothing_else(folder):
+    """With masks and NMS inside, too; what TensorRT and others find is told by the nodes."""
+    onnx = pytest.importorskip("onnx")
+    agreement = command(folder, "m.onnx", ckpt=folder / "masks.ckpt", nms=True)
+    assert agreement.detections > 5
+    assert agreement.masks > 0.5
+    model = onnx.load(folder / "m.onnx")
     made_by = {output: node.op_type for node in model.graph.node for output in node.output}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     assert convolutions
     assert {made_by[name] for node in convolutions for name in node.input} == {"DequantizeLinear"}
-    for node in model.graph.node:
-        if node.op_type in ("Softmax", "NonMaxSuppression"):  # as in the float file
-            assert "DequantizeLinear" not in {made_by.get(name) for name in node.input}
+    decoding = [n for n in model.graph.node if n.op_type in ("Softmax", "NonMaxSuppression")]
+    assert len({node.op_type for node in decoding}) == 2
+    for node in decoding:  # as in the float file
+        assert "DequantizeLinear" not in {made_by.get(name) for name in node.input}
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    zeros = {n.input[2] for n in model.graph.node if n.op_type == "QuantizeLinear"}
+    assert any(onnx.numpy_helper.to_array(constants[name]).any() for name in zeros)  # No TensorRT.
     record = json.loads({p.key: p.value for p in model.metadata_props}["yolov9_lit"])
     assert record["int8"]["images"] == 4
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_be_checked_is_not_written(folder):
+    """Its limits are of detections alone."""
+    with pytest.raises(UserError, match=r"^PyTorch finds nothing .* none\.onnx in int8 cannot be"):
+        command(folder, "none.onnx", confidence=0.9999)
+    assert not (folder / "none.onnx").exists()
 
 
 def test_images_are_drawn_by_the_seed_and_letterboxed(tmp_path):
