@@ -14,7 +14,10 @@ import yaml
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
-TOOLS = {".", "aws", "cp", "done", "for", "git", "mkdocs", "paste", "pip", "pre-commit", "wandb"}
+TOOLS = {
+    *(".", "aws", "cp", "done", "for", "git", "mkdocs", "paste", "pip", "pre-commit", "trtexec"),
+    "wandb",
+}
 """What a command may begin with that is no part of this project."""
 
 links, messages, api = (
