@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.device import device_to_measure
+from benchmarks.device import device_to_measure, now
 from benchmarks.peers import published_module, ultralytics_module
 from yolov9_lit.app.configs import compose
 from yolov9_lit.building import build
@@ -20,6 +20,16 @@ from yolov9_lit.weights.coco_classes import COCO_IDS, COCO_NAMES
 
 Forward = Callable[[Tensor], Any]
 """Images (B, 3, H, W) float32 in 0..1 -> boxes and scores of all anchors."""
+
+
+@torch.inference_mode()
+def ms_per_image(forward: Forward, images: Tensor, least_seconds: float) -> float:
+    """Run a forward for a while; return the milliseconds of an image."""
+    done, start = 0, now()
+    while (spent := now() - start) < least_seconds or not done:
+        forward(images)
+        done += len(images)
+    return 1000 * spent / done
 
 
 def ultralytics(path: str) -> Any:

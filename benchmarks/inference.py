@@ -16,12 +16,13 @@ from rich.table import Table
 from benchmarks.deployed import (
     Forward,
     loaded_forward,
+    ms_per_image,
     our_forward,
     published_forward,
     ultralytics_forward,
     write_weights,
 )
-from benchmarks.device import device_to_measure, now
+from benchmarks.device import device_to_measure
 from benchmarks.peers import require_clone, ultralytics_is_there
 from benchmarks.throughput import Throughput, throughput_table
 from benchmarks.turns import Measure, Turns, in_turns, ratio
@@ -131,18 +132,9 @@ class InferenceBenchmark:
         images = images.permute(0, 3, 1, 2)
         if not channels_last:  # As each package's own prediction gives it the images.
             images = images.contiguous()
-        measure = partial(self._time, forward, images)
+        measure = partial(ms_per_image, forward, images, self.least_seconds)
         measure()
         return measure
-
-    @torch.inference_mode()
-    def _time(self, forward: Forward, images: torch.Tensor) -> float:
-        """Return the milliseconds of an image."""
-        done, start = 0, now()
-        while (spent := now() - start) < self.least_seconds or not done:
-            forward(images)
-            done += len(images)
-        return 1000 * spent / done
 
     def _table(self, found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Table:
         table = Table("model", "batch", "package", title="A deployed forward", title_justify="left")

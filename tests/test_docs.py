@@ -18,17 +18,8 @@ TEXTS = [
     *sorted(DOCS.glob("*.md")),
 ]
 TOOLS = {
-    ".",
-    "aws",
-    "cp",
-    "done",
-    "for",
-    "git",
-    "jupyter",
-    "mkdocs",
-    "paste",
-    "pip",
-    "pre-commit",
+    *(".", "aws", "cp", "done", "for", "git", "jupyter", "mkdocs", "paste", "pip", "pre-commit"),
+    "trtexec",
     "wandb",
 }
 """What a command may begin with that is no part of this project."""

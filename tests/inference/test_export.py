@@ -3,6 +3,8 @@
 import json
 import os
 import pkgutil
+import re
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -17,6 +19,7 @@ import yolov9_lit
 from yolov9_lit.app.configs import CONFIG_DIR, compose
 from yolov9_lit.app.export import export
 from yolov9_lit.app.predict import predict
+from yolov9_lit.data.letterbox import STRIDE
 from yolov9_lit.data.prepare.shapes import make_shapes
 from yolov9_lit.errors import UserError
 from yolov9_lit.evaluation.nms import NMSSettings, non_max_suppression
@@ -268,6 +271,28 @@ def test_the_file_says_how_to_use_it(with_nms):
     assert (boxes.shape, scores.shape, labels.shape) == ((1, 25, 4), (1, 25), (1, 25))
     assert counts.shape == (1,)
     assert b"/tests/" not in path.read_bytes()  # no path of this machine
+
+
+def test_tensorrt_finds_in_the_file_what_the_page_says(with_nms):
+    """The rest of docs/weights.md#tensorrt needs TensorRT. Without NMS it is the same but less."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(with_nms("onnx"))
+    (images,) = model.graph.input
+    open_axes = [bool(axis.dim_param) for axis in images.type.tensor_type.shape.dim]
+    assert open_axes == [True, False, True, True]
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    (used,) = {(opset.domain, opset.version) for opset in model.opset_import}
+    assert used == ("", 18)
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    assert not model.functions
+    page = (Path(__file__).parents[2] / "docs/weights.md").read_text()
+    profile = dict(re.findall(rf"--(\w+)Shapes={images.name}:([\dx]+)", page))
+    least, common, most = (
+        [int(side) for side in profile[name].split("x")] for name in ("min", "opt", "max")
+    )
+    for axes in zip(least, common, most, strict=True):
+        assert list(axes) == sorted(axes)
+    assert all(side % STRIDE == 0 for shape in (least, common, most) for side in shape[2:])
 
 
 class Without(TorchScriptFormat):

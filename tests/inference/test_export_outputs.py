@@ -106,7 +106,7 @@ def test_masks_that_follow_from_other_numbers_are_noticed(segmenter, images, nms
         plain = graph.found
         graph.found = lambda images: change(plain(images))
         whole = DetectionGraph(graph, nms) if nms else graph
-        return compare(opened(whole, outputs, nms), reference, images, SETTINGS)
+        return compare(opened(whole, outputs, nms), reference, images, SETTINGS, FLOAT.overlap)
 
     same = agreement(lambda candidates: candidates)
     assert same.detections > 3
@@ -128,7 +128,7 @@ def test_a_file_without_the_masks_does_not_agree(segmenter, images):
     plain = graph.found
     graph.found = lambda images: Candidates(*plain(images)[:2])
     reference = CandidateGraph(segmenter.detector)
-    assert compare(opened(graph, BOXES), reference, images, SETTINGS).faults(FLOAT)
+    assert compare(opened(graph, BOXES), reference, images, SETTINGS, FLOAT.overlap).faults(FLOAT)
 
 
 def test_rows_beyond_the_detections_are_zero(segmenter):

@@ -19,15 +19,13 @@ from yolov9_lit.inference.exported import ExportedPredictor
 from yolov9_lit.models.masks import masks_in_parts
 from yolov9_lit.structures import Candidates, Detections, ImageInfo
 
-SAME_PLACE = 0.9
-"""Overlap (IoU) beyond which two detections of one class are the same."""
-
 
 def compare(
     file: ExportedPredictor,
     reference: CandidateGraph,
     images: Sequence[np.ndarray],
     settings: NMSSettings,
+    overlap: float,
 ) -> Agreement:
     """Run a file and PyTorch on images in every shape that the file promises to take.
 
@@ -36,6 +34,7 @@ def compare(
         reference: the detector in float32.
         images: each (H, W, 3) uint8 RGB.
         settings: settings of NMS, in the file or after it.
+        overlap: IoU beyond which two detections of one class are the same.
     """
     worst = torch.zeros(len(Candidates._fields) + 1)
     overlaps: list[Tensor] = []
@@ -49,7 +48,7 @@ def compare(
         theirs = file.detect(batch, settings)
         ours = suppressed(candidates, settings)
         for one, other in zip(ours, theirs, strict=True):
-            first, second = _matches(one, other)
+            first, second = _matches(one, other, overlap)
             pair = one.select(first), other.select(second)
             worst = worst.maximum(_differences(*map(_numbers, pair)))
             overlaps += _mask_overlaps(*pair, batch.shape[2:])
@@ -121,11 +120,13 @@ def _mask_overlaps(one: Detections, other: Detections, shape: Sequence[int]) -> 
     ]
 
 
-def _matches(one: Detections, other: Detections) -> tuple[Tensor, Tensor]:
-    """Return indices of the detections that are the same, each at most once."""
+def _matches(one: Detections, other: Detections, overlap: float) -> tuple[Tensor, Tensor]:
+    """Return indices of the detections that are the same, each at most once, the nearest first."""
     same = box_iou(one.boxes, other.boxes) * (one.labels[:, None] == other.labels)
+    close = (same > overlap).nonzero()
+    nearest = same[close[:, 0], close[:, 1]].argsort(descending=True, stable=True)
     pairs: dict[int, int] = {}
-    for i, j in (same > SAME_PLACE).nonzero().tolist():
+    for i, j in close[nearest].tolist():
         if i not in pairs and j not in pairs.values():
             pairs[i] = j
     return torch.tensor([*pairs], dtype=torch.long), torch.tensor(

@@ -98,12 +98,13 @@ def _checked(
         raise UserError(f"{draft.name} lost its record, nothing was written: try another format.")
     limits = INT8 if record.int8 else HALF if record.half else FLOAT
     try:
-        agreement = compare(ExportedPredictor(file), reference, images, settings)
+        agreement = compare(ExportedPredictor(file), reference, images, settings, limits.overlap)
     except UserError as error:
         raise UserError(f"{draft.name} does not run, nothing was written: {error}") from error
-    if record.nms and not agreement.detections:
+    if (record.nms or record.int8) and not agreement.detections:
+        kind = "with NMS inside" if record.nms else "in int8"
         raise UserError(
-            f"PyTorch finds nothing on these images, so {draft.name} with NMS inside cannot be "
+            f"PyTorch finds nothing on these images, so {draft.name} {kind} cannot be "
             "checked; nothing was written: give pictures=FOLDER with objects of the model's "
             "classes, or a lower confidence."
         )
