@@ -80,12 +80,13 @@ def export(cfg: DictConfig) -> Agreement:
         counted(len(images), "image"),
     )
     agreement = write(predictor.detector, record, form, out, images, settings, calibration)
-    _tell(out, agreement)
+    _tell(out, form, agreement)
     if record.int8:
+        beside = f"ckpt={ckpt}" if shape.image is None else "a float32 file of the same size"
         log.info(
             "int8 by %s of %s; what it costs in AP: python -m yolov9_lit.eval ckpt=%s data=..., "
-            "and the same with ckpt=%s",
-            *(counted(record.int8.images, "image"), cfg.calibration, out, ckpt),
+            "and the same with %s",
+            *(counted(record.int8.images, "image"), cfg.calibration, out, beside),
         )
     return agreement
 
@@ -148,8 +149,9 @@ def _read(folder: Path) -> list[np.ndarray]:
     return [read_image(path) for path in paths[:MOST_IMAGES]]
 
 
-def _tell(out: Path, agreement: Agreement) -> None:
-    log.info("%s: %.1f MB", out, out.stat().st_size / 1e6)
+def _tell(out: Path, form: ExportFormat, agreement: Agreement) -> None:
+    size = sum(out.with_suffix(suffix).stat().st_size for suffix in (form.suffix, *form.beside))
+    log.info("%s: %.1f MB", out, size / 1e6)
     log.info("compared with PyTorch on %d images: %s", agreement.images, agreement)
     if not agreement.detections:
         log.warning(

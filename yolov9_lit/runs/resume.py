@@ -89,10 +89,12 @@ def finished(cfg: DictConfig) -> Result | None:
     _take_settled(cfg, record.config)
     keys = differences(record.config, experiment_config(cfg), cfg.execution)
     if keys and record.config:
+        last = folder / "checkpoints" / "last.ckpt"
         raise UserError(
             f"{folder} holds a run with another config (it differs in {', '.join(keys)}): choose "
-            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME), where "
-            f"ckpt_path={folder}/checkpoints/last.ckpt goes on from it, or move that one away."
+            "another folder (hydra.run.dir=DIR, in a sweep sweep=NAME), "
+            + (f"where ckpt_path={last} goes on from it, " if last.is_file() else "")
+            + "or move that one away."
         )
     limit = record.result.time_limit
     more_time = limit is not None and leaves_time(cfg.trainer.get("max_time"), limit)

@@ -74,7 +74,9 @@ def test_a_real_gain_is_told_from_noise():
 def test_a_run_less_itself_is_exactly_nothing():
     same = detector(np.random.default_rng(0), np.zeros((5, 4)), 1.0)
     ap = same.average_precision(draw_images(5, 50, 0))
-    assert paired_difference([0.0, 0.0], [ap - ap, ap - ap])[:3] == (0.0, 0.0, 0.0)
+    nothing = paired_difference([0.0, 0.0], [ap - ap, ap - ap])
+    assert (nothing.mean, nothing.images) == (0, 0)
+    assert np.isnan([nothing.low, nothing.high]).all(), "an interval without a width tells nothing"
 
 
 def test_without_images_there_is_no_interval():

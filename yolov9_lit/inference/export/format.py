@@ -168,9 +168,11 @@ class ExportFormat(ABC):
     Attributes:
         suffix: ending of its files. It alone tells the format of a file: some formats are programs
             that are run when opened, and are never guessed.
+        beside: endings of what is written beside each.
     """
 
     suffix: ClassVar[str]
+    beside: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:

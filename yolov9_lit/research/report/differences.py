@@ -130,7 +130,7 @@ def _notes(comparisons: Comparisons, name: str) -> Iterable[str]:
     if equal:
         yield (
             f"All seeds gave the same ({'; '.join(equal)}): that shows no spread, so nothing can "
-            "be said of the seeds needed."
+            "be said of the difference, nor of the seeds needed. Where it is 0, train longer."
         )
     for label, comparison in comparisons.items():
         if comparison.note:

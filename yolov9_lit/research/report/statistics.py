@@ -96,7 +96,8 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: of the differences seed by seed, or the means' difference where seeds are not shared.
-        low: end of the 95 % interval over images and seeds; NaN where no resamples are known.
+        low: end of the 95 % interval over images and seeds; NaN where no resamples are known, or
+            neither these nor the seeds differ.
         high: its other end.
         spread: over the seeds.
         images: standard deviation of the mean over resamples of the images, which no further seed
@@ -171,7 +172,7 @@ def _difference(mean: float, spread: Spread, resampled: Floats | None) -> Differ
     square = _quantile(math.inf) ** 2 * images
     if spread.freedom:
         square += _quantile(spread.freedom) ** 2 * spread.variance
-    half = math.sqrt(square)
+    half = math.sqrt(square) or math.nan  # neither seeds nor images tell: AP 0 of all, say
     return Difference(mean, mean - half, mean + half, spread, math.sqrt(images))
 
 

@@ -28,6 +28,7 @@ class OpenVinoFormat(Int8Format):
     """A `.xml` file, with its weights beside it in the `.bin` file of the same name."""
 
     suffix: ClassVar[str] = ".xml"
+    beside: ClassVar[tuple[str, ...]] = (".bin",)
 
     def write(self, graph: nn.Module, record: ExportRecord, path: Path) -> None:
         """Write a graph, with the record in the runtime information."""
