@@ -6,8 +6,11 @@ more time would leave out the rest.
 
 from __future__ import annotations
 
-import lightning as L
-from lightning.pytorch.callbacks import Timer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Who reads records only, as prediction does, starts without Lightning.
+    import lightning as L
+    from lightning.pytorch.callbacks import Timer
 
 
 def time_limit(max_time: str) -> Timer:
@@ -19,11 +22,15 @@ def time_limit(max_time: str) -> Timer:
     Raises:
         MisconfigurationException: it is written otherwise.
     """
+    from lightning.pytorch.callbacks import Timer
+
     return Timer(max_time, interval="epoch", verbose=False)
 
 
 def is_time_up(trainer: L.Trainer) -> bool:
     """Tell whether a training that has ended was to have more epochs, and no more time."""
+    from lightning.pytorch.callbacks import Timer
+
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     left = [one.time_remaining() for one in callbacks if isinstance(one, Timer)]
     up = any(seconds is not None and seconds <= 0 for seconds in left)
