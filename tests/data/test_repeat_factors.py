@@ -45,7 +45,7 @@ def test_factors_are_those_of_the_paper_image_by_image():
     assert expected[1] == 2.0
     np.testing.assert_allclose(class_factors(found, 0.5), expected)
     of_image = [max((expected[c] for c in image if c >= 0), default=1.0) for image in images]
-    np.testing.assert_allclose(image_factors(found, 0.5), of_image)
+    np.testing.assert_allclose(image_factors(found, class_factors(found, 0.5)), of_image)
 
 
 def test_repeats_are_the_factors_on_average_and_their_number_does_not_change():
@@ -98,7 +98,8 @@ def test_loaders_repeat_with_other_augmentations(shapes):
     module.setup("fit")
     loader = module.train_dataloader()
     batches = list(loader)
-    factors = image_factors(module.annotations("train"), 1.0)
+    annotations = module.annotations("train")
+    factors = image_factors(annotations, class_factors(annotations, 1.0))
     assert sum(len(batch.infos) for batch in batches) == math.ceil(factors.sum() - 1e-6)
     assert len(batches) == len(loader)
     assert loader.state_dict()["pictures"] == math.ceil(factors.sum() - 1e-6)

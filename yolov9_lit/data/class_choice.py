@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations, Category
-from yolov9_lit.data.coco.truth import Truth
 from yolov9_lit.errors import UserError, first_few
+
+if TYPE_CHECKING:  # Who only reads a model's card, as prediction does, starts without COCO's tools.
+    from yolov9_lit.data.coco.truth import Truth
 
 SINGLE = "object"
 """What the only class is called where no name is given."""

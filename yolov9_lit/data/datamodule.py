@@ -379,8 +379,8 @@ class DetectionDataModule(L.LightningDataModule):
         """Return how often each training image comes on average; None: each once."""
         if self.repeat_threshold is None:
             return None
-        factors = image_factors(annotations, self.repeat_threshold)
         of_class = class_factors(annotations, self.repeat_threshold)
+        factors = image_factors(annotations, of_class)
         rarest = [i for i in np.argsort(-of_class, kind="stable").tolist() if of_class[i] > 1]
         log.info(
             "train: with images of rare classes repeated, an epoch has %s of %s: %s",

@@ -112,6 +112,18 @@ def decode_image(encoded: bytes, name: str, reduction: int = 1) -> np.ndarray:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def encode_image(pixels: np.ndarray, ending: str, quality: int = 95) -> bytes:
+    """Return the content of a file of an image (H, W, 3) uint8 RGB.
+
+    Args:
+        pixels: of the image.
+        ending: of the file: ".jpg", or that of a format without loss.
+        quality: of JPEG, 0..100.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if ending == ".jpg" else []
+    return bytes(cv2.imencode(ending, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)[1])
+
+
 def image_size(source: Path | BinaryIO) -> tuple[int, int] | None:
     """Read from the header the height and width that `read_image` gives; None without one."""
     header = read_header(source)

@@ -13,20 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import cv2
-import hotcoco.mask
 import numpy as np
 
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.faults import Note
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.judge import judge_annotations
+from yolov9_lit.data.coco.mask_entries import mask_entry
 from yolov9_lit.data.coco.reader import pack
 from yolov9_lit.data.coco.records import load_records
 from yolov9_lit.data.coco.traced import with_traced
 from yolov9_lit.data.coco.truth import truth_of
 from yolov9_lit.data.datamodule import DetectionDataModule
-from yolov9_lit.data.images import image_size, read_encoded
+from yolov9_lit.data.images import encode_image, image_size, read_encoded
 from yolov9_lit.errors import UserError
 from yolov9_lit.files import write_json
 from yolov9_lit.kinds import AnyPath
@@ -128,7 +127,7 @@ class OwnImages:
         image = self.dataset[index][0]
         if isinstance(image, str | Path):
             return read_encoded(Path(image))
-        return bytes(cv2.imencode(".bmp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+        return encode_image(image, ".bmp")
 
 
 def _kept(content: dict[str, Any], folder: Path, name: str) -> Path:
@@ -204,9 +203,7 @@ def _read(item: Any, where: str, classes: int) -> tuple[Entry, list[Entry]]:
         if masks.shape != (len(corners), height, width):
             raise ValueError(f"its masks are {masks.shape}, not one of the image's size a box")
         for entry, mask in zip(objects, masks, strict=True):
-            run_lengths = hotcoco.mask.encode(np.asfortranarray(mask))
-            entry["segmentation"] = run_lengths | {"counts": run_lengths["counts"].decode()}
-            entry["area"] = int(mask.sum())
+            entry |= mask_entry(mask)
     return {"file_name": name, "height": height, "width": width}, objects
 
 

@@ -23,11 +23,16 @@ def class_factors(annotations: Annotations, threshold: float) -> np.ndarray:
     return np.sqrt(np.maximum(threshold / np.where(share > 0, share, 1), 1))
 
 
-def image_factors(annotations: Annotations, threshold: float) -> np.ndarray:
-    """Return the factor (N,) of each image, 1 of those without objects; see `class_factors`."""
+def image_factors(annotations: Annotations, of_class: np.ndarray) -> np.ndarray:
+    """Return the factor (N,) of each image, 1 of those without objects.
+
+    Args:
+        annotations: of the training.
+        of_class: (C,) factors, see `class_factors`.
+    """
     images, labels = _present(annotations)
     factors = np.ones(len(annotations))
-    np.maximum.at(factors, images, class_factors(annotations, threshold)[labels])
+    np.maximum.at(factors, images, of_class[labels])
     return factors
 
 

@@ -19,6 +19,13 @@ def box_mask(box: list[float], size: tuple[int, int]) -> RLE:
     return mask
 
 
+def mask_entry(mask: np.ndarray) -> dict[str, Any]:
+    """Return what an annotation says of a mask (H, W) of 0 and 1: "segmentation" and "area"."""
+    encoded: RLE = hotcoco.mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    run_lengths = encoded | {"counts": encoded["counts"].decode()}
+    return {"segmentation": run_lengths, "area": int(mask.sum())}
+
+
 def sound_mask(segmentation: Any, size: tuple[int, int]) -> RLE | None:
     """Return what an annotation's "segmentation" covers, pixel by pixel as pycocotools does.
 

@@ -13,6 +13,7 @@ from yolov9_lit.checks import new_folder, number_text, whole_number_text
 from yolov9_lit.data.annotations import Annotations
 from yolov9_lit.data.coco.faults import Faults
 from yolov9_lit.data.datamodule import DetectionDataModule
+from yolov9_lit.data.prepare.formats.source import SPLITS
 from yolov9_lit.data.prepare.tile_objects import parts_in
 from yolov9_lit.data.prepare.tile_writer import PlannedTile, write_split
 from yolov9_lit.data.tiles import tiles_of
@@ -21,7 +22,7 @@ from yolov9_lit.files import atomic_folder
 from yolov9_lit.kinds import Limits
 from yolov9_lit.reporting.console import console
 
-_NAMES = {split: f"{split}2017" for split in ("train", "val", "test")}  # As `data=coco` has them.
+_NAMES = {split: f"{split}2017" for split in SPLITS}  # As `data=coco` has them.
 
 
 class Cut(NamedTuple):

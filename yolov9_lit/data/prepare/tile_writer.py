@@ -7,8 +7,6 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import cv2
-import numpy as np
 from rich.progress import track
 
 from yolov9_lit.data.annotations import Annotations
@@ -17,14 +15,19 @@ from yolov9_lit.data.coco.faults import Fault, Faults
 from yolov9_lit.data.coco.file import Entry
 from yolov9_lit.data.coco.keypoint_layout import layout_entry
 from yolov9_lit.data.coco.writer import annotation_entry, annotation_path
-from yolov9_lit.data.images import UnreadableImage, check_size, decode_image, has_image_ending
+from yolov9_lit.data.images import (
+    UnreadableImage,
+    check_size,
+    decode_image,
+    encode_image,
+    has_image_ending,
+)
 from yolov9_lit.data.prepare.formats.placing import stem, with_own_stems
 from yolov9_lit.data.prepare.tile_objects import Part
 from yolov9_lit.data.tiles import Tile
 from yolov9_lit.files import write_json
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
-_QUALITY = 95
 
 
 class PlannedTile(NamedTuple):
@@ -88,7 +91,7 @@ def write_split(
             ending = names[index].suffix.lower()
             ending = ending if uncut else ".jpg" if ending in _JPEG else ".png"
             name = f"{stems[index]}_{left}_{top}{ending}"
-            (root / split / name).write_bytes(encoded if uncut else _encoded(shown, ending))
+            (root / split / name).write_bytes(encoded if uncut else encode_image(shown, ending))
             source = {"image_id": int(annotations.image_ids[index]), "file_name": str(names[index])}
             images.append(
                 {"id": len(images) + 1, "file_name": name}
@@ -105,11 +108,6 @@ def write_split(
     content = {"images": images, "annotations": objects, "categories": categories}
     write_json(annotation_path(root, split), content)
     return written
-
-
-def _encoded(pixels: np.ndarray, ending: str) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if ending == ".jpg" else []
-    return cv2.imencode(ending, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def _object(part: Part, entry: Entry) -> SoundObject:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -61,37 +62,43 @@ class ClassMatches:
             (B,) in 0..1; NaN where the drawn images hold no such object.
         """
         total = weights @ self.positives
-        places = np.unique(np.concatenate(self.hits))  # nothing between two of them decides
-        drawn = weights[:, self.images[places]]
-        ranks = self._until(places, np.arange(len(self.images)), weights)
+        drawn = weights[:, self.images[self.places]]
+        ranks = _until(self._detections, weights)
         found = np.zeros(len(weights))
-        for hits, ignored in zip(self.hits, self.ignored, strict=True):
+        for hits, ignored in zip(self.hits, self._ignored, strict=True):
             if len(hits):
-                at = np.searchsorted(places, hits)
+                at = np.searchsorted(self.places, hits)
                 right = drawn[:, at].cumsum(axis=1)
                 counted = ranks[:, at]
-                if len(ignored):
-                    counted = counted - self._until(hits, ignored, weights)
+                if ignored.nnz:
+                    counted = counted - _until(ignored, weights)
                 found += _area(right, counted, total)
         return np.where(total > 0, found / len(self.hits), np.nan)
 
-    def _until(self, places: Ints, counted: Ints, weights: Ints) -> Ints:
-        """Count detections up to and with some places, each as often as its image was drawn.
+    @cached_property
+    def places(self) -> Ints:
+        """Ascending positions of the true positives at any threshold: they alone decide."""
+        return np.unique(np.concatenate(self.hits))
+
+    @cached_property
+    def _detections(self) -> csr_array:
+        return self._stretches(self.places, np.arange(len(self.images)))
+
+    @cached_property
+    def _ignored(self) -> tuple[csr_array, ...]:
+        return tuple(map(self._stretches, self.hits, self.ignored))
+
+    def _stretches(self, places: Ints, counted: Ints) -> csr_array:
+        """Return how many detections of each image lie behind one place up to the next, (P, I).
 
         Args:
             places: (P,) ascending positions among the detections.
             counted: positions of the detections that are counted.
-            weights: (B, I).
-
-        Returns:
-            (B, P).
         """
         counted = counted[counted <= places[-1]] if len(places) else counted[:0]
-        stretch = np.searchsorted(places, counted)
         ones = np.ones(len(counted), dtype=np.int64)
-        shape = (len(places), weights.shape[1])
-        by_image = csr_array((ones, (stretch, self.images[counted])), shape)
-        return np.ascontiguousarray((by_image @ weights.T).T).cumsum(axis=1)
+        at = (np.searchsorted(places, counted), self.images[counted])
+        return csr_array((ones, at), (len(places), len(self.positives)))
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class Matches:
         """
         figures = np.empty((len(self.classes), len(weights)))
         for row, matched in zip(figures, self.classes, strict=True):
-            step = max(1, BLOCK // max(1, len(matched.images)))
+            step = max(1, BLOCK // max(1, len(matched.places)))
             for start in range(0, len(weights), step):
                 part = slice(start, start + step)
                 row[part] = matched.average_precision(weights[part])
@@ -205,6 +212,11 @@ def _class_matches(found: Sequence[dict[str, Any]], images: int, thresholds: int
         hits=tuple(np.flatnonzero(row) for row in joined("dtMatched") & ~ignored),
         ignored=tuple(np.flatnonzero(row) for row in ignored),
     )
+
+
+def _until(stretches: csr_array, weights: Ints) -> Ints:
+    """Count detections up to and with each place (B, P), as often as their images were drawn."""
+    return np.ascontiguousarray((stretches @ weights.T).T).cumsum(axis=1)
 
 
 def _area(right: Ints, counted: Ints, total: Ints) -> Floats:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-import hotcoco.mask
 import numpy as np
 
 from yolov9_lit.data.coco.annotation_entries import WHERE
 from yolov9_lit.data.coco.faults import Fault, Faults, Note
 from yolov9_lit.data.coco.file import CocoContent, Entry
+from yolov9_lit.data.coco.mask_entries import mask_entry
 from yolov9_lit.data.prepare.formats.source import IDS_FILE, SPLITS, as_coco, image_ids, read_ids
 from yolov9_lit.errors import UserError, first_few
 
@@ -183,9 +183,7 @@ def _mask(shape: Element, size: tuple[int, int]) -> Entry:
         raise ValueError("it is empty")
     rows, columns = np.nonzero(whole)
     corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]])
-    encoded = hotcoco.mask.encode(np.asfortranarray(whole))
-    run_lengths = encoded | {"counts": encoded["counts"].decode()}
-    return {"bbox": _around(corners), "area": int(whole.sum()), "segmentation": run_lengths}
+    return {"bbox": _around(corners)} | mask_entry(whole)
 
 
 def _around(points: np.ndarray) -> list[float]:
