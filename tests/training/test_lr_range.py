@@ -39,6 +39,15 @@ def test_the_steepest_fall_is_suggested():
     assert found == pytest.approx(1e-3, rel=0.3)
 
 
+def test_a_jump_down_of_a_loss_that_has_diverged_is_no_fall():
+    def loss(rate):
+        if rate < 0.05:
+            return 5 - math.tanh(2 * math.log10(rate / 1e-3))
+        return 20 if rate < 0.5 else 12
+
+    assert suggested(curve(loss)) == pytest.approx(1e-3, rel=0.3)
+
+
 def test_a_loss_that_never_falls_suggests_nothing():
     assert suggested(curve(lambda rate: 1 + rate)) is None
     assert suggested(curve(lambda rate: 1.0)) is None

@@ -111,11 +111,17 @@ def smoothed(values: Sequence[float]) -> list[float]:
 
 
 def suggested(tried: Sequence[RateTried]) -> float | None:
-    """Return the rate at which the smoothed loss falls most steeply; None where it never falls.
+    """Return the rate at which the smoothed loss falls most steeply on the way to its least.
+
+    Behind its least the loss goes up and down by jumps, none of which tells of learning.
 
     Args:
         tried: by rising rate, each the same factor of the one before; two at least.
+
+    Returns:
+        None where it never falls.
     """
-    slopes = np.gradient([one.smoothed for one in tried])
+    losses = np.array([one.smoothed for one in tried])
+    slopes = np.gradient(losses)[: losses.argmin() + 1]
     steepest = int(slopes.argmin())
     return tried[steepest].rate if slopes[steepest] < 0 else None
